@@ -1,0 +1,248 @@
+"""Activations as functions of a number, and their Gaussian integrals by quadrature.
+
+An `Activation` is a record: a known name with parameters, or a table measured from code written by hand. Everything
+that theory needs of it (gain, slope at zero, odd part, mean, kernel maps) is computed from its values, never looked up.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanin.errors import FaninTypeError, FaninValueError
+from fanin.records import Record
+
+Array = NDArray[np.float64]
+
+TABLE_LIMIT = 12.0
+TABLE_POINTS = 1201
+
+
+def _sigmoid(z: Array) -> Array:
+    return 0.5 * (1.0 + np.tanh(0.5 * z))
+
+
+def _softplus(z: Array, beta: float = 1.0) -> Array:
+    return np.logaddexp(0.0, beta * z) / beta
+
+
+def _normal_cdf(z: Array) -> Array:
+    from scipy.special import ndtr
+
+    return ndtr(z)
+
+
+def _elu(z: Array, alpha: float = 1.0) -> Array:
+    return np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0.0)))
+
+
+def _gelu_tanh(z: Array) -> Array:
+    return 0.5 * z * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+
+
+SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
+
+# name → (function of z and parameters, default parameters)
+KNOWN: dict[str, tuple[Callable[..., Array], tuple[float, ...]]] = {
+    "linear": (lambda z: z, ()),
+    "relu": (lambda z: np.maximum(z, 0.0), ()),
+    "leaky_relu": (lambda z, a=0.01: np.where(z > 0, z, a * z), (0.01,)),
+    "relu6": (lambda z: np.clip(z, 0.0, 6.0), ()),
+    "gelu": (lambda z: z * _normal_cdf(z), ()),
+    "gelu_tanh": (_gelu_tanh, ()),
+    "quick_gelu": (lambda z: z * _sigmoid(1.702 * z), ()),
+    "silu": (lambda z: z * _sigmoid(z), ()),
+    "mish": (lambda z: z * np.tanh(_softplus(z)), ()),
+    "softplus": (_softplus, (1.0,)),
+    "elu": (_elu, (1.0,)),
+    "celu": (lambda z, a=1.0: np.where(z > 0, z, a * np.expm1(np.minimum(z, 0.0) / a)), (1.0,)),
+    "selu": (lambda z: SELU_SCALE * _elu(z, SELU_ALPHA), ()),
+    "tanh": (np.tanh, ()),
+    "sigmoid": (_sigmoid, ()),
+    "hardsigmoid": (lambda z: np.clip(z / 6 + 0.5, 0.0, 1.0), ()),
+    "hardswish": (lambda z: z * np.clip(z / 6 + 0.5, 0.0, 1.0), ()),
+    "hardtanh": (lambda z: np.clip(z, -1.0, 1.0), ()),
+    "softsign": (lambda z: z / (1 + np.abs(z)), ()),
+    "relu_squared": (lambda z: np.maximum(z, 0.0) ** 2, ()),
+    "sin": (lambda z, w=1.0: np.sin(w * z), (1.0,)),
+    "exp": (np.exp, ()),
+    "abs": (np.abs, ()),
+    "square": (np.square, ()),
+    "logsigmoid": (lambda z: -_softplus(-z), ()),
+    "tanhshrink": (lambda z: z - np.tanh(z), ()),
+}
+ALIASES = {"swish": "silu", "identity": "linear", "logistic": "sigmoid", "leakyrelu": "leaky_relu", "gelu_new": "gelu_tanh"}
+ALIASES |= {f"conv{d}d": "linear" for d in (1, 2, 3)} | {f"conv_transpose{d}d": "linear" for d in (1, 2, 3)}
+
+
+@dataclass(frozen=True)
+class Activation(Record):
+    """A scalar function: a known `name` with `parameters`, or a `table` of its values on [-12, 12].
+
+    Example:
+        >>> round(Activation("relu").gain, 4)
+        1.4142
+        >>> round(Activation.named("leaky_relu", 0.2).odd_slope, 4)      # of f(u) - f(-u) at 0
+        1.2
+    """
+
+    name: str
+    parameters: tuple[float, ...] = ()
+    table: tuple[float, ...] | None = None
+
+    @classmethod
+    def named(cls, name: str, *parameters: float) -> "Activation":
+        """The known activation of this name; raises `FaninValueError` for a name that is not known."""
+        name = ALIASES.get(name.lower(), name.lower())
+        if name not in KNOWN:
+            raise FaninValueError(
+                f"nonlinearity={name!r} is not known; accepted are {', '.join(sorted(KNOWN))}, or a function of a NumPy array"
+            )
+        if len(parameters) > len(KNOWN[name][1]):
+            raise FaninValueError(f"nonlinearity={name!r} takes {len(KNOWN[name][1])} parameters, but got {parameters}")
+        return cls(name, parameters or KNOWN[name][1])
+
+    @classmethod
+    def of(cls, f: "str | Activation | Callable[[Array], Array]") -> "Activation":
+        """An activation from a name, a record, or a function from NumPy array to array of the same shape."""
+        if isinstance(f, Activation):
+            return f
+        if isinstance(f, str):
+            return cls.named(f)
+        if not callable(f):
+            raise FaninTypeError(f"nonlinearity={f!r} cannot be used; accepted are a name or a function of a NumPy array")
+        z = table_points()
+        y = np.asarray(f(z), dtype=np.float64)
+        if y.shape != z.shape or not np.isfinite(y).all():
+            raise FaninValueError(
+                f"nonlinearity={f!r} gave shape {y.shape} or non-finite values on [-12, 12]; it must map each number to a finite one"
+            )
+        return cls.recognised(y, getattr(f, "__name__", "custom"))
+
+    @classmethod
+    def recognised(cls, y: Array, name: str = "custom") -> "Activation":
+        """The activation with these values on `table_points()`: a known one where it is one, a table otherwise."""
+        z = table_points()
+        for known, (f, defaults) in KNOWN.items():
+            if np.allclose(f(z, *defaults), y, rtol=1e-4, atol=1e-5):
+                return cls(known, defaults)
+        slope = float(y[0] / z[0])
+        if np.allclose(np.where(z > 0, z, slope * z), y, rtol=1e-4, atol=1e-5):
+            return cls("leaky_relu", (slope,))
+        return cls(name if name not in KNOWN else "custom", (), tuple(float(v) for v in y))
+
+    def __call__(self, z: Array) -> Array:
+        """f(z), elementwise; a table is interpolated and continued by straight lines."""
+        z = np.asarray(z, dtype=np.float64)
+        if self.table is None:
+            return np.asarray(KNOWN[self.name][0](z, *self.parameters), dtype=np.float64)
+        points, values = table_points(), np.asarray(self.table)
+        inside = np.interp(z, points, values)
+        low = values[0] + (z - points[0]) * (values[1] - values[0]) / (points[1] - points[0])
+        high = values[-1] + (z - points[-1]) * (values[-1] - values[-2]) / (points[-1] - points[-2])
+        return np.where(z < points[0], low, np.where(z > points[-1], high, inside))
+
+    def second_moment(self, q: float = 1.0) -> float:
+        """E[f(z)²] for z ~ N(0, q)."""
+        return _moments(self, float(q))[1]
+
+    def mean(self, q: float = 1.0) -> float:
+        """E[f(z)] for z ~ N(0, q)."""
+        return _moments(self, float(q))[0]
+
+    def slope_moment(self, q: float = 1.0) -> float:
+        """E[f'(z)²] for z ~ N(0, q); the derivative is taken in the mean over one quadrature step."""
+        return _moments(self, float(q))[2]
+
+    @property
+    def gain(self) -> float:
+        """E[f(z)²]^(-1/2) for z ~ N(0, 1): the factor on a weight's deviation that keeps the second moment at 1."""
+        moment = self.second_moment(1.0)
+        return 1.0 / math.sqrt(moment) if moment > 0 else math.inf
+
+    def odd(self, u: Array) -> Array:
+        """o(u) = f(u) - f(-u): what a mirrored pair hands on."""
+        return self(u) - self(-np.asarray(u, dtype=np.float64))
+
+    @property
+    def odd_slope(self) -> float:
+        """o'(0)."""
+        h = 1e-3 if self.table is None else 0.04
+        return float(self.odd(np.array([h]))[0]) / h
+
+    @property
+    def slope(self) -> float:
+        """The mean of the slopes of f on both sides of 0 (f'(0) where f is smooth)."""
+        return self.odd_slope / 2
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether f(-u) = -f(u)."""
+        u = table_points()
+        return bool(np.allclose(self(u), -self(-u), rtol=1e-4, atol=1e-6))
+
+    @property
+    def odd_is_linear(self) -> bool:
+        """Whether f(u) - f(-u) is a straight line, so that a mirrored chain is exactly a linear net (|u| ≤ 4)."""
+        u = np.linspace(-4, 4, 161)
+        return bool(np.allclose(self.odd(u), self.odd_slope * u, rtol=2e-3, atol=2e-3))
+
+    def __str__(self) -> str:
+        default = KNOWN.get(self.name, (None, ()))[1]
+        inside = ", ".join(f"{p:g}" for p in self.parameters) if self.parameters != default else ""
+        return f"{self.name}({inside})" if inside else self.name
+
+
+def gain(f: str | Activation | Callable[[Array], Array]) -> float:
+    """The factor on a weight's standard deviation that keeps a signal's second moment through `f`.
+
+    gain(f) = E[f(z)²]^(-1/2), z ~ N(0, 1), by quadrature (He et al. 2015, eq. 10, for any activation).
+
+    Args:
+        f: a name ("relu", "gelu", …), an `Activation`, or a function from a NumPy array to one of the same shape.
+
+    Raises:
+        FaninValueError: the name is not known, or the function does not give finite values of the same shape.
+
+    Example:
+        >>> round(gain("gelu"), 4)
+        1.5335
+        >>> round(gain(lambda z: np.maximum(z, 0)), 4)
+        1.4142
+    """
+    return Activation.of(f).gain
+
+
+@functools.cache
+def table_points() -> Array:
+    """The points at which an activation's table is kept: 1201 of them, evenly on [-12, 12] (unitless)."""
+    return np.linspace(-TABLE_LIMIT, TABLE_LIMIT, TABLE_POINTS)
+
+
+@functools.cache
+def quadrature() -> tuple[Array, Array]:
+    """Nodes and weights for integrals against N(0, 1): composite Gauss-Legendre on [-12, 12], panels of 1/20.
+
+    The panels' ends fall on the kinks of the common activations (0, ±1, ±3, 6), so that they are integrated exactly.
+    """
+    x, w = np.polynomial.legendre.leggauss(6)
+    edges = np.linspace(-TABLE_LIMIT, TABLE_LIMIT, 481)
+    half = (edges[1] - edges[0]) / 2
+    nodes = ((edges[:-1] + half)[:, None] + half * x[None, :]).ravel()
+    weights = np.tile(half * w, 480) * np.exp(-0.5 * nodes**2) / math.sqrt(2 * math.pi)
+    return nodes, weights
+
+
+@functools.lru_cache(maxsize=65536)
+def _moments(f: Activation, q: float) -> tuple[float, float, float]:
+    nodes, weights = quadrature()
+    z = nodes * math.sqrt(max(q, 0.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        y = f(z)
+        h = 1e-4 * max(1.0, math.sqrt(max(q, 0.0)))
+        slope = (f(z + h) - f(z - h)) / (2 * h)
+        return float(weights @ y), float(weights @ y**2), float(weights @ slope**2)

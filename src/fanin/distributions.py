@@ -1,0 +1,156 @@
+"""What to draw: small frozen records, each complete in itself, JSON in and out.
+
+A distribution that treats its weight as a matrix (orthogonal, identity, mirrored) carries the weight's `Axes`.
+Every `std` is the standard deviation that the drawn numbers have, truncation included.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fanin.errors import FaninValueError
+from fanin.records import Record
+from fanin.slots import Axes, Pairing
+
+
+@dataclass(frozen=True)
+class Distribution(Record):
+    """Base of every distribution."""
+
+    tagged: ClassVar[bool] = True
+
+
+def _require(ok: bool, kind: str, field: str, value: object, accepted: str) -> None:
+    if not ok:
+        raise FaninValueError(f"{kind}: {field}={value!r} cannot be used; {field} must be {accepted}")
+
+
+def _finite(x: float) -> bool:
+    return isinstance(x, int | float) and math.isfinite(x)
+
+
+@dataclass(frozen=True)
+class Normal(Distribution):
+    """Independent Gaussian numbers with this standard deviation and mean."""
+
+    std: float
+    mean: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(_finite(self.std) and self.std >= 0, "Normal", "std", self.std, "a finite number of at least 0")
+        _require(_finite(self.mean), "Normal", "mean", self.mean, "a finite number")
+
+
+@dataclass(frozen=True)
+class TruncatedNormal(Distribution):
+    """Gaussian numbers cut symmetrically at `cut` sigmas of the parent, rescaled so that their deviation is `std`."""
+
+    std: float
+    cut: float = 2.0
+    mean: float = 0.0
+
+    def __post_init__(self) -> None:
+        kind = "TruncatedNormal"
+        _require(_finite(self.std) and self.std >= 0, kind, "std", self.std, "a finite number of at least 0")
+        _require(_finite(self.cut) and self.cut > 0, kind, "cut", self.cut, "a finite number above 0")
+        _require(_finite(self.mean), kind, "mean", self.mean, "a finite number")
+
+
+@dataclass(frozen=True)
+class Uniform(Distribution):
+    """Independent numbers, uniform between mean - bound and mean + bound."""
+
+    bound: float
+    mean: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(_finite(self.bound) and self.bound >= 0, "Uniform", "bound", self.bound, "a finite number of at least 0")
+        _require(_finite(self.mean), "Uniform", "mean", self.mean, "a finite number")
+
+
+@dataclass(frozen=True)
+class Constant(Distribution):
+    """One value everywhere."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        _require(_finite(self.value), "Constant", "value", self.value, "a finite number")
+
+
+@dataclass(frozen=True)
+class Identity(Distribution):
+    """gain times the (rectangular) identity from in to out, in every stacked block; all taps but the centre are zero."""
+
+    axes: Axes
+    gain: float = 1.0
+
+
+@dataclass(frozen=True)
+class Orthogonal(Distribution):
+    """gain times a random matrix with orthonormal rows or columns: (out) x (in * field), one for each stacked block.
+
+    `scale_out` multiplies by sqrt(max(1, out / in)) besides, which keeps the mean square *per unit* where a layer widens.
+    """
+
+    axes: Axes
+    gain: float = 1.0
+    scale_out: bool = False
+
+
+@dataclass(frozen=True)
+class DeltaOrthogonal(Distribution):
+    """gain times a random (out) x (in) matrix with orthonormal rows or columns on the kernel's centre tap, zeros elsewhere.
+
+    `scale_out` as in `Orthogonal`.
+    """
+
+    axes: Axes
+    gain: float = 1.0
+    scale_out: bool = False
+
+
+@dataclass(frozen=True)
+class Mirrored(Distribution):
+    """`base`, drawn for half of the units, laid out with signs so that units come in pairs f(u), f(-u).
+
+    With `out` set, rows are (Q, -Q); with `in_` set, columns are (Q, -Q); with both, blocks [[Q, -Q], [-Q, Q]].
+    A unit left over by an odd width gets a row of its own (drawn for `base` widened by one row) and a zero column.
+
+    Attributes:
+        base: what the half-sized weight is drawn from; its axes have the half sizes.
+        axes: the axes of the whole weight.
+        out: how the outputs are paired, or None.
+        in_: how the inputs are paired, or None.
+    """
+
+    base: Distribution
+    axes: Axes
+    out: Pairing | None = None
+    in_: Pairing | None = None
+
+
+@dataclass(frozen=True)
+class Stack(Distribution):
+    """Different distributions for consecutive blocks along one axis, such as the gates of an LSTM.
+
+    Attributes:
+        parts: one distribution a block.
+        sizes: the extent of each block along `axis`; they add up to the axis.
+        axis: which axis of the weight is cut into blocks.
+    """
+
+    parts: tuple[Distribution, ...]
+    sizes: tuple[int, ...]
+    axis: int = 0
+
+    def __post_init__(self) -> None:
+        _require(len(self.parts) == len(self.sizes) > 0, "Stack", "sizes", self.sizes, "one size for each part")
+
+
+@dataclass(frozen=True)
+class ZeroRows(Distribution):
+    """`base` with these indices of axis 0 set to zero (an embedding's padding row)."""
+
+    base: Distribution
+    rows: tuple[int, ...]
