@@ -115,7 +115,8 @@ class Mirrored(Distribution):
     """`base`, drawn for half of the units, laid out with signs so that units come in pairs f(u), f(-u).
 
     With `out` set, rows are (Q, -Q); with `in_` set, columns are (Q, -Q); with both, blocks [[Q, -Q], [-Q, Q]].
-    A unit left over by an odd width gets a row of its own (drawn for `base` widened by one row) and a zero column.
+    A unit left over by an odd width gets a row of its own (drawn apart, at the scale of `base`, so that the other rows
+    keep their orthogonality) and a zero column.
 
     Attributes:
         base: what the half-sized weight is drawn from; its axes have the half sizes.

@@ -1,0 +1,13 @@
+"""Draws: from (distribution, global shape, seed, name) to numbers. Element i depends on nothing else.
+
+- `bits`: Philox4x32-10, addressed by element
+- `quantile`: from 32 bits to a uniform, normal or truncated normal number
+- `orthogonal`, `mirrored`, `layout`: matrix families, from the same Gaussians
+- `windows`: which part of a weight is asked for, and tiles of bounded size
+- `numpy`: the arrays (`draw`, `draw_distribution`)
+"""
+
+from fanin.draws.numpy import draw, draw_distribution
+from fanin.draws.quantile import truncated_std
+
+__all__ = ["draw", "draw_distribution", "truncated_std"]

@@ -1,0 +1,17 @@
+"""The lab: does an init help? The same model from several inits, trained in pairs, with honest statistics."""
+
+from fanin.lab.compare import compare
+from fanin.lab.data import DataSet, load
+from fanin.lab.records import Comparison, Difference, InitSummary, Interval, ReferenceLine, RunResult
+
+__all__ = [
+    "Comparison",
+    "DataSet",
+    "Difference",
+    "InitSummary",
+    "Interval",
+    "ReferenceLine",
+    "RunResult",
+    "compare",
+    "load",
+]

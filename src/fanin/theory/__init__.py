@@ -1,0 +1,5 @@
+"""Signal propagation predicted from the laws of the weights: no framework, no model, only a `Trace`."""
+
+from fanin.theory.prediction import Prediction, predict
+
+__all__ = ["Prediction", "predict"]

@@ -1,0 +1,111 @@
+"""Windows: which part of a weight is asked for, as one `range` an axis."""
+
+import math
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fanin.errors import FaninTypeError, FaninValueError
+
+Ranges = tuple[range, ...]
+
+TILE = 1 << 16  # elements a tile: temporary arrays stay in the cache, and under a few megabytes
+
+
+def check_shape(shape: Any) -> tuple[int, ...]:
+    """The shape as a tuple of ints of at least 0."""
+    try:
+        sizes = tuple(operator.index(n) for n in ((shape,) if isinstance(shape, int) else shape))
+    except TypeError:
+        raise FaninTypeError(f"shape={shape!r} cannot be used; shape must be a tuple of integers") from None
+    if any(n < 0 for n in sizes):
+        raise FaninValueError(f"shape={sizes} cannot be used; every extent must be at least 0")
+    return sizes
+
+
+def resolve(window: Any, shape: tuple[int, ...]) -> tuple[Ranges, tuple[int, ...]]:
+    """One range for each axis, and the axes that an integer picked (they are dropped from the result, as in NumPy).
+
+    Axes that the window does not name are taken whole.
+    """
+    if window is None:
+        window = ()
+    if not isinstance(window, tuple):
+        window = (window,)
+    if len(window) > len(shape):
+        raise FaninValueError(f"window={window} names {len(window)} axes, but the shape {shape} has {len(shape)}")
+    ranges = [range(n) for n in shape]
+    picked = []
+    for axis, part in enumerate(window):
+        if isinstance(part, slice):
+            ranges[axis] = range(*part.indices(shape[axis]))
+            continue
+        try:
+            i = operator.index(part)
+        except TypeError:
+            raise FaninTypeError(
+                f"window={window}: {part!r} cannot be used; give a slice or an integer an axis"
+            ) from None
+        if not -shape[axis] <= i < shape[axis]:
+            raise FaninValueError(f"window={window}: {i} is outside of axis {axis}, which has {shape[axis]} elements")
+        ranges[axis] = range(i % shape[axis], i % shape[axis] + 1)
+        picked.append(axis)
+    return tuple(ranges), tuple(picked)
+
+
+def take(whole: NDArray[Any], ranges: Ranges) -> NDArray[Any]:
+    """The part of an array that the ranges name (a view)."""
+    return whole[tuple(_as_slice(r) for r in ranges)]
+
+
+def _as_slice(r: range) -> slice:
+    stop = r.stop if r.stop >= 0 else None  # a range that runs down to 0 stops at -1, which a slice reads from the end
+    return slice(r.start, stop, r.step) if len(r) else slice(0, 0)
+
+
+def collapse(ranges: Ranges, shape: tuple[int, ...]) -> tuple[Ranges, tuple[int, ...]]:
+    """The same elements in the same order with trailing whole axes merged into the axis before them."""
+    kept, sizes = list(ranges) or [range(1)], list(shape) or [1]
+    while len(kept) > 1 and kept[-1] == range(sizes[-1]) and kept[-2].step == 1:
+        kept.pop()
+        n, before = sizes.pop(), kept[-1]
+        kept[-1] = range(before.start * n, max(before.stop, before.start) * n)
+        sizes[-1] *= n
+    return tuple(kept), tuple(sizes)
+
+
+def starts(ranges: Ranges, shape: tuple[int, ...]) -> NDArray[np.uint64]:
+    """Flat index of every element that the ranges name, in order, shape (product of lengths,)."""
+    flat = np.zeros(1, dtype=np.uint64)
+    for r, n in zip(ranges, shape, strict=True):
+        axis = (np.arange(len(r), dtype=np.int64) * r.step + r.start).astype(np.uint64)
+        flat = (flat[:, None] * np.uint64(n) + axis).reshape(-1)
+    return flat
+
+
+def tiles(ranges: Ranges) -> Iterator[tuple[slice, Ranges]]:
+    """The window cut along its first axes into pieces of about `TILE` elements.
+
+    Yields:
+        The flat positions that a piece fills in the (contiguous) result, and the piece's own ranges.
+    """
+    yield from _cut(ranges, (), 0)
+
+
+def _cut(ranges: Ranges, head: Ranges, offset: int) -> Iterator[tuple[slice, Ranges]]:
+    first, rest = ranges[0], ranges[1:]
+    inner = math.prod(len(r) for r in rest)
+    if inner == 0:
+        return
+    if inner > TILE:
+        for k in range(len(first)):
+            yield from _cut(rest, (*head, first[k : k + 1]), offset + k * inner)
+        return
+    step = max(1, TILE // inner)
+    for k in range(0, len(first), step):
+        piece = first[k : k + step]
+        at = offset + k * inner
+        yield slice(at, at + len(piece) * inner), (*head, piece, *rest)

@@ -1,0 +1,135 @@
+"""Carries runs out: one after another in this process, or in a pool of spawned ones."""
+
+import importlib.machinery
+import importlib.util
+import multiprocessing
+import pickle
+import signal
+import sys
+from collections.abc import Callable, Generator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+from fanin.errors import FaninError, FaninValueError
+from fanin.lab.data import DataSet
+from fanin.lab.inits import Init
+from fanin.lab.records import RunResult
+from fanin.lab.training import Training
+
+Job = tuple[Init, int]  # and seed
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What all runs share; a worker is sent it once."""
+
+    factory: Callable[..., Any]
+    data: DataSet
+    training: Training
+
+    def run(self, init: Init, seed: int, on_step: Callable[[int], None] | None = None) -> RunResult:
+        """One run of the engine of the model's framework."""
+        from fanin.lab import engine_torch
+
+        return engine_torch.run(self.factory, init, self.data, self.training, seed, on_step)
+
+
+def serial(
+    task: Task, jobs: list[Job], errors: dict[str, Exception], on_step: Callable[[int], None] | None
+) -> Generator[RunResult]:
+    """Runs in order; an init that fails once (its error goes to `errors`) is not tried again with other seeds."""
+    for init, seed in jobs:
+        if init.name in errors:
+            continue
+        try:
+            result = task.run(init, seed, on_step)
+        except Exception as error:
+            errors[init.name] = error
+            result = _failure(init, seed, error)
+        yield result
+
+
+def _failure(init: Init, seed: int, error: BaseException) -> RunResult:
+    text = str(error).strip().splitlines()
+    words = text[0] if text else "no message"
+    return RunResult(
+        init.name, seed, error=words if isinstance(error, FaninError) else f"{type(error).__name__}: {words}"
+    )
+
+
+def pool(task: Task, jobs: list[Job], errors: dict[str, Exception], workers: int) -> Generator[RunResult]:
+    """Runs as processes finish them; leaving the loop, also by Ctrl-C, ends every process."""
+    payload = _pickled(task, jobs)
+    context = multiprocessing.get_context("spawn")
+    before = set(multiprocessing.active_children())
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(_modules(task), payload))
+    try:
+        waiting: dict[Future[RunResult], Job] = {
+            executor.submit(_work, init, seed): (init, seed) for init, seed in jobs
+        }
+        while waiting:
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                init, seed = waiting.pop(future)
+                try:
+                    result = future.result()
+                except BrokenExecutor as error:
+                    raise FaninError(
+                        f"a worker process ended in the run of {init.name} with seed {seed} (out of memory?); "
+                        "use fewer workers, or workers=1 to see the error"
+                    ) from error
+                except Exception as error:
+                    if init.name in errors:
+                        continue
+                    errors[init.name] = error
+                    result = _failure(init, seed, error)
+                yield result
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()
+
+
+def _pickled(task: Task, jobs: list[Job]) -> bytes:
+    try:
+        pickle.dumps(jobs)
+        return pickle.dumps(task)
+    except Exception as error:
+        raise FaninValueError(
+            f"workers: the factory, the loss or an init cannot be sent to another process ({error}); "
+            "define it at the top of a module, or use workers=1"
+        ) from error
+
+
+def _modules(task: Task) -> dict[str, str]:
+    """Files of the modules that a fresh process could not import by name (loaded from a path): name → file."""
+    found = {}
+    for value in (task.factory, task.training.loss):
+        name = getattr(value, "__module__", None)
+        file = getattr(sys.modules.get(name or ""), "__file__", None)
+        if not name or not file or name == "__main__":
+            continue
+        spec = importlib.machinery.PathFinder.find_spec(name) if "." not in name else None
+        if "." not in name and (spec is None or spec.origin != file):
+            found[name] = file
+    return found
+
+
+_task: list[Task] = []  # of this worker
+
+
+def _start(modules: dict[str, str], payload: bytes) -> None:
+    from fanin.lab import engine_torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
+    engine_torch.one_thread()
+    for name, file in modules.items():
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec and spec.loader:
+            sys.modules[name] = module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+    _task.append(pickle.loads(payload))
+
+
+def _work(init: Init, seed: int) -> RunResult:
+    return _task[0].run(init, seed)

@@ -1,0 +1,119 @@
+"""Inits by name: what a comparison may start its runs from. Parsing only; `inits_torch` carries them out."""
+
+import difflib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fanin.errors import FaninTypeError, FaninValueError
+
+NAMED = {
+    "default": "the weights that the factory itself gives",
+    "fanin": "the plan that fanin chooses from the trace of one training batch",
+    "lsuv": "orthogonal, then each layer rescaled to unit output variance (Mishkin & Matas 2015)",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Init:
+    """One way to start.
+
+    Attributes:
+        name: unique in a comparison.
+        kind: what `value` is.
+        value: a rule, a plan, or a function that is given the model and changes its weights in place.
+    """
+
+    name: str
+    kind: Literal["default", "fanin", "lsuv", "rule", "plan", "function"]
+    value: Any = None
+
+
+def parse_inits(inits: Any) -> tuple[Init, ...]:
+    """Every init of a comparison: names, rules, plans, plan files, functions, or a mapping name → any of them.
+
+    Raises `FaninValueError` for an unknown name, two inits of the same name, or none at all.
+    """
+    if isinstance(inits, str):
+        inits = split_names(inits)
+    if isinstance(inits, dict):
+        parsed = [Init(str(name), *_kind(value)) for name, value in inits.items()]
+    elif isinstance(inits, list | tuple):
+        parsed = [parse_init(value) for value in inits]
+    else:
+        raise FaninTypeError(
+            f"inits={inits!r} is a {type(inits).__name__}, but must be a list of names, rules or plans"
+        )
+    if not parsed:
+        raise FaninValueError("inits is empty, but must name at least one init")
+    names = [init.name for init in parsed]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FaninValueError(f"inits has {', '.join(twice)} more than once; give each a name: inits={{name: init}}")
+    return tuple(parsed)
+
+
+def split_names(text: str) -> list[str]:
+    """`"default,he_normal(a=0.1, mode='fan_out'),fanin"` at its commas, those in brackets aside."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
+
+
+def parse_init(value: Any) -> Init:
+    """One init with a name of its own."""
+    kind, what = _kind(value)
+    if isinstance(value, str):
+        return Init(Path(value).stem if kind == "plan" else value, kind, what)
+    if kind == "rule":
+        return Init(value.spec, kind, what)
+    name = getattr(value, "__name__", "") or type(value).__name__.lower()
+    return Init(name, kind, what)
+
+
+def _kind(value: Any) -> tuple[Any, Any]:
+    from fanin.plans import Plan
+    from fanin.rules import Rule
+
+    if isinstance(value, str):
+        return _from_text(value)
+    if isinstance(value, os.PathLike):
+        return "plan", Plan.load(os.fspath(value))
+    if isinstance(value, Plan):
+        return "plan", value
+    if isinstance(value, Rule):
+        return "rule", value
+    if isinstance(value, Callable):
+        return "function", value
+    raise FaninTypeError(
+        f"inits holds a {type(value).__name__}, but accepted are names, rules, plans, plan files and functions of the model"
+    )
+
+
+def _from_text(text: str) -> tuple[Any, Any]:
+    from fanin import rules
+    from fanin.plans import Plan
+
+    if text in NAMED:
+        return text, None
+    if text.endswith(".json"):
+        return "plan", Plan.load(text)
+    try:
+        return "rule", rules.get(text)
+    except FaninValueError as error:
+        if "(" in text:
+            raise
+        accepted = [*NAMED, *(str(name) for name in rules.table())]
+        close = difflib.get_close_matches(text, accepted, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise FaninValueError(
+            f"inits has {text!r}, which is unknown; accepted are {', '.join(NAMED)}, a rule (see `fanin rules`), "
+            f"or a plan file that ends in .json{hint}"
+        ) from error

@@ -1,0 +1,296 @@
+"""The plan: an ordered map from weight to what it is drawn from and why, and what it requires of the architecture."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fanin.distributions import Constant, Distribution, Mirrored, Stack, ZeroRows
+from fanin.errors import FaninTypeError, FaninValueError
+from fanin.records import Record
+from fanin.slots import Slot
+
+SEED_LIMIT = 2**64
+
+
+@dataclass(frozen=True)
+class Entry(Record):
+    """What one weight is drawn from.
+
+    Attributes:
+        distribution: what to draw.
+        reason: why, in one line.
+        lr_scale: factor on the learning rate that the plan asks for (applied by whoever builds the optimizer).
+        multiplier: factor on the drawn values.
+    """
+
+    distribution: Distribution
+    reason: str = ""
+    lr_scale: float = 1.0
+    multiplier: float = 1.0
+
+
+@dataclass(frozen=True)
+class Need(Record):
+    """What a plan requires of one weight of the architecture.
+
+    Attributes:
+        shape: its global shape.
+        names: all its names where it is tied, else empty.
+        fed_by: the weight before it in a chain of layers with nothing but activations between, or None. Mirrored
+            halves must agree between the two.
+    """
+
+    shape: tuple[int, ...]
+    names: tuple[str, ...] = ()
+    fed_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan(Record):
+    """What to draw every weight from. Weights without an entry keep their values.
+
+    Attributes:
+        entries: weight name → entry, in the model's order.
+        seed: the seed that `apply` uses unless it is given one (0 ≤ seed < 2⁶⁴).
+        requires: weight name → what it must be like, for every entry.
+        notes: what the plan leaves alone and other facts worth knowing, one sentence each.
+        slots: what the plan was made from, where that is still known (not saved, not compared).
+
+    Example:
+        >>> plan = Plan({"fc.weight": Entry(Constant(0.0), "as a test")}, requires={"fc.weight": Need((2, 3))})
+        >>> Plan.from_dict(plan.to_dict()) == plan
+        True
+    """
+
+    entries: dict[str, Entry]
+    seed: int = 0
+    requires: dict[str, Need] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    slots: tuple[Slot, ...] = field(default=(), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < SEED_LIMIT:
+            raise FaninValueError(f"seed={self.seed!r} cannot be used; it must be a whole number from 0 to 2**64 - 1")
+        wrong = [
+            f"{name}: {problem}"
+            for name, need in self.requires.items()
+            if name in self.entries
+            for problem in shape_problems(self.entries[name].distribution, need.shape)
+        ]
+        wrong += [
+            f"{name}: its {label}={value!r} is not a finite number"
+            for name, entry in self.entries.items()
+            for label, value in (("lr_scale", entry.lr_scale), ("multiplier", entry.multiplier))
+            if not isinstance(value, int | float) or value != value or abs(value) == float("inf")
+        ]
+        if wrong:
+            raise FaninValueError("the plan does not fit its weights: " + "; ".join(wrong))
+
+    @classmethod
+    def of(
+        cls,
+        slots: Iterable[Slot],
+        entries: Mapping[str, Entry],
+        *,
+        seed: int = 0,
+        notes: Iterable[str] = (),
+    ) -> "Plan":
+        """A plan for a trace's slots: entries in the slots' order, requirements from the slots, chains validated.
+
+        Raises:
+            FaninValueError: an entry names no slot, does not fit its shape, or mirrored neighbours do not agree.
+        """
+        slots = tuple(slots)
+        by_name = {name: slot for slot in slots for name in (slot.name, *slot.names)}
+        unknown = sorted(set(entries) - set(by_name))
+        if unknown:
+            raise FaninValueError(f"entries name weights that the model does not have: {', '.join(unknown)}")
+        needs = needs_of(slots)
+        chosen = {by_name[name].name: entry for name, entry in entries.items()}
+        ordered = {slot.name: chosen[slot.name] for slot in slots if slot.name in chosen}
+        plan = cls(ordered, seed, {name: needs[name] for name in ordered}, tuple(notes), slots)
+        broken = plan.broken_chains()
+        if broken:
+            raise FaninValueError("mirrored neighbours do not agree: " + "; ".join(broken))
+        return plan
+
+    def broken_chains(self) -> tuple[str, ...]:
+        """Where one weight pairs its units and the weight that they feed does not expect pairs, or the other way round."""
+        broken: list[str] = []
+        for name, need in self.requires.items():
+            before = self.entries.get(need.fed_by) if need.fed_by else None
+            after = self.entries.get(name)
+            if before is None or after is None or is_zero(before.distribution) or is_zero(after.distribution):
+                continue
+            made, expected = paired_out(before.distribution), paired_in(after.distribution)
+            if made != expected:
+                if not made:
+                    text = f"{name} expects paired inputs, but {need.fed_by} does not pair its outputs"
+                elif not expected:
+                    text = f"{need.fed_by} pairs its outputs, but {name} does not expect pairs"
+                else:
+                    text = f"{need.fed_by} pairs {made} units, but {name} expects pairs of {expected}"
+                broken.append(text)
+        return tuple(broken)
+
+    def edit(self, edits: "Mapping[str, Entry | Distribution | None]", *, reason: str = "edited") -> "Plan":
+        """A new plan with these entries replaced, added (for weights that are known) or, with None, taken out.
+
+        Args:
+            edits: weight name → entry, or distribution (which takes `reason`), or None to keep the present values.
+            reason: the reason of entries that are given as bare distributions.
+        """
+        needs = {**needs_of(self.slots), **self.requires}
+        unknown = sorted(set(edits) - set(needs))
+        if unknown:
+            raise FaninValueError(f"edit names weights that the plan does not know: {', '.join(unknown)}")
+        entries = dict(self.entries)
+        for name, new in edits.items():
+            if new is None:
+                entries.pop(name, None)
+            elif isinstance(new, Entry):
+                entries[name] = new
+            elif isinstance(new, Distribution):
+                entries[name] = replace(entries.get(name, Entry(new)), distribution=new, reason=reason)
+            else:
+                raise FaninTypeError(
+                    f"edit: {name} is given {new!r}; accepted are an Entry, a Distribution, or None to keep its values"
+                )
+        ordered = {name: entries[name] for name in needs if name in entries}
+        return replace(self, entries=ordered, requires={name: needs[name] for name in ordered})
+
+    def apply(self, model: Any, seed: int | None = None) -> Any:
+        """Draw every entry into the model, in place, whole or not at all; returns the model.
+
+        Weights keep their identity, dtype, device, ties and `requires_grad`; no random state is read or changed.
+        Weights behind a parametrisation (weight norm) are set so that the *effective* weight is what was drawn.
+
+        Args:
+            model: the `torch.nn.Module` that the plan was made for, or one with the same weights; wrapped or not.
+            seed: instead of the plan's own.
+
+        Raises:
+            FaninValueError: weights are missing, have other shapes, ties or types, or cannot be set: all are listed,
+                and nothing was changed.
+        """
+        from fanin.plans.torch.apply import apply
+
+        return apply(self, model, seed)
+
+    def to_python(self) -> str:
+        """Plain torch code, without fanin, that draws every weight from the same distribution (other numbers)."""
+        from fanin.plans.torch.source import to_python
+
+        return to_python(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the plan to a JSON file, whole or not at all."""
+        from fanin.plans.files import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Plan":
+        """The plan in a file; raises `FaninValueError` for a damaged file or one of another version."""
+        from fanin.plans.files import load
+
+        return load(path)
+
+    def diff(self, other: "Plan") -> "PlanDiff":
+        """What `other` adds to, takes from and changes in this plan."""
+        return PlanDiff(
+            added={n: e for n, e in other.entries.items() if n not in self.entries},
+            removed={n: e for n, e in self.entries.items() if n not in other.entries},
+            changed={n: (e, other.entries[n]) for n, e in self.entries.items() if other.entries.get(n, e) != e},
+            seeds=(self.seed, other.seed),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """This plan as JSON-ready data, without the slots that it was made from."""
+        data = super().to_dict()
+        del data["slots"]
+        return data
+
+    def __str__(self) -> str:
+        from fanin.plans.describe import plan_text
+
+        return plan_text(self)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+@dataclass(frozen=True)
+class PlanDiff(Record):
+    """The difference between two plans.
+
+    Attributes:
+        added: entries that only the second has.
+        removed: entries that only the first has.
+        changed: (before, after) where both have an entry and it differs.
+        seeds: the seeds of both.
+    """
+
+    added: dict[str, Entry]
+    removed: dict[str, Entry]
+    changed: dict[str, tuple[Entry, Entry]]
+    seeds: tuple[int, int] = (0, 0)
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed or self.seeds[0] != self.seeds[1])
+
+    def __str__(self) -> str:
+        from fanin.plans.describe import diff_text
+
+        return diff_text(self)
+
+
+def needs_of(slots: Iterable[Slot]) -> dict[str, Need]:
+    """What each slot requires of the architecture, by its canonical name, in order."""
+    slots = tuple(slots)
+    chains = {(s.chain.id, s.chain.position): s.name for s in slots if s.chain is not None}
+    return {
+        s.name: Need(
+            s.shape,
+            tuple(s.names) if len(s.names) > 1 else (),
+            chains.get((s.chain.id, s.chain.position - 1)) if s.chain is not None else None,
+        )
+        for s in slots
+    }
+
+
+def shape_problems(distribution: Distribution, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Why the distribution cannot fill a weight of this shape (empty where it can), one part of a sentence each."""
+    if isinstance(distribution, ZeroRows):
+        wrong = [r for r in distribution.rows if not shape or not 0 <= r < shape[0]]
+        text = (f"its zero rows {wrong} are not rows of a weight of shape {shape}",) if wrong else ()
+        return text + shape_problems(distribution.base, shape)
+    if isinstance(distribution, Stack):
+        axis = distribution.axis
+        if not 0 <= axis < len(shape) or sum(distribution.sizes) != shape[axis]:
+            return (f"its blocks {distribution.sizes} do not add up to axis {axis} of the shape {shape}",)
+        return tuple(
+            problem
+            for part, size in zip(distribution.parts, distribution.sizes, strict=True)
+            for problem in shape_problems(part, (*shape[:axis], size, *shape[axis + 1 :]))
+        )
+    axes = getattr(distribution, "axes", None)
+    if axes is not None and axes.shape != tuple(shape):
+        return (f"its {type(distribution).__name__} is for the shape {axes.shape}, but the weight has {shape}",)
+    return ()
+
+
+def is_zero(distribution: Distribution) -> bool:
+    """Whether the distribution gives nothing but zeros."""
+    return isinstance(distribution, Constant) and distribution.value == 0
+
+
+def paired_out(distribution: Distribution) -> int:
+    """How many units the outputs are paired over (0 where they are not)."""
+    return distribution.out.units if isinstance(distribution, Mirrored) and distribution.out is not None else 0
+
+
+def paired_in(distribution: Distribution) -> int:
+    """How many units the inputs are paired over (0 where they are not)."""
+    return distribution.in_.units if isinstance(distribution, Mirrored) and distribution.in_ is not None else 0

@@ -1,0 +1,95 @@
+"""A comparison as text for a terminal, a pipe or a log."""
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from fanin.lab.records import Comparison
+from fanin.reports import compared
+from fanin.reports.rich_parts import MARKS, STYLES, labelled, render, sparkline
+from fanin.reports.words import count
+
+
+def comparison_text(result: Comparison, width: int = 80, color: bool = False) -> str:
+    """A comparison as text: the verdict, a row an init, curves, paired differences."""
+    return render(comparison_parts(result), width, color)
+
+
+def comparison_parts(result: Comparison) -> list[RenderableType]:
+    """The pieces of a comparison."""
+    found = compared.verdict(result)
+    parts: list[RenderableType] = [
+        Text(f"{MARKS[found.level]} {found.headline}", style=STYLES[found.level]),
+        Padding(Text(found.detail), (0, 0, 0, 2)),
+    ]
+    if result.interrupted:
+        parts.append(
+            Padding(Text("Stopped early: the figures are over the seeds that every init finished."), (0, 0, 0, 2))
+        )
+    parts += [Text(), summary_table(result), Text()]
+    rows = [(f"{d.init}", Text(compared.difference_text(d))) for d in result.differences if d.metric == result.score]
+    if rows:
+        parts += [
+            Text(f"Paired differences of {result.score} against {result.inits[0]}", style="bold"),
+            labelled(rows),
+            Text(),
+        ]
+    learned = curves_table(result)
+    if learned is not None:
+        title = f"{result.score} through training (mean over seeds; 0 at the bottom, the best at the top)"
+        parts += [Text(title, style="bold"), learned, Text()]
+    notes = [("note", Text(n)) for n in result.notes]
+    notes += [
+        ("note", Text(f"{s.init}: {count(s.failed, 'run')} failed. {s.note}")) for s in result.summaries if s.failed
+    ]
+    return [*parts, labelled(notes)] if notes else parts[:-1]
+
+
+def summary_table(result: Comparison) -> RenderableType:
+    """A row an init: the metrics with their intervals, steps to target, diverged; four metrics at most fit 80 columns."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    target = compared.has_target(result)
+    first, *rest = result.metrics or (result.score,)
+    table.add_column("init", overflow="fold")
+    table.add_column(f"{first} (95 %)", justify="right", no_wrap=True)
+    for metric in rest:
+        table.add_column(metric, justify="right", no_wrap=True)
+    if target:
+        table.add_column("steps to target", justify="right")
+    table.add_column("diverged", justify="right", no_wrap=True)
+    for s in result.summaries:
+        cells = [compared.interval_text(s.metrics[first]) if first in s.metrics else "–"]
+        cells += [compared.metric_text(s.metrics[m].mean) if m in s.metrics else "–" for m in rest]
+        cells += [compared.steps_text(s.steps_to_target)] if target else []
+        table.add_row(s.init, *cells, f"{s.diverged} of {s.runs}")
+    for r in result.references:
+        cells = [compared.metric_text(r.metrics[m]) if m in r.metrics else "–" for m in (first, *rest)]
+        table.add_row(f"{r.name}*", *cells, *(["–"] if target else []), "–", style="dim")
+    return Padding(table, (0, 0, 0, 2))
+
+
+def curves_table(result: Comparison) -> RenderableType | None:
+    """The mean score through training as bars, one row an init."""
+    from fanin.reports.comparison import mean_band
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    grid = max((r.eval_steps for r in result.results), key=len, default=())
+    if len(grid) < 3:
+        return None
+    means = {}
+    for init in result.inits:
+        lines = []
+        for run in result.runs(init):
+            known = dict(zip(run.eval_steps, run.eval_score, strict=True))
+            if not run.error:
+                lines.append([known.get(step, float("nan")) for step in grid])
+        if lines:
+            means[init] = mean_band(lines)[0]
+    top = max((v for line in means.values() for v in line if v == v), default=1.0)
+    for init, line in means.items():
+        # the bars are logarithmic, so the score is handed over as a power of ten
+        table.add_row(
+            init, sparkline([10**v for v in line], 36, (0.0, max(top, 1e-9))), f"→ {compared.metric_text(line[-1])}"
+        )
+    return Padding(table, (0, 0, 0, 2))

@@ -1,0 +1,50 @@
+"""Fans and gains, as every rule takes them: fans from the slot's axes, gains from exact Gaussian integrals."""
+
+import math
+
+from fanin.activations import Activation
+from fanin.errors import FaninValueError
+from fanin.rules.arguments import Nonlinearity
+from fanin.slots import Axes, Slot
+
+
+def axes_of(slot: Slot, rule: str) -> Axes:
+    """The slot's axes; raises where nothing is known about them."""
+    if slot.axes is None:
+        raise FaninValueError(
+            f"{rule} needs to know what the axes of {slot.name!r} (shape {slot.shape}, role {slot.role!r}) mean, but it has "
+            "none: for a bias or a scale use zeros(), ones(), constant(value), normal(std) or uniform(bound=...); "
+            "for a weight drawn by hand give axes, such as 'oi' for a linear layer or 'oikk' for a convolution"
+        )
+    return slot.axes
+
+
+def fan(slot: Slot, mode: str, rule: str) -> float:
+    """The fan that `mode` names: "fan_in", "fan_out", their mean "fan_avg", or their geometric mean "fan_geo_avg"."""
+    axes = axes_of(slot, rule)
+    into, out = axes.fan_in, axes.fan_out
+    value = {"fan_in": into, "fan_out": out, "fan_avg": (into + out) / 2, "fan_geo_avg": math.sqrt(into * out)}[mode]
+    if value <= 0:
+        raise FaninValueError(
+            f"{rule}: {slot.name!r} of shape {slot.shape} has {mode} {value:g}, because an axis has no elements; "
+            "only zeros(), ones() and constant(value) can fill it"
+        )
+    return value
+
+
+def gain_of(rule: str, gain: float | None, nonlinearity: Nonlinearity) -> float:
+    """The gain of `nonlinearity` where it is given, else `gain`, else 1."""
+    if nonlinearity is not None:
+        return finite_gain(rule, Activation.of(nonlinearity))
+    return 1.0 if gain is None else gain
+
+
+def finite_gain(rule: str, nonlinearity: Activation) -> float:
+    """The gain of an activation; raises where it has none (a function that is 0 everywhere, or grows too fast)."""
+    value = nonlinearity.gain
+    if not math.isfinite(value) or value <= 0:
+        raise FaninValueError(
+            f"{rule}: nonlinearity={str(nonlinearity)!r} has no finite gain, its second moment is "
+            f"{nonlinearity.second_moment():g}"
+        )
+    return value

@@ -1,0 +1,151 @@
+"""Rules by name: `get`, `parse`, `table`, `explain`."""
+
+import ast
+import difflib
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fanin.errors import FaninTypeError, FaninValueError
+from fanin.records import Record
+from fanin.rules.arguments import as_text
+from fanin.rules.rule import ALIASES, FACTORIES, Rule
+
+
+@dataclass(frozen=True)
+class RuleInfo(Record):
+    """One row of `fanin rules`.
+
+    Attributes:
+        name: name of the rule.
+        signature: its arguments with their defaults, such as "(gain=None, nonlinearity=None)".
+        aliases: other names of it.
+        summary: first sentence of its documentation.
+        formula: what it draws.
+        paper: where it comes from.
+        family: the file that holds it.
+    """
+
+    name: str
+    signature: str
+    aliases: tuple[str, ...]
+    summary: str
+    formula: str
+    paper: str
+    family: str
+
+
+def resolve_name(name: str) -> str:
+    """The rule's own name for a name or an alias, with or without PyTorch's trailing underscore."""
+    plain = name.strip().rstrip("_").lower()
+    found = ALIASES.get(plain, plain)
+    if found not in FACTORIES:
+        near = difflib.get_close_matches(plain, [*FACTORIES, *ALIASES], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(FACTORIES))}"
+        raise FaninValueError(f"rule {name!r} is not known; {hint}")
+    return found
+
+
+def get(name: str) -> Callable[..., Rule]:
+    """The factory of this name or alias; raises `FaninValueError` for an unknown one.
+
+    Example:
+        >>> get("kaiming_normal_")(mode="fan_out").spec
+        "he_normal(mode='fan_out')"
+    """
+    return FACTORIES[resolve_name(name)]
+
+
+def parse(spec: str) -> Rule:
+    """The rule that a text such as "he_normal" or "he_normal(mode='fan_out')" names; no code is run.
+
+    Raises:
+        FaninValueError: where the text does not parse (the message points at the character), names no known rule, or has
+            arguments that the rule does not take.
+
+    Example:
+        >>> parse("orthogonal(gain=2)").spec
+        'orthogonal(gain=2.0)'
+    """
+    if not isinstance(spec, str):
+        raise FaninTypeError(f"spec={spec!r} cannot be used; give a text such as \"he_normal(mode='fan_out')\"")
+    try:
+        tree = ast.parse(spec, mode="eval").body
+    except SyntaxError as error:
+        raise _at(spec, (error.offset or 1) - 1, error.msg) from None
+    except ValueError as error:  # a null character
+        raise _at(spec, 0, str(error)) from None
+    if isinstance(tree, ast.Name):
+        return get(tree.id)()
+    if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
+        raise _at(spec, tree.col_offset, "it must be a rule's name, with or without arguments in brackets")
+    factory = get(tree.func.id)
+    args = [_literal(spec, node) for node in tree.args]
+    kwargs = {}
+    for keyword in tree.keywords:
+        if keyword.arg is None:
+            raise _at(spec, keyword.value.col_offset - 2, "arguments must be written out")
+        kwargs[keyword.arg] = _literal(spec, keyword.value)
+    try:
+        return factory(*args, **kwargs)
+    except FaninTypeError as error:
+        raise FaninValueError(str(error)) from None
+
+
+def _literal(spec: str, node: ast.expr) -> object:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        text = ast.get_source_segment(spec, node) or ""
+        hint = f", write {text!r} with quotes" if isinstance(node, ast.Name) else ""
+        raise _at(
+            spec, node.col_offset, f"an argument must be a number, a text in quotes, True, False or None{hint}"
+        ) from None
+
+
+def _at(spec: str, offset: int, why: str) -> FaninValueError:
+    offset = max(0, min(offset, len(spec)))
+    return FaninValueError(
+        f"rule {spec!r} does not parse at character {offset + 1}: {why}\n  {spec}\n  {' ' * offset}^"
+    )
+
+
+def table() -> tuple[RuleInfo, ...]:
+    """Every rule, by family and name.
+
+    Example:
+        >>> [info.paper for info in table() if info.name == "xavier_normal"][0][:22]
+        'Glorot & Bengio 2010, '
+    """
+    rows = [_info(name) for name in FACTORIES]
+    return tuple(sorted(rows, key=lambda row: (row.family, row.name)))
+
+
+def _info(name: str) -> RuleInfo:
+    factory = FACTORIES[name]
+    text = inspect.getdoc(factory) or ""
+    parameters = inspect.signature(factory).parameters.values()
+    shown = ", ".join(p.name if p.default is p.empty else f"{p.name}={as_text(p.default)}" for p in parameters)
+    return RuleInfo(
+        name=name,
+        signature=f"({shown})",
+        aliases=tuple(sorted(alias for alias, of in ALIASES.items() if of == name)),
+        summary=text.split("\n\n")[0].replace("\n", " "),
+        formula=section(text, "Formula"),
+        paper=section(text, "Paper"),
+        family=factory.__module__.rpartition(".")[2],
+    )
+
+
+def section(text: str, title: str) -> str:
+    """The words under "Title:" in a docstring, on one line; empty where there is no such section."""
+    found = re.search(rf"^{title}:\n((?:[ ]+\S.*\n?|\n)+)", text, re.MULTILINE)
+    return " ".join(found.group(1).split()) if found else ""
+
+
+def explain(name: str) -> str:
+    """What `fanin explain RULE` prints: the rule's signature and its documentation."""
+    info = _info(resolve_name(name))
+    also = f"\nAlso: {', '.join(info.aliases)}" if info.aliases else ""
+    return f"fanin.rules.{info.name}{info.signature}{also}\n\n{inspect.getdoc(FACTORIES[info.name])}\n"

@@ -1,0 +1,140 @@
+"""Gaussian integrals of one activation: what a wide random layer does to the statistics of a signal.
+
+Notation of the whole room. Over the units of a layer, and over pairs (a, b) of different examples, a signal x has
+
+    mean  m = E[x],    second moment  q = E[x_a²],    contrast  s = ½ E[(x_a - x_b)²],
+
+so that E[x_a x_b] = q - s and the correlation between examples is 1 - s / q. The contrast is kept instead of the
+correlation because a deep net can shrink it by thirty orders of magnitude, far below the rounding of 1 - s / q.
+Pre-activations of a wide layer are jointly Gaussian over its units (Poole et al. 2016, Matthews et al. 2018).
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from fanin.activations import Activation, Array
+
+Function = Callable[[Array], Array]
+
+REACH = 8.0  # the quadrature covers ± 8 deviations
+POINTS = 401
+DIGITS = 5  # significant digits that cached arguments keep: an error of 1e-5 per layer
+
+
+class Moments(NamedTuple):
+    """Of f(z), z ~ N(mean, variance).
+
+    Attributes:
+        mean: E f.
+        second: E f².
+        elasticity: d ln E f² / d ln variance; 1 for ReLU, below 1 where f is bounded (errors of scale heal).
+        wobble: relative variance of f² that is left where Σ z² over the units is held fixed.
+        slope2: E f'².
+        slope4: E f'⁴.
+    """
+
+    mean: float
+    second: float
+    elasticity: float
+    wobble: float
+    slope2: float
+    slope4: float
+
+
+@dataclass(frozen=True)
+class Odd:
+    """o(u) = f(u) - f(-u): what a mirrored pair of units hands on (Balduzzi et al. 2017, in general form)."""
+
+    f: Activation
+
+    def __call__(self, z: Array) -> Array:
+        """o(z), elementwise."""
+        return self.f.odd(z)
+
+
+@functools.cache
+def _grid() -> tuple[Array, Array]:
+    z = np.linspace(-REACH, REACH, POINTS)
+    weight = np.exp(-0.5 * z**2)
+    return z, weight / weight.sum()
+
+
+@functools.cache
+def _hermite() -> tuple[Array, Array]:
+    nodes, weights = np.polynomial.hermite_e.hermegauss(24)
+    keep = nodes > 0  # the integrand is even in the half difference
+    return nodes[keep], 2 * weights[keep] / weights.sum()
+
+
+def rounded(x: float) -> float:
+    """x with the digits that cached integrals keep."""
+    return float(f"{x:.{DIGITS}g}") if math.isfinite(x) else x
+
+
+def moments(f: Function, mean: float, variance: float) -> Moments:
+    """Moments of f(z) and f'(z) for z ~ N(mean, variance)."""
+    return _moments(f, rounded(mean), rounded(max(variance, 0.0)))
+
+
+@functools.lru_cache(maxsize=8192)
+def _moments(f: Function, mean: float, variance: float) -> Moments:
+    z, w = _grid()
+    x = mean + math.sqrt(variance) * z
+    with np.errstate(over="ignore", invalid="ignore"):
+        h = 1e-4 * max(math.sqrt(variance), 1e-3)
+        y, slope = f(x), (f(x + h) - f(x - h)) / (2 * h)
+        square = y**2
+        second = float(w @ square)
+        # Regress f² on z²: the slope is the elasticity, and what is left wobbles even where Σ z² is fixed.
+        lean = float(w @ (square * (z**2 - 1))) / 2
+        left = max(float(w @ square**2) - second**2 - 2 * lean**2, 0.0)
+        relative = (lean / second, left / second**2) if second > 0 else (0.0, 0.0)
+        return Moments(float(w @ y), second, *relative, float(w @ slope**2), float(w @ slope**4))
+
+
+def contrast(f: Function, mean: float, q: float, s: float) -> float:
+    """½ E[(f(u) - f(v))²] for a Gaussian pair with this mean, second moment q and contrast s.
+
+    Exact for every s, also where s / q is far below the machine's rounding of a correlation.
+    """
+    variance = max(q - mean * mean, 0.0)
+    if s <= 0 or variance <= 0:
+        return 0.0
+    s = min(s, 2 * variance)
+    if s < 1e-9 * variance:
+        return s * moments(f, mean, variance).slope2
+    return _contrast(f, rounded(mean), rounded(variance), rounded(s))
+
+
+@functools.lru_cache(maxsize=8192)
+def _contrast(f: Function, mean: float, variance: float, s: float) -> float:
+    z, w = _grid()
+    t, v = _hermite()
+    middle = mean + math.sqrt(max(variance - s / 2, 0.0)) * z[:, None]
+    half = math.sqrt(s / 2) * t[None, :]
+    with np.errstate(over="ignore", invalid="ignore"):
+        gap = f(middle + half) - f(middle - half)
+    return float(0.5 * w @ (gap**2 @ v))
+
+
+def wobble_of_slopes(f: Function, mean: float, variance: float) -> float:
+    """3 (E[f'⁴] / E[f'²]² - 1): relative variance, times the width, that f adds to a contrast or a gradient.
+
+    3 for ReLU, 0 for a straight line; independent Gaussian weights add 2 (together Hanin & Nica's 5).
+    """
+    m = moments(f, mean, variance)
+    return max(3 * (m.slope4 / m.slope2**2 - 1), 0.0) if m.slope2 > 0 else 0.0
+
+
+def orthant(k: int, correlation: float) -> float:
+    """P(u_1 < 0, …, u_k < 0) for k standard Gaussians, each pair with this correlation (between 0 and 1)."""
+    z, w = _grid()
+    rho = min(max(correlation, 0.0), 1.0 - 1e-12)
+    from scipy.special import log_ndtr
+
+    return float(w @ np.exp(k * log_ndtr(-math.sqrt(rho / (1 - rho)) * z)))

@@ -1,0 +1,317 @@
+"""Finds residual streams and plain chains in the graph of a watched pass."""
+
+from dataclasses import dataclass
+
+from fanin.activations import Activation
+from fanin.slots import ChainLink, Pairing, ResidualPlace
+from fanin.traces.torch.graph import THROUGH, Graph, Reach, is_weight_op
+from fanin.traces.torch.values import Node, Value
+
+
+@dataclass
+class Residual:
+    """One residual add, in the terms of the raw graph."""
+
+    add: int
+    skip: int  # value
+    branch: int  # value
+    weights: tuple[int, ...]  # nodes on the branch
+    skip_weights: tuple[int, ...]
+    stream: int = 0
+    position: int = 0
+    count: int = 1
+    normed: bool = False
+    normed_after: bool = False
+
+
+def residuals(graph: Graph) -> list[Residual]:
+    """The residual adds in order, with their streams."""
+    found: list[Residual] = []
+    by_add: dict[int, Residual] = {}
+    for node in graph.nodes:
+        if node.kind != "add":
+            continue
+        signals = graph.signals_of(node)
+        if len(signals) != 2:
+            continue
+        residual = _residual(graph, node, signals[0], signals[1])
+        if residual is None:
+            continue
+        previous = _previous(graph, residual.skip, by_add)
+        residual.stream = previous.stream if previous else node.index
+        residual.position = previous.position + 1 if previous else 0
+        residual.normed_after = _meets_norm_first(graph, node)
+        residual.normed = _normed_end(graph, residual.branch)
+        by_add[node.index] = residual
+        found.append(residual)
+    lengths: dict[int, int] = {}
+    for r in found:
+        lengths[r.stream] = max(lengths.get(r.stream, 0), r.position + 1)
+    for r in found:
+        r.count = lengths[r.stream]
+    return found
+
+
+def _residual(graph: Graph, node: Node, a: int, b: int) -> Residual | None:
+    """Which of the two is the skip: the one that leads to the other, or the one with fewer weights since they parted."""
+    mask_a, mask_b = _mask(graph, a), _mask(graph, b)
+    inputs_a, inputs_b = graph.values[a].node < 0, graph.values[b].node < 0
+    if _leads(graph, a, b):
+        skip, branch = a, b
+    elif _leads(graph, b, a):
+        skip, branch = b, a
+    else:
+        if not (mask_a & mask_b) and not (_shares_input(graph, a, b) and not inputs_a and not inputs_b):
+            return None
+        only_a, only_b = mask_a & ~mask_b & graph.weighted, mask_b & ~mask_a & graph.weighted
+        if only_a.bit_count() == only_b.bit_count():
+            return None
+        skip, branch = (a, b) if only_a.bit_count() < only_b.bit_count() else (b, a)
+    own = _mask(graph, branch) & ~_mask(graph, skip)
+    from_skip = _descends(graph, own, skip)
+    weights = tuple(i for i in _bits(own & graph.weighted) if from_skip is None or i in from_skip)
+    if not weights:
+        return None
+    skipped = tuple(_bits(_mask(graph, skip) & ~_mask(graph, branch) & graph.weighted))
+    return Residual(node.index, skip, branch, weights, skipped)
+
+
+def _mask(graph: Graph, value: int) -> int:
+    made_by = graph.values[value].node
+    return graph.ancestors[made_by] if made_by >= 0 else 0
+
+
+def _leads(graph: Graph, a: int, b: int) -> bool:
+    """Whether value `a` is an ancestor of value `b`."""
+    mask = _mask(graph, b)
+    return any(mask >> consumer & 1 for consumer in graph.consumers.get(a, ()))
+
+
+def _shares_input(graph: Graph, a: int, b: int) -> bool:
+    def sources(value: int) -> set[int]:
+        return {
+            v
+            for i in _bits(_mask(graph, value))
+            for v in graph.nodes[i].inputs
+            if graph.values[v].source == "input"
+        }
+
+    return bool(sources(a) & sources(b))
+
+
+def _descends(graph: Graph, own: int, skip: int) -> set[int] | None:
+    """Of the nodes in `own`, those that descend from `skip`; None where the two parted before it."""
+    inside: set[int] = set()
+    for i in _bits(own):
+        node = graph.nodes[i]
+        if skip in node.inputs or any(graph.values[v].node in inside for v in node.inputs):
+            inside.add(i)
+    return inside or None
+
+
+def _bits(mask: int) -> list[int]:
+    found = []
+    while mask:
+        low = mask & -mask
+        found.append(low.bit_length() - 1)
+        mask ^= low
+    return found
+
+
+def _previous(graph: Graph, value: int, by_add: dict[int, Residual]) -> Residual | None:
+    """The residual add that this skip comes from, through norms, activations and projections."""
+    for _ in range(64):
+        made_by = graph.values[value].node
+        if made_by < 0:
+            return None
+        if made_by in by_add:
+            return by_add[made_by]
+        node = graph.nodes[made_by]
+        signals = graph.signals_of(node)
+        if not signals or node.kind == "add":
+            return None
+        value = signals[0]
+    return None
+
+
+def _meets_norm_first(graph: Graph, node: Node) -> bool:
+    consumers = [graph.nodes[i] for v in node.outputs for i in graph.consumers.get(v, ())]
+    while len(consumers) == 1 and consumers[0].kind in THROUGH:
+        consumers = [graph.nodes[i] for v in consumers[0].outputs for i in graph.consumers.get(v, ())]
+    return len(consumers) >= 1 and all(c.kind == "norm" or _starts_norm(graph, c) for c in consumers)
+
+
+def _starts_norm(graph: Graph, node: Node) -> bool:
+    """A norm written by hand begins with a power or a mean of the signal."""
+    return node.kind == "reduce" or node.name in ("pow", "square", "to", "float")
+
+
+def _normed_end(graph: Graph, value: int) -> bool:
+    """Whether a norm stands between the branch's last weight and the add."""
+    for _ in range(16):
+        made_by = graph.values[value].node
+        if made_by < 0:
+            return False
+        node = graph.nodes[made_by]
+        if node.kind == "norm" or any(u.role == "norm_scale" for u in node.consumed):
+            return True
+        if is_weight_op(node) or not graph.signals_of(node):
+            return False
+        value = graph.signals_of(node)[0]
+    return False
+
+
+def place_of(residual: Residual, node: int) -> ResidualPlace:
+    """The place of a weight op on a residual branch."""
+    return ResidualPlace(
+        residual.position, residual.count, node == residual.weights[-1], residual.normed, residual.stream
+    )
+
+
+# -- chains ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Link:
+    """Weight op `source` feeds weight op `target` and nothing else, through an elementwise function."""
+
+    source: int
+    target: int
+    activation: Activation
+    pairing: Pairing
+
+
+def chains(graph: Graph, joined: list[Residual], uses: dict[str, int]) -> dict[int, ChainLink]:
+    """Weight op → its place in a chain of weight ops with nothing but activations (and pools) between them."""
+    ends = {r.weights[-1] for r in joined}
+    links: dict[int, Link] = {}
+    for node in graph.weight_nodes():
+        if node.index not in ends and _chainable(node, uses):
+            link = _link(graph, node, uses)
+            if link is not None:
+                links[node.index] = link
+    targets = {link.target: link for link in links.values()}
+    places: dict[int, ChainLink] = {}
+    for start in links:
+        if start in targets:
+            continue
+        path = [start]
+        while path[-1] in links:
+            path.append(links[path[-1]].target)
+        name = _weight_name(graph.nodes[start])
+        for position, index in enumerate(path):
+            before = targets.get(index) if position else None
+            after = links.get(index)
+            places[index] = ChainLink(
+                id=name,
+                position=position,
+                length=len(path),
+                before=before.activation if before else None,
+                after=after.activation if after else None,
+                in_pairing=before.pairing if before else None,
+            )
+    return places
+
+
+def _weight_name(node: Node) -> str:
+    return next(u.parameter for u in node.consumed if u.role == "weight")
+
+
+def _chainable(node: Node, uses: dict[str, int]) -> bool:
+    weights = [u for u in node.consumed if u.role == "weight"]
+    return (
+        node.kind in ("linear", "conv", "conv_transpose")
+        and len(weights) == 1
+        and weights[0].groups == 1
+        and weights[0].axes is not None
+        and set(weights[0].axes) <= set("oik")
+        and not weights[0].indexed
+        and uses.get(weights[0].parameter, 0) == 1
+    )
+
+
+def _link(graph: Graph, node: Node, uses: dict[str, int]) -> Link | None:
+    start = node.outputs[0]
+    reach = graph.reach(start)
+    ends = _through_pools(graph, reach)
+    if ends is None or len(ends) != 1:
+        return None
+    target_index, value = ends[0]
+    target = graph.nodes[target_index]
+    if not _chainable(target, uses) or len(graph.signals_of(target)) != 1:
+        return None
+    activation = graph.function(start, reach.last)
+    pairing = _pairing(graph, graph.values[value], target)
+    if pairing is None:
+        return None
+    return Link(node.index, target_index, activation or Activation("linear"), pairing)
+
+
+def _through_pools(graph: Graph, reach: Reach) -> list[tuple[int, int]] | None:
+    """The ends of a neighbourhood, followed through pools, means over positions and shape-only calls."""
+    if len({v for _, v in reach.ends}) > 1:
+        return None  # several values of it are used: not a chain
+    ends: list[tuple[int, int]] = []
+    todo = list(reach.ends)
+    for _ in range(64):
+        if not todo:
+            return ends
+        index, value = todo.pop()
+        node = graph.nodes[index]
+        keeps_units = node.kind in THROUGH or (node.kind == "reduce" and node.name == "mean" and _keeps_units(graph, node))
+        if keeps_units:
+            following = [(i, v) for v in node.outputs for i in graph.consumers.get(v, ())]
+            if not following:
+                return None
+            todo.extend(following)
+        else:
+            ends.append((index, value))
+    return None
+
+
+def _keeps_units(graph: Graph, node: Node) -> bool:
+    """Whether a mean leaves the axis of the units whole."""
+    before, after = graph.values[graph.signals_of(node)[0]], graph.values[node.outputs[0]]
+    axis = before.unit_axis % len(before.shape)
+    return bool(after.shape) and before.shape[axis] in after.shape[1:]
+
+
+def _pairing(graph: Graph, value: Value, target: Node) -> Pairing | None:
+    """How the producer's units lie along the target's input axis."""
+    n = len(value.shape)
+    if n == 0:
+        return None
+    use = next(u for u in target.consumed if u.role == "weight")
+    axis = value.unit_axis % n
+    expected = n - 1 if target.kind == "linear" else axis
+    if target.name == "einsum" and "k" not in (use.axes or ""):
+        expected = axis
+    if value.origin is None:
+        return None
+    root, shown = value.origin
+    source = graph.values[root]
+    unit = source.unit_axis % max(len(source.shape), 1)
+    units = source.shape[unit]
+    step = _product(source.shape[unit + 1 :])
+    size, stride = shown.shape[expected], shown.stride(expected)
+    if size == 1:
+        return Pairing(units) if units == 1 else None
+    if stride == step and size == units:
+        return Pairing(units)
+    if stride < step and step % stride == 0:
+        inner = step // stride
+        if size == inner * units:
+            return Pairing(units, 1, inner)
+        if size > inner * units and size % (inner * units) == 0:
+            return Pairing(units, size // (inner * units), inner)
+        return None
+    if stride == step and size > units and size % units == 0:
+        return Pairing(units, size // units, 1)
+    return None
+
+
+def _product(sizes: tuple[int, ...]) -> int:
+    result = 1
+    for size in sizes:
+        result *= size
+    return result
