@@ -2,7 +2,6 @@
 
 import difflib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -73,14 +72,14 @@ def parse_init(value: Any) -> Init:
     if isinstance(value, str):
         return Init(Path(value).stem if kind == "plan" else value, kind, what)
     if kind == "rule":
-        return Init(value.spec, kind, what)
+        return Init(what.spec, kind, what)
     name = getattr(value, "__name__", "") or type(value).__name__.lower()
     return Init(name, kind, what)
 
 
 def _kind(value: Any) -> tuple[Any, Any]:
     from fanin.plans import Plan
-    from fanin.rules import Rule
+    from fanin.rules.rule import FACTORIES, Rule
 
     if isinstance(value, str):
         return _from_text(value)
@@ -90,7 +89,9 @@ def _kind(value: Any) -> tuple[Any, Any]:
         return "plan", value
     if isinstance(value, Rule):
         return "rule", value
-    if isinstance(value, Callable):
+    if value in FACTORIES.values():
+        return "rule", value()  # `rules.he_normal` for `rules.he_normal()`
+    if callable(value):
         return "function", value
     raise FaninTypeError(
         f"inits holds a {type(value).__name__}, but accepted are names, rules, plans, plan files and functions of the model"
@@ -98,19 +99,19 @@ def _kind(value: Any) -> tuple[Any, Any]:
 
 
 def _from_text(text: str) -> tuple[Any, Any]:
-    from fanin import rules
     from fanin.plans import Plan
+    from fanin.rules import registry
 
     if text in NAMED:
         return text, None
     if text.endswith(".json"):
         return "plan", Plan.load(text)
+    if "(" in text:
+        return "rule", registry.parse(text)
+    accepted = [*NAMED, *(info.name for info in registry.table()), *(a for info in registry.table() for a in info.aliases)]
     try:
-        return "rule", rules.get(text)
+        return "rule", registry.parse(text)
     except FaninValueError as error:
-        if "(" in text:
-            raise
-        accepted = [*NAMED, *(str(name) for name in rules.table())]
         close = difflib.get_close_matches(text, accepted, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise FaninValueError(

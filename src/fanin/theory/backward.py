@@ -5,7 +5,7 @@ import math
 from fanin.theory import gaussian
 from fanin.theory.forward import WEIGHT_KINDS, Forward
 from fanin.theory.gaussian import Odd
-from fanin.theory.state import State
+from fanin.theory.state import State, pairs_meet
 from fanin.traces.records import INPUT, Op, Trace
 
 
@@ -42,15 +42,14 @@ def _factor(forward: Forward, op: Op, place: int, source: int) -> float:
     if op.kind in WEIGHT_KINDS:
         weight, x, y = forward.weight_of(op), forward.arriving(op), forward.states[op.index]
         if weight is not None and x is not None and y is not None and place == 0:
-            mirrored = weight.mirrored_in and x.before is not None and x.before.paired
-            if mirrored and weight.mirrored_out:
+            if pairs_meet(x, weight) and weight.mirrored_out:
                 # The half net: ½ of the rows, and the gradient of a pair is a (f'(u) + f'(-u)) where each unit shows a f'(u).
                 return weight.fan_out / 2 * weight.variance * _pair_share(forward, op.index, y)
             return weight.fan_out * (weight.variance + weight.mean**2)
     if op.kind in ("activation", "pointwise") and op.activation is not None:
         x = forward.arriving(op)
         if x is not None:
-            return gaussian.moments(op.activation, x.mean, max(x.q - x.mean**2, 0.0)).slope2
+            return gaussian.moments(op.activation, x.mean, x.variance).slope2
     if op.kind == "norm":
         return _norm_factor(forward, op)
     if op.kind == "add":
@@ -64,7 +63,7 @@ def _pair_share(forward: Forward, index: int, y: State) -> float:
     """E o'² / E f'² of the activation that this op's output meets (2 where it meets none)."""
     for op in forward.trace.ops[index + 1 :]:
         if index in op.inputs and op.activation is not None:
-            variance = max(y.q - y.mean**2, 0.0)
+            variance = y.variance
             own = gaussian.moments(op.activation, y.mean, variance).slope2
             return gaussian.moments(Odd(op.activation), 0.0, variance).slope2 / own if own > 0 else math.nan
     return 2.0
@@ -74,7 +73,7 @@ def _norm_factor(forward: Forward, op: Op) -> float:
     x, y = forward.arriving(op), forward.states[op.index]
     if x is None or y is None or "batch" in op.name and not forward.trace.training:
         return _measured(forward.trace, op, op.inputs[0])
-    variance = x.s if "batch" in op.name else x.q if "rms" in op.name else max(x.q - x.mean**2, 0.0)
+    variance = x.s if "batch" in op.name else x.q if "rms" in op.name else x.variance
     gamma = forward.norm_power(op)
     return gamma / (variance + op.facts.get("eps", 1e-5)) if variance > 0 else math.nan
 

@@ -19,6 +19,7 @@ class Forward:
         self.trace, self.laws = trace, laws
         self.slots: dict[str, Slot] = {n: s for s in trace.slots for n in (s.name, *s.names)}
         self.inputs = {f.op: f for f in reversed(trace.inputs)}
+        self.examples = max((o.signal.examples for o in trace.ops if o.signal is not None), default=1)
         self.states: list[State | None] = []
         for op in trace.ops:
             self.states.append(self._behind(op))
@@ -55,7 +56,7 @@ class Forward:
         weight = self.weight_of(op)
         if weight is None or self.slots[weight.name].axes is None:
             return None
-        return through_weight(x, weight, self._law(op, "bias"))
+        return through_weight(x, weight, self._law(op, "bias"), self.examples)
 
     def _conv(self, op: Op, x: State) -> State | None:
         y = self._linear(op, x)
@@ -89,7 +90,7 @@ class Forward:
         if op.activation is None or len(op.inputs) != 1 or op.inputs[0] == INPUT:
             return None
         width = op.signal.units if op.signal is not None else op.shape[-1] if op.shape else 1
-        return through_activation(x, op.activation, width)
+        return through_activation(x, op.activation, width, self.examples)
 
     def _pointwise(self, op: Op, x: State) -> State | None:
         if op.activation is not None:
@@ -123,7 +124,7 @@ class Forward:
         def average(field: str) -> float:
             return sum(n * getattr(p, field) for p, n in known) / total
 
-        return State(*(average(f) for f in ("mean", "q", "s", "noise", "var_q", "var_s")))
+        return State(*(average(f) for f in ("mean", "q", "s", "noise", "var_q", "var_r")))
 
     def _extent(self, source: int) -> int:
         return math.prod(self.trace.ops[source].shape) if source != INPUT else 0
@@ -143,7 +144,7 @@ class Forward:
         if was[0] is None or was[1] is None or was[0].q * was[1].q <= 0:
             return None
         change = x.q * y.q / (was[0].q * was[1].q)
-        return State(out.mean * math.sqrt(change), out.q * change, out.s * change, 0.0, x.var_q + y.var_q, x.var_s + y.var_q)
+        return State(out.mean * math.sqrt(change), out.q * change, out.s * change, 0.0, x.var_q + y.var_q, x.var_r)
 
     def _ratio(self, op: Op, x: State | None) -> State | None:
         """The measured output, rescaled by how far the predicted input is from the measured one."""
@@ -156,7 +157,7 @@ class Forward:
         q = x.q / before.q if before.q > 0 else 1.0
         s = x.s / before.s if before.s > 0 else 1.0
         noise = out.s * s * x.noise / x.s if x.s > 0 else 0.0
-        return State(out.mean * math.sqrt(q), out.q * q, out.s * s, noise, x.var_q, x.var_s)
+        return State(out.mean * math.sqrt(q), out.q * q, out.s * s, noise, x.var_q, x.var_r)
 
     def _signal(self, op: Op, position: int) -> Signal | None:
         """The measured signal at an input, looked up through shape-only ops, which are not measured."""

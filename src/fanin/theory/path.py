@@ -14,7 +14,7 @@ from fanin.theory import gaussian
 from fanin.theory.forward import WEIGHT_KINDS, Forward
 from fanin.theory.gaussian import Odd
 from fanin.theory.laws import WeightLaw
-from fanin.theory.state import WEIGHT_WOBBLE, State
+from fanin.theory.state import WEIGHT_WOBBLE, State, pairs_meet
 from fanin.traces.records import INPUT, Op, ResidualAdd, Trace
 
 OPAQUE_KINDS = ("attention", "recurrent", "softmax", "mul", "matmul", "other", "loss")
@@ -146,17 +146,16 @@ def _step(forward: Forward, op: Op, law: WeightLaw, before: State, between: Stat
             break
         if after.kind not in ("shape", "pointwise", "add", "dropout", "pool") or after.kind == "add":
             break
-    mirrored = law.mirrored_in and before.before is not None and before.before.paired
     width = max(law.outputs / (2 if law.mirrored_out else 1), 1.0)
     wobble = law.doubt + (0.0 if law.orthogonal else WEIGHT_WOBBLE / width)
     slope2 = 1.0
     if f is not None:
         g = Odd(f) if between.paired else f
-        mean, variance = between.mean, max(between.q - between.mean**2, 0.0)
+        mean, variance = between.mean, between.variance
         slope2 = gaussian.moments(g, mean, variance).slope2
         wobble += gaussian.wobble_of_slopes(g, mean, variance) / width
     # A mirrored pair hands on o(u), whose contrast the half of the columns receives.
-    power = law.power / 2 if mirrored else law.power + law.fan_in * law.mean**2
+    power = law.power / 2 if pairs_meet(before, law) else law.power + law.fan_in * law.mean**2
     return Step(op.index, law.name, law, f, before, between, behind, power, slope2, wobble, head)
 
 

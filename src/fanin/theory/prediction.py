@@ -62,22 +62,38 @@ def predict(trace: Trace) -> Prediction:
     return Prediction(trace)
 
 
-def forward_logs(segment: Segment) -> list[tuple[Step, Log, Log, Log]]:
-    """Per judged step: ln of the second moment, of the contrast and of their ratio, relative to the segment's start."""
-    rows = []
-    x = segment.start
-    lost = [0.0, 0.0]
-    var_q0, var_s0 = x.var_q, x.var_s
+@dataclass(frozen=True)
+class Row:
+    """What reaches one weight's output, in natural logarithms relative to where the segment starts.
+
+    Attributes:
+        step: the weight.
+        q: of the second moment.
+        s: of the contrast between examples (the noise of dropout left out).
+        r: of their ratio s / q.
+    """
+
+    step: Step
+    q: Log
+    s: Log
+    r: Log
+
+
+def forward_rows(segment: Segment) -> list[Row]:
+    """One row a judged step: what the segment's own weights and activations do to the signal at their pre-activations.
+
+    Only weights and activations count. What adds, pools and shapes in between do belongs to the architecture.
+    """
+    rows: list[Row] = []
+    start, q, s = segment.start, 0.0, 0.0
     for step in segment.judged:
-        q = _ratio(step.behind.q, step.before.q)
-        s = _ratio(step.behind.distinct, step.before.distinct)
-        lost[0] += q
-        lost[1] += s
-        var_q = max(step.behind.var_q - var_q0, 0.0)
-        var_s = max(step.behind.var_s - var_s0, 0.0)
-        rows.append((step, Log(lost[0], var_q), Log(lost[1], var_s), Log(lost[1] - lost[0], var_q + var_s)))
-        if not math.isfinite(lost[0]) or not math.isfinite(lost[1]):
+        x, u, y = step.before, step.between, step.behind
+        here_q, here_s = q + _ratio(u.q, x.q), s + _ratio(u.distinct, x.distinct)
+        if not (math.isfinite(here_q) and math.isfinite(here_s)):
             break
+        var_q, var_r = max(u.var_q - start.var_q, 0.0), max(u.var_r - start.var_r, 0.0)
+        rows.append(Row(step, Log(here_q, var_q), Log(here_s, var_q + var_r), Log(here_s - here_q, var_r)))
+        q, s = q + _ratio(y.q, x.q), s + _ratio(y.distinct, x.distinct)
     return rows
 
 

@@ -13,14 +13,11 @@ WEIGHT_WOBBLE = 2.0  # relative variance of Σ u² over n Gaussian units, times 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """A pre-activation and the function that was applied to it; `paired` where its units come as u and -u."""
+    """A pre-activation, the function that was applied to it, and how many units it has."""
 
     activation: Activation
-    mean: float
-    q: float
-    s: float
-    noise: float
-    paired: bool
+    state: "State"
+    width: int
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,8 @@ class State:
         q: second moment.
         s: contrast ½ E[(x_a - x_b)²] between examples, the noise of dropout included.
         noise: the part of `s` that dropout made (it would be there between two passes of one example).
-        var_q, var_s: variance of ln q and of ln s between redraws of the weights, error of the estimated laws included.
+        var_q: variance of ln q between redraws of the weights, error of the estimated laws included.
+        var_r: variance of ln (s / q) between redraws. It is smaller, because s is a mean over many pairs of examples.
         before: where the signal comes straight out of an activation, what went into it.
         paired: whether units come in pairs u and -u.
     """
@@ -42,7 +40,7 @@ class State:
     s: float
     noise: float = 0.0
     var_q: float = 0.0
-    var_s: float = 0.0
+    var_r: float = 0.0
     before: Gaussian | None = None
     paired: bool = False
 
@@ -50,6 +48,16 @@ class State:
     def distinct(self) -> float:
         """The contrast that the examples themselves make."""
         return max(self.s - self.noise, 0.0)
+
+    @property
+    def var_s(self) -> float:
+        """Variance of ln s between redraws."""
+        return self.var_q + self.var_r
+
+    @property
+    def variance(self) -> float:
+        """Second moment about the mean over units."""
+        return max(self.q - self.mean**2, 0.0)
 
     @property
     def correlation(self) -> float:
@@ -62,52 +70,56 @@ class State:
         return replace(self, mean=mean, q=self.q * q, s=self.s * s, noise=self.noise * s, before=None, paired=False)
 
 
-def through_weight(x: State, w: WeightLaw, bias: WeightLaw | None) -> State:
+def through_weight(x: State, w: WeightLaw, bias: WeightLaw | None, examples: int) -> State:
     """The signal behind a dense or convolutional weight with its bias.
 
     q' = fan_in σ² q + σ_b²,  s' = fan_in σ² s. Between redraws ln q' wobbles by 2 / width, since q' is the mean of
-    `outputs` squares, unless the rows are orthogonal and keep the length of x.
+    `outputs` squares, unless the rows are orthogonal and keep the length of x. A mirrored weight behind mirrored units
+    is half as large a weight behind the odd part of the activation.
     """
-    if w.mirrored_in and x.before is not None and x.before.paired:
-        pair, g = Odd(x.before.activation), x.before
-        variance = max(g.q - g.mean**2, 0.0)
-        power = w.power / 2
-        q = power * gaussian.moments(pair, 0.0, variance).second
-        s = power * gaussian.contrast(pair, 0.0, variance, g.s)
-        noise = power * gaussian.contrast(pair, 0.0, variance, g.noise)
-        mean = 0.0
+    if pairs_meet(x, w):
+        assert x.before is not None
+        u, f = x.before.state, x.before.activation
+        x = through_activation(replace(u, mean=0.0, paired=False), Odd(f), x.before.width // 2, examples)
+        power, mean = w.power / 2, 0.0
+        q, s, noise = power * x.q, power * x.s, power * x.noise
     else:
-        spread_of_weights = w.variance + w.mean**2
-        across = (w.fan_in * w.mean * x.mean) ** 2
-        q = w.fan_in * (w.variance * x.q + w.mean**2 * max(x.q - x.mean**2, 0.0)) + across
-        s, noise = w.fan_in * spread_of_weights * x.s, w.fan_in * spread_of_weights * x.noise
+        power = w.fan_in * (w.variance + w.mean**2)
         mean = w.fan_in * w.mean * x.mean
+        q = w.fan_in * (w.variance * x.q + w.mean**2 * x.variance) + mean**2
+        s, noise = power * x.s, power * x.noise
     width = max(w.outputs / (2 if w.mirrored_out else 1), 1.0)
     draw = 0.0 if w.orthogonal and w.outputs >= w.inputs else WEIGHT_WOBBLE / width
-    var_q, var_s = x.var_q + draw + w.doubt, x.var_s + draw + w.doubt
+    var_q = x.var_q + draw + w.doubt
+    var_r = x.var_r + draw / max(examples - 1, 1)
     if bias is not None and (bias.variance > 0 or bias.mean != 0):
-        own = bias.variance + bias.mean**2
-        total = q + own + 2 * mean * bias.mean
+        total = q + bias.variance + bias.mean**2 + 2 * mean * bias.mean
         if total > 0:
             wobble = max(bias.kurtosis - 1, 0.0) / width * (bias.variance / total) ** 2
+            var_r += (x.var_q + draw) * (1 - q / total) ** 2 + wobble
             var_q = var_q * (q / total) ** 2 + wobble
         q, mean = max(total, 0.0), mean + bias.mean
-    return State(mean, q, s, noise, var_q, var_s, None, w.mirrored_out and (bias is None or bias.zero))
+    return State(mean, q, s, noise, var_q, var_r, None, w.mirrored_out and (bias is None or bias.zero))
 
 
-def through_activation(u: State, f: Activation, width: int) -> State:
+def pairs_meet(x: State, w: WeightLaw) -> bool:
+    """Whether the weight's opposite columns meet units that come in pairs f(u), f(-u)."""
+    return w.mirrored_in and x.before is not None and x.before.state.paired
+
+
+def through_activation(u: State, f: Function, width: int, examples: int) -> State:
     """The signal behind an activation of Gaussian pre-activations."""
-    variance = max(u.q - u.mean**2, 0.0)
-    m = gaussian.moments(f, u.mean, variance)
+    m = gaussian.moments(f, u.mean, u.variance)
     s = gaussian.contrast(f, u.mean, u.q, u.s)
     noise = gaussian.contrast(f, u.mean, u.q, u.noise) if u.noise > 0 else 0.0
     units = max(width / (2 if u.paired else 1), 1.0)
-    share = variance / u.q if u.q > 0 else 0.0
+    share = u.variance / u.q if u.q > 0 else 0.0
     var_q = (m.elasticity * share) ** 2 * u.var_q + m.wobble / units
-    var_s = u.var_s + slope_elasticity(f, u.mean, variance) ** 2 * u.var_q
-    var_s += gaussian.wobble_of_slopes(f, u.mean, variance) / units
-    before = Gaussian(f, u.mean, u.q, u.s, u.noise, u.paired)
-    return State(m.mean, m.second, s, noise, var_q, var_s, before)
+    slopes = gaussian.wobble_of_slopes(f, u.mean, u.variance) / 3  # what all pairs of examples share
+    drift = slope_elasticity(f, u.mean, u.variance) - m.elasticity + 1
+    var_r = u.var_r + drift**2 * u.var_q + slopes * (1 + 2 / max(examples - 1, 1)) / units
+    before = Gaussian(f, u, width) if isinstance(f, Activation) else None
+    return State(m.mean, m.second, s, noise, var_q, var_r, before)
 
 
 def slope_elasticity(f: Function, mean: float, variance: float) -> float:
@@ -127,12 +139,11 @@ def through_norm(x: State, name: str, eps: float, scale: WeightLaw | None, shift
         q = s = gamma * power
         noise = gamma * power * (x.noise / x.s if x.s > 0 else 0.0)
     else:
-        variance = max(x.q - x.mean**2, 0.0) if centred else x.q
+        variance = x.variance if centred else x.q
         factor = gamma / (variance + eps) if variance + eps > 0 else 0.0
         q, s, noise = factor * variance, factor * min(x.s, variance), factor * x.noise
     own, mean = (shift.variance + shift.mean**2, shift.mean) if shift is not None else (0.0, 0.0)
-    doubt = 0.0 if "batch" in name else x.var_s
-    return State(mean, q + own, s, noise, 0.0, doubt)
+    return State(mean, q + own, s, noise, 0.0, 0.0 if "batch" in name else x.var_r)
 
 
 def through_dropout(x: State, p: float) -> State:
@@ -148,5 +159,5 @@ def added(a: State, b: State) -> State:
     q = max(a.q + b.q + 2 * a.mean * b.mean, 0.0)
     s = a.s + b.s
     var_q = (a.q**2 * a.var_q + b.q**2 * b.var_q) / q**2 if q > 0 else 0.0
-    var_s = (a.s**2 * a.var_s + b.s**2 * b.var_s) / s**2 if s > 0 else 0.0
-    return State(a.mean + b.mean, q, s, a.noise + b.noise, var_q, var_s)
+    var_r = (a.s**2 * a.var_r + b.s**2 * b.var_r) / s**2 if s > 0 else 0.0
+    return State(a.mean + b.mean, q, s, a.noise + b.noise, var_q, var_r)

@@ -148,29 +148,33 @@ class Builder:
     def _surroundings(self, node: Node, use: Use, nodes: list[Node]) -> dict[str, object]:
         graph = self.graph
         facts: dict[str, object] = {"head": any(self._is_head(n) for n in nodes)}
-        end = self._end(node)
-        after = graph.function(node.outputs[0], end) if self._same_reach(node.outputs[0], end) else self._sum_function(node)
-        facts["activation"] = after
+        end = graph.reach(node.outputs[0]).last
+        facts["activation"] = graph.function(node.outputs[0], end) if end != node.outputs[0] else self._sum_function(node)
         if node.kind == "recurrent":
             facts["activation"] = Activation.named({"rnn_relu": "relu"}.get(node.name.removesuffix("_cell"), "tanh"))
         facts["norm_after"] = self._norm_after(node)
         signals = graph.signals_of(node)
         if signals and use.role != "embedding":
             root, value = graph.back(signals[0])
-            facts["input_activation"] = self._input_function(root, value)
+            facts["input_activation"] = graph.function(root, value)
             facts["norm_before"] = facts["input_activation"] is None and self._is_norm(root)
         residual = self._branch_of.get(node.index)
         if residual is not None:
             facts["residual"] = structure.place_of(residual, node.index)
+            facts["head"] = False
+        if node.name == "multi_head_attention_forward":
+            facts |= self._inside_attention(facts, first=use.step == 0)
         if node.index in self.chains and use.role == "weight":
             facts["chain"] = self.chains[node.index]
         return facts
 
-    def _end(self, node: Node) -> int:
-        return self.graph.reach(node.outputs[0]).last
-
-    def _same_reach(self, start: int, end: int) -> bool:
-        return start != end
+    def _inside_attention(self, facts: dict[str, object], *, first: bool) -> dict[str, object]:
+        """The fused call holds two weights in a row: the first does not meet what follows the call, nor the second what precedes it."""
+        place = facts.get("residual")
+        if first:
+            ahead = _with(place, last=False) if place is not None else None
+            return {"activation": None, "norm_after": False, "residual": ahead, "head": False}
+        return {"input_activation": None, "norm_before": False}
 
     def _sum_function(self, node: Node) -> Activation | None:
         """The activation after a sum of several weights' outputs (a recurrent cell written by hand)."""
@@ -180,10 +184,6 @@ class Builder:
             return None
         total = self.graph.nodes[adds.pop()].outputs[0]
         return self.graph.function(total, self.graph.reach(total).last)
-
-    def _input_function(self, root: int, value: int) -> Activation | None:
-        """The function from root to value, pools taken as transparent."""
-        return self.graph.function(root, value)
 
     def _is_norm(self, value: int) -> bool:
         for _ in range(8):

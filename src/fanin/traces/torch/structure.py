@@ -55,13 +55,12 @@ def residuals(graph: Graph) -> list[Residual]:
 def _residual(graph: Graph, node: Node, a: int, b: int) -> Residual | None:
     """Which of the two is the skip: the one that leads to the other, or the one with fewer weights since they parted."""
     mask_a, mask_b = _mask(graph, a), _mask(graph, b)
-    inputs_a, inputs_b = graph.values[a].node < 0, graph.values[b].node < 0
     if _leads(graph, a, b):
         skip, branch = a, b
     elif _leads(graph, b, a):
         skip, branch = b, a
     else:
-        if not (mask_a & mask_b) and not (_shares_input(graph, a, b) and not inputs_a and not inputs_b):
+        if not mask_a & mask_b:
             return None
         only_a, only_b = mask_a & ~mask_b & graph.weighted, mask_b & ~mask_a & graph.weighted
         if only_a.bit_count() == only_b.bit_count():
@@ -70,8 +69,8 @@ def _residual(graph: Graph, node: Node, a: int, b: int) -> Residual | None:
     own = _mask(graph, branch) & ~_mask(graph, skip)
     from_skip = _descends(graph, own, skip)
     weights = tuple(i for i in _bits(own & graph.weighted) if from_skip is None or i in from_skip)
-    if not weights:
-        return None
+    if not weights or any(u.role == "recurrent" for u in graph.nodes[weights[-1]].consumed):
+        return None  # a sum of input and state inside a recurrent cell is no residual stream
     skipped = tuple(_bits(_mask(graph, skip) & ~_mask(graph, branch) & graph.weighted))
     return Residual(node.index, skip, branch, weights, skipped)
 
@@ -85,18 +84,6 @@ def _leads(graph: Graph, a: int, b: int) -> bool:
     """Whether value `a` is an ancestor of value `b`."""
     mask = _mask(graph, b)
     return any(mask >> consumer & 1 for consumer in graph.consumers.get(a, ()))
-
-
-def _shares_input(graph: Graph, a: int, b: int) -> bool:
-    def sources(value: int) -> set[int]:
-        return {
-            v
-            for i in _bits(_mask(graph, value))
-            for v in graph.nodes[i].inputs
-            if graph.values[v].source == "input"
-        }
-
-    return bool(sources(a) & sources(b))
 
 
 def _descends(graph: Graph, own: int, skip: int) -> set[int] | None:

@@ -1,0 +1,112 @@
+"""The functions that users call: each one a few lines over the rooms below."""
+
+import importlib
+import time
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+from fanin.checks.report import Report
+from fanin.errors import FaninTypeError
+
+# Root package of a model's base class → the module that watches a pass of it.
+WATCHERS = {"torch": "fanin.traces.torch"}
+
+
+def watcher(model: Any) -> ModuleType:
+    """The module that traces models of this kind; raises `FaninTypeError` for anything else."""
+    for base in type(model).__mro__:
+        name = WATCHERS.get(base.__module__.partition(".")[0])
+        if name is not None and not isinstance(model, type):
+            return importlib.import_module(name)
+    hint = "; call the class or factory first" if callable(model) else ""
+    raise FaninTypeError(f"model is of type {type(model).__name__}, but must be a torch.nn.Module{hint}")
+
+
+def check(
+    model: Any,
+    batch: Any,
+    targets: Any = None,
+    loss: Callable[..., Any] | None = None,
+    *,
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    seed: int = 0,
+    target: str = "",
+) -> Report:
+    """Watches one pass of a model and says what is wrong with its initial weights.
+
+    The model and every random state are afterwards exactly as they were.
+
+    Args:
+        model: a module of its framework (PyTorch).
+        batch: a tensor → model(batch), a tuple → model(*batch), a dict → model(**batch), a loader → its first batch.
+        targets: handed to the loss.
+        loss: loss(output, targets) where targets are given, else loss(output), else the output's own `.loss`.
+        select: codes or their beginnings to report alone (all, where empty).
+        ignore: codes or their beginnings to leave out.
+        seed: of the random state that dropout and the like see.
+        target: what to call the model in the report (its class name, where empty).
+
+    Raises:
+        FaninTypeError, FaninValueError: an argument cannot be used, or the model's forward raised.
+
+    Example:
+        >>> import torch, fanin
+        >>> report = fanin.check(torch.nn.Linear(8, 3), torch.randn(16, 8))
+        >>> report.ok
+        True
+    """
+    from fanin import checks
+
+    started = time.perf_counter()
+    trace = watcher(model).trace(model, batch, targets, loss, seed=seed)
+    findings = checks.run_checks(trace, select=tuple(select), ignore=tuple(ignore))
+    curves = checks.curves(trace)
+    return Report(target or trace.model, trace, findings, curves, time.perf_counter() - started)
+
+
+def plan(
+    model: Any,
+    batch: Any,
+    targets: Any = None,
+    loss: Callable[..., Any] | None = None,
+    *,
+    rules: dict[Any, Any] | None = None,
+    keep: Iterable[str] | str = (),
+    seed: int = 0,
+) -> Any:
+    """A rule for each weight: chosen from the trace with a reason each, or by `rules`.
+
+    Args:
+        model, batch, targets, loss: as for `check`.
+        rules: patterns over weight names, module classes, or both → rule; the last match wins.
+        keep: patterns of weights to leave alone (frozen and pretrained ones), without `rules`.
+        seed: the plan's seed.
+
+    Returns:
+        A `fanin.plans.Plan`: `plan.apply(model)`, `plan.to_python()`, `plan.save(path)`.
+    """
+    trace = watcher(model).trace(model, batch, targets, loss, seed=seed)
+    if rules is not None:
+        from fanin.plans import plan_from_rules
+
+        return plan_from_rules(trace, rules, seed=seed, model=model)
+    from fanin.auto import choose
+
+    return choose(trace, seed=seed, keep=keep)
+
+
+def fix(model: Any, batch: Any, targets: Any = None, loss: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Checks, plans, applies and measures again; changes that do not help are rolled back. See `fanin.auto.fix`."""
+    from fanin import auto
+
+    watcher(model)
+    return auto.fix(model, batch, targets, loss, **options)
+
+
+def compare(factory: Any, inits: Iterable[Any] = ("default", "fanin"), data: Any = "digits", **options: Any) -> Any:
+    """Trains the same model from different initial weights over many seeds. See `fanin.lab.compare`."""
+    from fanin import lab
+
+    return lab.compare(factory, inits=inits, data=data, **options)
