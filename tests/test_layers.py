@@ -47,6 +47,7 @@ FRAMEWORKS = {
     "submitit",
     "torchmetrics",
 }
+SHORT_NAMES = {"transformers": "hf"}  # what `hf:` on the command line stands for
 # Where a framework is used outside of a file or folder named after it, and why.
 GUESTS = {
     "lab": {"torch", "sklearn"},  # trains models, reads scikit-learn's digits, and scores
@@ -135,8 +136,8 @@ def test_frameworks_stay_in_their_rooms() -> None:
         framework = found.module.split(".")[0]
         if framework not in FRAMEWORKS:
             continue
-        names = found.file.relative_to(SOURCE).with_suffix("").parts
-        named_after_it = framework in names or names[-1].endswith(f"_{framework}")
+        words = {word for part in found.file.relative_to(SOURCE).with_suffix("").parts for word in part.split("_")}
+        named_after_it = framework in words or SHORT_NAMES.get(framework) in words
         guest = framework in GUESTS.get(room_of(found.file), ()) and found.functions
         if not named_after_it and not guest:
             astray.append(f"{found.here} imports {found.module}")

@@ -5,6 +5,7 @@ must find them all the same. Which component is a wrapper's is a table; a compon
 himself (`module`) counts as a wrapper's only where the other names bear it out.
 """
 
+import re
 from collections.abc import Collection, Iterable
 
 # components that only a wrapper makes, wherever they stand
@@ -17,6 +18,7 @@ WRAPPERS = {
 }
 LEADING = "module"  # DataParallel, DistributedDataParallel, AveragedModel, DeepSpeed: the only child of the root
 PARAMETRIZED = "parametrizations"  # torch.nn.utils.parametrize: parametrizations.<weight>.original<i>
+ORIGINAL = re.compile(r"original\d*")
 # torch.nn.utils.weight_norm, spectral_norm and prune, the kinds that work by hooks: weight -> weight_g and weight_v
 HOOKED: tuple[tuple[str, ...], ...] = (("_g", "_v"), ("_orig",))
 
@@ -50,12 +52,17 @@ def canonical(name: str, among: Collection[str] | None = None) -> str:
 
 def canonical_names(names: Iterable[str]) -> dict[str, str]:
     """Every one of a model's parameter names with its canonical form, in the same order."""
-    names = list(names)
-    bare = [_without_wrappers(n) for n in names]
-    if bare and all(n.startswith(f"{LEADING}.") for n in bare):
-        bare = [n.removeprefix(f"{LEADING}.") for n in bare]
-    siblings = set(bare)
-    return {n: _without_hook(_without_parametrization(b), siblings) for n, b in zip(names, bare, strict=True)}
+    bare = unwrapped_names(names)
+    siblings = set(bare.values())
+    return {n: _without_hook(_without_parametrization(b), siblings) for n, b in bare.items()}
+
+
+def unwrapped_names(names: Iterable[str]) -> dict[str, str]:
+    """Every one of a model's parameter names without wrappers' components; parametrised weights keep theirs."""
+    bare = {n: _without_wrappers(n) for n in names}
+    if all(b.startswith(f"{LEADING}.") for b in bare.values()):
+        bare = {n: b.removeprefix(f"{LEADING}.") for n, b in bare.items()}
+    return bare
 
 
 def _without_wrappers(name: str) -> str:
@@ -64,9 +71,7 @@ def _without_wrappers(name: str) -> str:
 
 def _without_parametrization(name: str) -> str:
     parts = name.split(".")
-    if len(parts) >= 3 and parts[-3] == PARAMETRIZED and parts[-1].removeprefix("original").isdecimal():
-        return ".".join([*parts[:-3], parts[-2]])
-    if len(parts) >= 3 and parts[-3] == PARAMETRIZED and parts[-1] == "original":
+    if len(parts) >= 3 and parts[-3] == PARAMETRIZED and ORIGINAL.fullmatch(parts[-1]):
         return ".".join([*parts[:-3], parts[-2]])
     return name
 

@@ -30,7 +30,7 @@ def test_r2_is_one_for_the_truth_and_zero_for_the_mean() -> None:
 def test_one_flat_output_does_not_drown_the_others() -> None:
     y = np.random.default_rng(0).normal(size=(50, 2))
     y[:, 1] *= 1e-6
-    assert metrics.regression(y + [0, 1e-5], y)["r2"] > 0.99
+    assert metrics.regression(y + np.array([0, 1e-5]), y)["r2"] > 0.99
 
 
 def test_every_task_has_its_names_and_its_score() -> None:

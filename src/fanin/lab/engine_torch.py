@@ -27,6 +27,7 @@ from fanin.lab.inits_torch import initialise
 from fanin.lab.losses_torch import Loss, check_output, find_loss, predict
 from fanin.lab.records import RunResult
 from fanin.lab.training import Training, batches, derived_seed, evaluation_steps, held_out
+from fanin.names import canonical_names
 
 EVAL_BATCH = 512
 CURVE_POINTS = 500  # kept of the training loss
@@ -283,9 +284,10 @@ def constant_prediction(data: DataSet, loss: Loss, device: torch.device | None =
 
 def _optimizer(model: nn.Module, training: Training, scales: dict[str, float]) -> torch.optim.Optimizer:
     groups: dict[float, list[nn.Parameter]] = {}
+    plain = canonical_names(name for name, _ in model.named_parameters())  # a plan leaves wrappers' prefixes out
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault(scales.get(name, 1.0), []).append(parameter)
+            groups.setdefault(scales.get(plain[name], 1.0), []).append(parameter)
     if not groups:
         raise FaninValueError("the model has no parameter that requires a gradient, so there is nothing to train")
     settings = [{"params": parameters, "lr": training.lr * scale} for scale, parameters in groups.items()]

@@ -78,11 +78,11 @@ def parse_init(value: Any) -> Init:
 
 
 def _kind(value: Any) -> tuple[Any, Any]:
+    if isinstance(value, str):
+        return _from_text(value)
     from fanin.plans import Plan
     from fanin.rules.rule import FACTORIES, Rule
 
-    if isinstance(value, str):
-        return _from_text(value)
     if isinstance(value, os.PathLike):
         return "plan", Plan.load(os.fspath(value))
     if isinstance(value, Plan):
@@ -99,16 +99,21 @@ def _kind(value: Any) -> tuple[Any, Any]:
 
 
 def _from_text(text: str) -> tuple[Any, Any]:
-    from fanin.plans import Plan
     from fanin.rules import registry
 
     if text in NAMED:
         return text, None
     if text.endswith(".json"):
+        from fanin.plans import Plan
+
         return "plan", Plan.load(text)
     if "(" in text:
         return "rule", registry.parse(text)
-    accepted = [*NAMED, *(info.name for info in registry.table()), *(a for info in registry.table() for a in info.aliases)]
+    accepted = [
+        *NAMED,
+        *(info.name for info in registry.table()),
+        *(a for info in registry.table() for a in info.aliases),
+    ]
     try:
         return "rule", registry.parse(text)
     except FaninValueError as error:

@@ -57,7 +57,7 @@ def _sign_flip(d: np.ndarray) -> float:
     sums = np.zeros(1)
     for value in d:
         sums = np.concatenate([sums + value, sums - value])
-    slack = 1e-9 * np.abs(d).sum()  # sums that are equal on paper differ in their last bits
+    slack = 1e-12 * np.abs(d).sum()  # sums that are equal on paper differ in their last bits
     return float(np.mean(np.abs(sums) >= abs(d.sum()) - slack))
 
 

@@ -141,7 +141,9 @@ def _group_summary(group: Group) -> str:
 
 def _group_reason(group: Group) -> str:
     reasons = list(dict.fromkeys(entry.reason for entry in group.entries))
-    return reasons[0] if len(reasons) == 1 else f"{reasons[0]} … {reasons[-1]}" if len(reasons) == 2 else _common(reasons)
+    return (
+        reasons[0] if len(reasons) == 1 else f"{reasons[0]} … {reasons[-1]}" if len(reasons) == 2 else _common(reasons)
+    )
 
 
 def _common(reasons: Sequence[str]) -> str:
@@ -159,5 +161,8 @@ def _shorten(name: str) -> str:
 
 def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[k]) for row in (heading, *rows)) for k in range(len(heading) - 1)]
-    lines = ["  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip() for row in (heading, *rows)]
+    lines = [
+        "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in (heading, *rows)
+    ]
     return [lines[0], "  ".join(["─" * w for w in widths] + ["─" * len(heading[-1])]), *lines[1:]]

@@ -35,7 +35,12 @@ def load(path: str | os.PathLike[str]) -> Plan:
 
 def dumps(plan: Plan) -> str:
     """The plan as the text of a file."""
-    return json.dumps({"format": FORMAT, "version": VERSION, **plan.to_dict()}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return (
+        json.dumps(
+            {"format": FORMAT, "version": VERSION, **plan.to_dict()}, indent=1, ensure_ascii=False, allow_nan=False
+        )
+        + "\n"
+    )
 
 
 def loads(text: str, where: str = "the plan") -> Plan:
@@ -46,7 +51,9 @@ def loads(text: str, where: str = "the plan") -> Plan:
         reason = f"{error.msg} at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else str(error)
         raise FaninValueError(f"{where} is damaged or cut short: it is not JSON ({reason})") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise FaninValueError(f'{where} is not a plan: it lacks "format": "{FORMAT}"; give a file that plan.save() wrote')
+        raise FaninValueError(
+            f'{where} is not a plan: it lacks "format": "{FORMAT}"; give a file that plan.save() wrote'
+        )
     version = data.get("version")
     if version != VERSION or isinstance(version, bool):
         raise FaninValueError(f"{where} is a plan of version {version!r}, but this fanin reads version {VERSION}")
@@ -57,7 +64,9 @@ def loads(text: str, where: str = "the plan") -> Plan:
     lacking = [name for name in plan.entries if name not in plan.requires]
     if lacking or len(plan.entries) != len(plan.requires):
         lost = lacking or [name for name in plan.requires if name not in plan.entries]
-        raise FaninValueError(f"{where} is damaged: entries and requires do not name the same weights ({', '.join(lost)})")
+        raise FaninValueError(
+            f"{where} is damaged: entries and requires do not name the same weights ({', '.join(lost)})"
+        )
     return plan
 
 

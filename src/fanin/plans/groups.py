@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 
 from fanin.plans.records import Entry, Plan
 
-NUMBER = re.compile(r"(?<![0-9A-Za-z_])\d+(?![0-9A-Za-z_])")  # a whole component of a name, such as the 3 of layers.3.weight
+NUMBER = re.compile(
+    r"(?<![0-9A-Za-z_])\d+(?![0-9A-Za-z_])"
+)  # a whole component of a name, such as the 3 of layers.3.weight
 
 
 @dataclass(frozen=True)

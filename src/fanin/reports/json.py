@@ -15,6 +15,7 @@ The document, version 1 (numbers that JSON has no word for are the strings "nan"
      "signals": [{"op", "kind", "name", "module", "depth", "weights", "shape", "rms", "mean", "std", …}],
      "curves": [{"title", "where", "depth", "measured", "predicted", "low", "high"}],
      "notes": [sentences], "seconds": wall time of the check,
+     "fix": {"before": [findings], "left": [findings], "undone": [{"name", "reason"}], "plan": …},     of `fanin fix` alone
      "record": …,                                    the full `Report`, as its records write themselves
      "digest": "…"}                                  SHA-256 of everything else
 
@@ -36,8 +37,8 @@ from fanin.traces.records import WeightFacts
 VERSION = 1
 
 
-def document(report: Report) -> dict[str, Any]:
-    """A report as JSON-ready data (see this module's head for the fields)."""
+def document(report: Report, fixed: Any = None) -> dict[str, Any]:
+    """A report as JSON-ready data (see this module's head for the fields); with `fixed`, of what the fix left."""
     trace = report.trace
     data: dict[str, Any] = {
         "version": VERSION,
@@ -64,12 +65,19 @@ def document(report: Report) -> dict[str, Any]:
         "seconds": report.seconds,
         "record": report.to_dict(),
     }
+    if fixed is not None:
+        data["fix"] = {
+            "before": [f.to_dict() for f in fixed.before.findings],
+            "left": [f.to_dict() for f in fixed.left],
+            "undone": [{"name": name, "reason": reason} for name, reason in fixed.undone],
+            "plan": fixed.plan.to_dict(),
+        }
     return {**data, "digest": _digest(data)}
 
 
-def dumps(report: Report) -> str:
+def dumps(report: Report, fixed: Any = None) -> str:
     """A report as JSON text, one line, in the fields that this module's head documents."""
-    return json.dumps(document(report), allow_nan=False, separators=(",", ":"))
+    return json.dumps(document(report, fixed), allow_nan=False, separators=(",", ":"))
 
 
 def loads(text: str | bytes) -> Report:

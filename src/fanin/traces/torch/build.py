@@ -13,7 +13,7 @@ from fanin.traces.torch.layout import factor_axes
 from fanin.traces.torch.structure import Residual
 from fanin.traces.torch.values import Node, Use, Value
 
-ORDER = ("recurrent", "weight", "embedding", "norm_scale", "norm_shift", "bias", "scale", "position", "other")
+ORDER = ("recurrent", "embedding", "weight", "norm_scale", "norm_shift", "bias", "scale", "position", "other")
 
 
 class Builder:
@@ -148,8 +148,7 @@ class Builder:
     def _surroundings(self, node: Node, use: Use, nodes: list[Node]) -> dict[str, object]:
         graph = self.graph
         facts: dict[str, object] = {"head": any(self._is_head(n) for n in nodes)}
-        end = graph.reach(node.outputs[0]).last
-        facts["activation"] = graph.function(node.outputs[0], end) if end != node.outputs[0] else self._sum_function(node)
+        facts["activation"] = self._function_met(node)
         if node.kind == "recurrent":
             facts["activation"] = Activation.named({"rnn_relu": "relu"}.get(node.name.removesuffix("_cell"), "tanh"))
         facts["norm_after"] = self._norm_after(node)
@@ -175,6 +174,14 @@ class Builder:
             ahead = _with(place, last=False) if place is not None else None
             return {"activation": None, "norm_after": False, "residual": ahead, "head": False}
         return {"input_activation": None, "norm_before": False}
+
+    def _function_met(self, node: Node) -> Activation | None:
+        """The activation that an output meets before the next weight, norm or add."""
+        way = structure.follow(self.graph, node.outputs[0])
+        if way is not None and way.activation is not None:
+            return way.activation
+        end = self.graph.reach(node.outputs[0]).last
+        return self.graph.function(node.outputs[0], end) if end != node.outputs[0] else self._sum_function(node)
 
     def _sum_function(self, node: Node) -> Activation | None:
         """The activation after a sum of several weights' outputs (a recurrent cell written by hand)."""

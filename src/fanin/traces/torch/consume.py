@@ -33,10 +33,15 @@ class Call:
 
 def uses_of(kind: str, call: Call, inputs: Iterable[Value]) -> list[Use]:
     """How this call consumes parameters; empty where it consumes none."""
+    params = [v for v in inputs if v.params and not v.data]
     find = _BY_KIND.get(kind)
     if find is not None:
-        return list(find(call))
-    params = [v for v in inputs if v.params]
+        found = list(find(call))
+        known = {use.parameter for use in found}
+        for value in params:  # an argument that no finder knows, such as a bias table given as attention mask
+            indexed = value.view is not None and value.view.indexed
+            found += [u for u in _uses(value, "embedding" if indexed else "other") if u.parameter not in known]
+        return found
     if kind in ("pointwise", "activation", "concat", "shape", "other", "reduce", "softmax", "dropout", "pool", "loss"):
         return list(_elementwise(kind, call, params, [v for v in inputs if v.data]))
     return []

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from fanin.activations import Activation
+from fanin.activations import Activation, table_points
 from fanin.slots import ChainLink, Pairing, ResidualPlace
-from fanin.traces.torch.graph import THROUGH, Graph, Reach, is_weight_op
+from fanin.traces.torch.graph import THROUGH, Graph, is_weight_op
 from fanin.traces.torch.values import Node, Value
 
 
@@ -218,42 +218,49 @@ def _chainable(node: Node, uses: dict[str, int]) -> bool:
 
 
 def _link(graph: Graph, node: Node, uses: dict[str, int]) -> Link | None:
-    start = node.outputs[0]
-    reach = graph.reach(start)
-    ends = _through_pools(graph, reach)
-    if ends is None or len(ends) != 1:
+    way = follow(graph, node.outputs[0])
+    if way is None:
         return None
-    target_index, value = ends[0]
-    target = graph.nodes[target_index]
+    target = graph.nodes[way.node]
     if not _chainable(target, uses) or len(graph.signals_of(target)) != 1:
         return None
-    activation = graph.function(start, reach.last)
-    pairing = _pairing(graph, graph.values[value], target)
+    pairing = _pairing(graph, graph.values[way.value], target)
     if pairing is None:
         return None
-    return Link(node.index, target_index, activation or Activation("linear"), pairing)
+    return Link(node.index, way.node, way.activation or Activation("linear"), pairing)
 
 
-def _through_pools(graph: Graph, reach: Reach) -> list[tuple[int, int]] | None:
-    """The ends of a neighbourhood, followed through pools, means over positions and shape-only calls."""
-    if len({v for _, v in reach.ends}) > 1:
-        return None  # several values of it are used: not a chain
-    ends: list[tuple[int, int]] = []
-    todo = list(reach.ends)
-    for _ in range(64):
-        if not todo:
-            return ends
-        index, value = todo.pop()
+@dataclass(frozen=True)
+class Way:
+    """Where a signal goes when it has one way only: through `activation` to `node`, as `value`."""
+
+    node: int
+    value: int
+    activation: Activation | None
+
+
+def follow(graph: Graph, value: int) -> Way | None:
+    """Follows a value through elementwise calls, pools and means over positions to the call that takes it; None where it parts."""
+    function: Activation | None = None
+    for _ in range(32):
+        reach = graph.reach(value)
+        if len({v for _, v in reach.ends}) != 1 or len({n for n, _ in reach.ends}) != 1:
+            return None
+        step = graph.function(value, reach.last)
+        function = _compose(function, step) if step is not None else function
+        index, taken = reach.ends[0]
         node = graph.nodes[index]
-        keeps_units = node.kind in THROUGH or (node.kind == "reduce" and node.name == "mean" and _keeps_units(graph, node))
-        if keeps_units:
-            following = [(i, v) for v in node.outputs for i in graph.consumers.get(v, ())]
-            if not following:
-                return None
-            todo.extend(following)
-        else:
-            ends.append((index, value))
+        averages = node.kind == "reduce" and node.name == "mean" and _keeps_units(graph, node)
+        if node.kind != "pool" and not averages:
+            return Way(index, taken, function)
+        value = node.outputs[0]
     return None
+
+
+def _compose(first: Activation | None, then: Activation) -> Activation:
+    if first is None or first == then and first.name in ("relu", "relu6"):
+        return then
+    return Activation.recognised(then(first(table_points())), f"{first.name}·{then.name}")
 
 
 def _keeps_units(graph: Graph, node: Node) -> bool:

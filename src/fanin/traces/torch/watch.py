@@ -60,6 +60,11 @@ class Watch(TorchFunctionMode):
         if found is not None:
             return self.values[written if written is not None else found]
         name = self._parameters.get(id(tensor))
+        if name is None and tensor.requires_grad and tensor.grad_fn is not None:
+            # Made by code that the mode does not see (scripted, another thread's), from what went into it.
+            value = self.source(tensor, "unseen")
+            value.data, value.origin = True, (value.index, layout.contiguous_layout(value.shape))
+            return value
         return self.source(tensor, "parameter" if name is not None else "constant", name or "")
 
     # -- modules -----------------------------------------------------------------------------------------------

@@ -1,0 +1,314 @@
+"""What the commands of the command line do. Each returns an exit status: 0, or 1 where something was found."""
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fanin.checks.finding import Finding, Severity
+from fanin.checks.report import Report
+from fanin.errors import FaninError, FaninValueError
+from fanin.reports.files import check_writable, write_file
+from fanin.targets.models import Target, TargetError, load_target, own_traceback
+
+
+@dataclass(frozen=True)
+class Saves:
+    """Files that `fanin fix` writes besides; None for those that were not asked for."""
+
+    plan: str | None = None
+    python: str | None = None
+    weights: str | None = None
+
+
+def check(
+    target: str,
+    batch: str | None,
+    targets: str | None,
+    loss: str | None,
+    format: str,
+    select: str,
+    ignore: str,
+    fail_on: Severity,
+    html: str | None,
+) -> int:
+    """`fanin check`: 1 where a finding is at or above `fail_on`."""
+    import fanin
+
+    chosen = codes(select, "--select"), codes(ignore, "--ignore")
+    writable(html)
+    with busy("watching one pass"), user_output():
+        model, inputs = prepared(target, batch, targets, loss)
+        report = fanin.check(model, *inputs, select=chosen[0], ignore=chosen[1], target=target)
+    show(report_in(report, format))
+    if html:
+        from fanin.reports.html import report_html
+
+        written(html, report_html(report))
+    return 1 if report.at_least(fail_on) else 0
+
+
+def fix(
+    target: str, batch: str | None, targets: str | None, loss: str | None, format: str, select: str, ignore: str, fail_on: Severity, html: str | None,
+    seed: int, saves: Saves,
+) -> int:  # fmt: skip
+    """`fanin fix`: 1 where a finding at or above `fail_on` is left."""
+    import fanin
+
+    chosen = codes(select, "--select"), codes(ignore, "--ignore")
+    writable(html, saves.plan, saves.python, saves.weights)
+    with busy("watching, drawing and watching again"), user_output():
+        model, inputs = prepared(target, batch, targets, loss)
+        fixed = fanin.fix(model, *inputs, seed=seed, select=chosen[0], ignore=chosen[1], target=target)
+    if format == "text":
+        from fanin.reports.terminal import fixed_text
+
+        show(fixed_text(fixed, *terminal()))
+    else:
+        show(report_in(fixed.after, format, fixed))
+    if saves.plan:
+        fixed.plan.save(saves.plan)
+        say(f"wrote {saves.plan}")
+    if saves.python:
+        written(saves.python, fixed.plan.to_python())
+    if saves.weights:
+        save_weights(fixed.model, saves.weights)
+    if html:
+        from fanin.reports.html import report_html
+
+        written(html, report_html(fixed.before, fixed))
+    return 1 if [f for f in fixed.left if at_least(f, fail_on)] else 0
+
+
+def compare(
+    target: str, inits: str, data: str, format: str, html: str | None, save: str | None, options: dict[str, Any]
+) -> int:
+    """`fanin compare`: always 0; after Ctrl-C the result is over what was done."""
+    import fanin
+
+    writable(html, save)
+    place = load_target(target)
+    if not place.fresh:
+        raise FaninValueError(
+            f"TARGET={target!r} is one model; compare needs a function that returns a new one at each call"
+        )
+    with user_output():
+        result = fanin.compare(build_fresh(place), inits=inits, data=data, **options)
+    result = named(result, target)
+    if save:
+        result.save(save)
+        say(f"wrote {save}")
+    if html:
+        from fanin.reports.html import report_html
+
+        written(html, report_html(comparison=result))
+    if format == "json":
+        import json
+
+        show(json.dumps(result.to_dict(), allow_nan=False))
+    else:
+        from fanin.reports.terminal import comparison_text
+
+        show(comparison_text(result, *terminal()))
+    return 0
+
+
+def diff(a: str, b: str) -> int:
+    """`fanin diff A B`: 1 where the plans differ."""
+    from fanin.plans import Plan
+
+    for path in (a, b):
+        if not Path(path).is_file():
+            raise FaninValueError(f"the plan file {path} does not exist")
+    difference = Plan.load(a).diff(Plan.load(b))
+    show(str(difference) if difference else "the plans are the same")
+    return 1 if difference else 0
+
+
+def explain(topic: str) -> int:
+    """`fanin explain`: a code, a rule or an idea; the list of all where nothing is named."""
+    from fanin.explain import explain_text, overview
+
+    width, color = terminal()
+    show(explain_text(topic, width, color) if topic else overview(width, color))
+    return 0
+
+
+def rules(format: str) -> int:
+    """`fanin rules`: the table of rules."""
+    import json
+
+    from fanin.explain import rules_text
+    from fanin.rules import table
+
+    if format == "json":
+        show(json.dumps([row.to_dict() for row in table()], indent=1))
+    else:
+        show(rules_text(*terminal()))
+    return 0
+
+
+def demo(html: str, seeds: int) -> int:
+    """`fanin demo`: check, fix and compare a deep ReLU network."""
+    from fanin.demo import run
+
+    writable(html)
+    return run(html, seeds, *terminal())
+
+
+def prepared(target: str, batch: str | None, targets: str | None, loss: str | None) -> tuple[Any, tuple[Any, Any, Any]]:
+    """The model, and (batch, targets, loss)."""
+    place = load_target(target)
+    seed_everything(0)
+    model = place.build()
+    from fanin.targets.torch import read_inputs
+
+    return model, read_inputs(model, batch, targets, loss)
+
+
+def build_fresh(place: Target) -> Callable[[], Any]:
+    """The factory that a comparison calls: the user's own where possible, since other processes find it by name."""
+    place.build()  # so that what it raises is said before anything is trained
+    return place.value
+
+
+def named(result: Any, target: str) -> Any:
+    """The comparison, called by the name that the user knows."""
+    from dataclasses import replace
+
+    return replace(result, model=target)
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds the random state that a factory draws from, so that the same command says the same thing twice."""
+    import random
+
+    random.seed(seed)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(seed)
+
+
+def codes(text: str, option: str) -> tuple[str, ...]:
+    """Codes from a comma list; a slug stands for its code."""
+    from fanin.explain import check_codes
+
+    known = check_codes()
+    chosen = []
+    for word in filter(None, (w.strip() for w in text.split(","))):
+        code = known.get(word.lower(), word.upper())
+        if not any(k.startswith(code) for k in known.values()) or not re.fullmatch(r"FI\d{0,3}", code):
+            raise FaninValueError(
+                f"{option}: {word!r} is no code of a check nor the beginning of one; `fanin explain` lists them"
+            )
+        chosen.append(code)
+    return tuple(chosen)
+
+
+def report_in(report: Report, format: str, fixed: Any = None) -> str:
+    """A report in one of the formats."""
+    if format == "json":
+        from fanin.reports.json import dumps
+
+        return dumps(report, fixed)
+    if format == "sarif":
+        from fanin.reports.sarif import dumps as sarif
+
+        return sarif(report)
+    if format == "github":
+        from fanin.reports.github import dumps as github
+
+        return github(report)
+    from fanin.reports.terminal import report_text
+
+    return report_text(report, *terminal())
+
+
+def at_least(finding: Finding, severity: str) -> bool:
+    """Whether a finding is of at least this severity."""
+    order = ("info", "warning", "error")
+    return order.index(finding.severity) >= order.index(severity)
+
+
+def save_weights(model: Any, path: str) -> None:
+    """Writes a model's state as safetensors."""
+    from fanin.targets.weights_torch import state_bytes
+
+    written(path, state_bytes(model))
+
+
+def writable(*paths: str | None) -> None:
+    """Refuses early what could not be written later."""
+    for path in paths:
+        if path:
+            check_writable(path)
+
+
+def written(path: str, content: str | bytes) -> None:
+    """Writes a file and says so on the standard error."""
+    write_file(path, content)
+    say(f"wrote {path}")
+
+
+def terminal() -> tuple[int, bool]:
+    """Columns to write in, and whether to use colour: 80 columns and none in pipes."""
+    tty = sys.stdout.isatty()
+    columns = shutil.get_terminal_size((80, 24)).columns if tty or "COLUMNS" in os.environ else 80
+    return max(40, min(columns, 100)), (tty or "FORCE_COLOR" in os.environ) and "NO_COLOR" not in os.environ
+
+
+def show(text: str) -> None:
+    """Prints to the standard output, in ASCII where it can do no better."""
+    from fanin.reports.rich_parts import ASCII
+
+    encoding = sys.stdout.encoding or "ascii"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(ASCII).encode(encoding, "replace").decode(encoding)
+    print(text.rstrip("\n"), flush=True)
+
+
+def say(text: str) -> None:
+    """Prints a remark to the standard error, so that what is piped stays clean."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def busy(what: str) -> Iterator[None]:
+    """A spinner on the standard error, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{what} …"):
+        yield
+
+
+@contextlib.contextmanager
+def user_output() -> Iterator[None]:
+    """Sends what the user's own code prints to the standard error: what fanin prints may be piped into a program."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def shown_traceback(error: FaninError) -> str:
+    """The user's own traceback behind an error, "" where their code had no part in it."""
+    if isinstance(error, TargetError):
+        return error.shown
+    cause = error.__cause__
+    if cause is None or isinstance(cause, FaninError):
+        return ""
+    return own_traceback(cause) if getattr(error, "where", None) is not None else ""
+
+
+def elapsed(start: float) -> str:
+    """ "12 s" since `start` (of `time.perf_counter`)."""
+    return f"{time.perf_counter() - start:.0f} s"

@@ -1,0 +1,237 @@
+"""Rules matched to weights: `plan_from_rules`.
+
+A key is a pattern over a weight's names, a module class, or both; the last match wins. What a key is *about* decides
+what it says of biases and scales that it matches along with weights: a key that matches any weight is about weights,
+and gives the biases and shifts beside them zeros and the scales of norms ones (that is what `"*"` and `nn.LayerNorm`
+mean to a reader). A key that matches no weight is about the scales that it matches, and one that matches only biases
+is about them. A key whose last component is written out (`"*.bias"`) is about biases by name.
+"""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from fanin.distributions import Constant, Distribution, ZeroRows
+from fanin.errors import FaninError, FaninTypeError, FaninValueError
+from fanin.names import canonical_names
+from fanin.plans.records import Entry, Plan, is_zero
+from fanin.slots import Slot, SlotRole
+from fanin.traces.records import Trace
+
+Key = str | type | tuple[str | type, ...]
+Value = Distribution | Callable[[Slot], Distribution] | str | None
+
+# What a key is about is the first of these groups that it matches.
+BIASES: frozenset[SlotRole] = frozenset({"bias", "norm_shift"})
+SCALES: frozenset[SlotRole] = frozenset({"norm_scale", "scale"})
+# Weights whose axes may be unknown: a pattern that meets them by the way leaves them alone where its rule cannot serve them.
+VAGUE: frozenset[SlotRole] = frozenset({"position", "unused", "opaque", "other"})
+WILD = set("*?[")
+
+
+def plan_from_rules(trace: Trace, rules: Mapping[Any, Any], seed: int = 0, model: Any = None) -> Plan:
+    """A plan from rules that the user gives.
+
+    Args:
+        trace: the watched pass: slots and their names.
+        rules: key → value. A key is an fnmatch pattern over all of a weight's names ("encoder.*.weight"), a module class,
+            or a tuple of them that must all match. A value is a rule, a distribution, the spec of a rule
+            ("he_normal(mode='fan_out')"), or None (keep the present values). The last key that matches wins. Biases and
+            shifts beside weights get zeros and scales of norms ones, unless a key is about them ("*.bias",
+            "*.norm.weight": no weight matches); other scales beside weights (LayerScale, a slope of PReLU) are left alone.
+            The padding row of an embedding stays zero.
+        seed: the plan's seed.
+        model: the model, so that a class key matches subclasses too; without it classes match by name.
+
+    Returns:
+        A plan with an entry for every weight that a key matches; the others keep their present values.
+
+    Raises:
+        FaninValueError: a key matches nothing, a spec does not parse, or a rule cannot serve a weight that it is for.
+        FaninTypeError: a key or a value is none of the above.
+    """
+    if not isinstance(rules, Mapping):
+        raise FaninTypeError(
+            f"rules={rules!r} cannot be used; accepted is a mapping such as {{'*': fanin.rules.he_normal()}}"
+        )
+    owners = _owners(trace, model)
+    keys = [_matched(key, value, trace, owners) for key, value in rules.items()]
+    lost = [repr(k.shown) + _near(k.key, trace) for k in keys if not k.slots]
+    if lost:
+        raise FaninValueError(f"rules: {', '.join(lost)} match{'es' * (len(lost) == 1)} no weight of the model")
+    entries: dict[str, Entry] = {}
+    notes: list[str] = []
+    for slot in trace.slots:
+        drawable = slot.dtype.startswith(("float", "bfloat"))
+        if not drawable and any(slot.name in k.slots for k in keys):
+            notes.append(
+                f"{slot.name} is left as it is: its type is {slot.dtype}, and only real floating-point weights are drawn"
+            )
+        if not drawable or _is_weight_norm_scale(slot, trace):
+            continue
+        entry, note = _entry(slot, keys)
+        if entry is not None:
+            entries[slot.name] = entry
+        notes += [note] if note else []
+    return Plan.of(trace.slots, entries, seed=seed, notes=notes)
+
+
+@dataclass(frozen=True)
+class _Key:
+    """One key with its value and the names of the slots that it matches."""
+
+    key: tuple[str | type, ...]
+    value: Value
+    slots: frozenset[str]
+    about: str
+
+    @property
+    def shown(self) -> str:
+        return " and ".join(part if isinstance(part, str) else part.__name__ for part in self.key)
+
+    def is_about(self, slot: Slot) -> bool:
+        """Whether the value is meant for this slot, and not for the weights beside it."""
+        if self.value is None or _group(slot) == self.about:
+            return True
+        last = next((p.rpartition(".")[2] for p in reversed(self.key) if isinstance(p, str)), "*")
+        if _group(slot) == "biases":
+            return not WILD & set(last)
+        return any(isinstance(p, str) and not WILD & set(p) for p in self.key)
+
+
+def _group(slot: Slot) -> str:
+    return "biases" if slot.role in BIASES else "scales" if slot.role in SCALES else "weights"
+
+
+def _entry(slot: Slot, keys: list[_Key]) -> tuple[Entry | None, str | None]:
+    """The entry of one slot and what is to be said about it; None where it keeps its values."""
+    matching = [k for k in keys if slot.name in k.slots]
+    meant = [k for k in matching if k.is_about(slot)]
+    if not matching:
+        return None, None
+    if not meant:
+        key = matching[-1]
+        if slot.role in BIASES:
+            return Entry(Constant(0.0), f"zeros beside the weights of {key.shown!r}"), None
+        if slot.role == "norm_scale":
+            return Entry(Constant(1.0), f"ones beside the weights of {key.shown!r}"), None
+        return (
+            None,
+            f"{slot.name} is left as it is: {key.shown!r} is about weights, and this is a scale outside of a norm",
+        )
+    key = meant[-1]
+    if key.value is None:
+        return None, None
+    try:
+        distribution, spec = _distribution(key.value, slot)
+    except FaninError as error:
+        if slot.role in VAGUE and any(WILD & set(p) for p in key.key if isinstance(p, str)):
+            return None, f"{slot.name} is left as it is: {error}"
+        raise type(error)(f"rules: {key.shown!r} cannot serve {slot.name}: {error}") from None
+    if slot.padding_index is not None and not is_zero(distribution) and not isinstance(distribution, ZeroRows):
+        distribution = ZeroRows(distribution, (slot.padding_index % slot.shape[0],))
+    return Entry(distribution, f"{spec} for {key.shown!r}" if spec else f"given for {key.shown!r}"), None
+
+
+def _distribution(value: Value, slot: Slot) -> tuple[Distribution, str]:
+    if isinstance(value, Distribution):
+        return value, ""
+    assert callable(value)
+    distribution = value(slot)
+    if not isinstance(distribution, Distribution):
+        raise FaninTypeError(f"the rule {value!r} gave {distribution!r}, but must give a distribution")
+    return distribution, getattr(value, "spec", None) or getattr(value, "__name__", str(value))
+
+
+def _matched(key: Any, value: Any, trace: Trace, owners: dict[str, frozenset[str]]) -> _Key:
+    parts = key if isinstance(key, tuple) else (key,)
+    if not parts or not all(isinstance(p, str | type) for p in parts):
+        raise FaninTypeError(
+            f"rules: the key {key!r} cannot be used; accepted are a pattern, a module class, or a tuple of both"
+        )
+    if isinstance(value, str):
+        from fanin.rules import parse
+
+        value = parse(value)
+    if value is not None and not isinstance(value, Distribution) and not callable(value):
+        raise FaninTypeError(
+            f"rules: {key!r} is given {value!r}; accepted are a rule such as fanin.rules.he_normal(), a distribution, "
+            "a text such as 'he_normal', or None to keep the present values"
+        )
+    if isinstance(value, type) or (
+        callable(value) and getattr(value, "__module__", "").startswith("fanin.rules") and not hasattr(value, "spec")
+    ):
+        raise FaninTypeError(
+            f"rules: {key!r} is given {value!r} itself; call it, as in {getattr(value, '__name__', 'rule')}()"
+        )
+    slots = [s for s in trace.slots if all(_matches(p, s, owners) for p in parts)]
+    groups = {_group(s) for s in slots}
+    about = "weights" if "weights" in groups or not groups else "scales" if "scales" in groups else "biases"
+    return _Key(tuple(parts), value, frozenset(s.name for s in slots), about)
+
+
+def _matches(part: str | type, slot: Slot, owners: dict[str, frozenset[str]]) -> bool:
+    if isinstance(part, str):
+        return any(fnmatchcase(name, part) for name in _names(slot))
+    return not _class_names(part).isdisjoint(owners.get(slot.name, frozenset()))
+
+
+def _names(slot: Slot) -> Iterator[str]:
+    """All names of a slot; the direction of a weight norm goes by the weight's own name too."""
+    for name in dict.fromkeys((slot.name, *slot.names)):
+        yield name
+        yield from (short for short in canonical_names([name]).values() if short != name)
+
+
+def _owners(trace: Trace, model: Any) -> dict[str, frozenset[str]]:
+    """For each slot, the class names of the modules that own it, with those of their base classes where the model is given."""
+    owners = {s.name: {_bare_class(s.module_type)} for s in trace.slots}
+    if model is None:
+        return {name: frozenset(found) for name, found in owners.items()}
+    parameters = [f"{path}.x" for path, _ in model.named_modules(remove_duplicate=False) if path]
+    short = {raw.rpartition(".")[0]: bare.rpartition(".")[0] for raw, bare in canonical_names(parameters).items()}
+    classes: dict[str, set[str]] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        classes.setdefault(short.get(path, path), set()).update(_qualified(c) for c in type(module).__mro__)
+    for slot in trace.slots:
+        modules = [name.rpartition(".")[0] for name in _names(slot)]
+        found = set().union(*(classes.get(path, set()) for path in (*modules, slot.module)))
+        owners[slot.name] = found or owners[slot.name]
+    return {name: frozenset(found) for name, found in owners.items()}
+
+
+def _qualified(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _bare_class(name: str) -> str:
+    return name.removeprefix("Parametrized")
+
+
+def _class_names(kind: type) -> set[str]:
+    """What a class goes by in `owners`: its full name, or, for traces without a model, its name and its subclasses'."""
+    names, left = {_qualified(kind)}, [kind]
+    while left:
+        one = left.pop()
+        names.add(one.__name__)
+        left += one.__subclasses__() if one is not object and type(one) is type else []
+    return names
+
+
+def _is_weight_norm_scale(slot: Slot, trace: Trace) -> bool:
+    """Whether the slot is the scale of a weight norm, which `apply` sets together with the direction."""
+    for scale, direction in ((".original0", ".original1"), ("weight_g", "weight_v")):
+        if slot.name.endswith(scale):
+            other = slot.name.removesuffix(scale) + direction
+            return any(s.name == other for s in trace.slots)
+    return False
+
+
+def _near(key: tuple[str | type, ...], trace: Trace) -> str:
+    """The name that was perhaps meant, in brackets."""
+    names = [name for slot in trace.slots for name in _names(slot)]
+    patterns = [p for p in key if isinstance(p, str)]
+    close = difflib.get_close_matches(patterns[0], names, n=1) if patterns else []
+    return f" (did you mean {close[0]!r}?)" if close else ""

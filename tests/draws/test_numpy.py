@@ -1,0 +1,168 @@
+"""`draw`: what it returns, what it leaves alone, and what it says about arguments that it cannot use."""
+
+import random
+import subprocess
+import sys
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from tests.draws.laws import laws
+
+from fanin import rules
+from fanin.distributions import Constant, Distribution, Normal, Orthogonal, Stack, TruncatedNormal, Uniform, ZeroRows
+from fanin.draws import draw, draw_distribution
+from fanin.errors import FaninError
+from fanin.slots import Axes
+
+N = 400_000
+# law, mean, standard deviation, fourth standardised moment
+MOMENTS = [
+    (Normal(2.0, 1.0), 1.0, 2.0, 3.0),
+    (Uniform(2.0, -1.0), -1.0, 2.0 / 3**0.5, 1.8),
+    (TruncatedNormal(0.02), 0.0, 0.02, 2.365),
+    (TruncatedNormal(3.0, 1.0, 5.0), 5.0, 3.0, 1.9385),
+]
+
+
+@pytest.mark.parametrize(("law", "mean", "std", "fourth"), MOMENTS)
+def test_moments(law: Distribution, mean: float, std: float, fourth: float) -> None:
+    x = draw_distribution(law, (N,), seed=0, name="w", dtype="float64")
+    noise = 5 / N**0.5
+    assert abs(x.mean() - mean) < noise * std
+    assert x.std() == pytest.approx(std, rel=noise)
+    assert (((x - mean) / std) ** 4).mean() == pytest.approx(fourth, rel=0.03)
+
+
+@given(laws())
+def test_equal_arguments_give_equal_numbers(case: tuple[Distribution, tuple[int, ...]]) -> None:
+    law, shape = case
+    first = draw_distribution(law, shape, seed=9, name="w")
+    draw_distribution(Normal(1.0), (3,), seed=9, name="something else between")
+    assert draw_distribution(law, shape, seed=9, name="w").tobytes() == first.tobytes()
+
+
+def test_another_process_gives_the_same_numbers() -> None:
+    """No number depends on Python's hash, which differs from process to process."""
+    code = (
+        "from fanin import rules; from fanin.draws import draw; "
+        "print(draw(rules.orthogonal(), (9, 7), seed=1, name='w').tobytes().hex())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == draw(rules.orthogonal(), (9, 7), seed=1, name="w").tobytes().hex()
+
+
+def test_seeds_and_names_are_independent() -> None:
+    drawn = [
+        draw_distribution(Normal(1.0), (N,), seed=seed, name=name)
+        for seed, name in ((0, "a"), (1, "a"), (0, "b"), (1, "b"))
+    ]
+    correlation = np.corrcoef(drawn) - np.eye(4)
+    assert abs(correlation).max() < 5 / N**0.5
+
+
+@given(laws())
+def test_no_random_state_is_read_or_changed(case: tuple[Distribution, tuple[int, ...]]) -> None:
+    law, shape = case
+    states: list[Any] = []
+    drawn = []
+    for seed in (1, 2):
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 (the global state is the point)
+        before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+        drawn.append(draw_distribution(law, shape, seed=0, name="w").tobytes())
+        states.append(before == (random.getstate(), np.random.get_state()[1].tolist()))  # noqa: NPY002
+    assert states == [True, True]
+    assert drawn[0] == drawn[1]
+
+
+@given(laws())
+def test_lower_precision_is_the_float32_number_rounded(case: tuple[Distribution, tuple[int, ...]]) -> None:
+    law, shape = case
+    half, single, double = (
+        draw_distribution(law, shape, seed=0, name="w", dtype=t) for t in ("float16", "float32", "float64")
+    )
+    assert (half.dtype, single.dtype, double.dtype) == (np.float16, np.float32, np.float64)
+    assert np.array_equal(single, double.astype(np.float32))
+    assert np.array_equal(half, single.astype(np.float16))
+
+
+def test_out_is_filled_in_place() -> None:
+    law, shape = Normal(1.0), (300, 500)
+    whole = draw_distribution(law, shape, seed=0, name="w")
+    out = np.full(shape, np.nan, dtype=np.float32)
+    assert draw_distribution(law, shape, seed=0, name="w", out=out) is out
+    assert np.array_equal(out, whole)
+    transposed = np.full((500, 300), np.nan, dtype=np.float32)
+    draw_distribution(law, shape, seed=0, name="w", out=transposed.T)
+    assert np.array_equal(transposed.T, whole)
+    row = np.empty(500, dtype=np.float64)
+    draw_distribution(law, shape, seed=0, name="w", window=(7,), out=row)
+    assert np.array_equal(row.astype(np.float32), whole[7])
+
+
+def test_temporary_memory_is_bounded() -> None:
+    out = np.empty(5_000_000, dtype=np.float32)
+    draw_distribution(Normal(1.0), (10,), seed=0, name="warm")
+    tracemalloc.start()
+    draw_distribution(Normal(1.0), out.shape, seed=0, name="w", out=out)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6  # 40 MB in float64
+
+
+def test_stacked_parts_are_independent_and_in_place() -> None:
+    law = Stack((Normal(1.0), Constant(1.0), Normal(1.0)), (4, 2, 4), axis=1)
+    w = draw_distribution(law, (3, 10), seed=0, name="w")
+    assert (w[:, 4:6] == 1).all()
+    assert not np.intersect1d(w[:, :4], w[:, 6:]).size
+
+
+def test_zero_rows_leave_the_others_alone() -> None:
+    w = draw_distribution(Normal(1.0), (5, 4), seed=0, name="w")
+    z = draw_distribution(ZeroRows(Normal(1.0), (1, 3)), (5, 4), seed=0, name="w")
+    assert not z[[1, 3]].any()
+    assert np.array_equal(z[[0, 2, 4]], w[[0, 2, 4]])
+
+
+def test_a_rule_and_its_distribution_are_the_same_draw() -> None:
+    by_rule = draw(rules.he_normal(nonlinearity="relu"), (256, 128), seed=0, name="fc1.weight")
+    by_law = draw(Normal((2 / 128) ** 0.5), (256, 128), seed=0, name="fc1.weight")
+    assert np.allclose(by_rule, by_law, rtol=1e-6)
+    transposed = draw(rules.he_normal(nonlinearity="relu"), (128, 256), seed=0, name="fc1.weight", axes="io")
+    assert transposed.std() == pytest.approx(by_law.std(), rel=0.02)
+
+
+def test_biases_need_no_axes() -> None:
+    assert not draw(rules.zeros(), (64,), seed=0, name="bias").any()
+    assert draw(rules.zeros(), (), seed=0, name="scalar").shape == ()
+
+
+ORTHOGONAL = Orthogonal(Axes.parse("oi", (4, 4)))
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"rule": "he_normal"}, "rule='he_normal' cannot be used; give a rule"),
+    ({"shape": (4, -1)}, "every extent must be at least 0"),
+    ({"shape": ("a",)}, "shape must be a tuple of integers"),
+    ({"name": 3}, "name must be a string"),
+    ({"seed": -1}, "seed must be an integer"),
+    ({"dtype": "int32"}, "accepted are float16, float32, float64"),
+    ({"dtype": "bfloat16"}, "draw float32 and cast it"),
+    ({"rule": ORTHOGONAL}, r"Orthogonal: its axes have the shape \(4, 4\), but the weight 'w' has \(4, 5\)"),
+    ({"rule": Stack((Normal(1.0),), (3,))}, "do not add up"),
+    ({"rule": ZeroRows(Normal(1.0), (4,))}, r"rows=\(4,\) are not all rows"),
+    ({"rule": Constant(1e6), "dtype": "float16"}, "too large for float16"),
+    ({"out": np.empty((4, 4), np.float32)}, r"out has the shape \(4, 4\), but the window has \(4, 5\)"),
+    ({"out": np.empty((4, 5), np.int64)}, "accepted are float16, float32, float64"),
+    ({"rule": rules.he_normal(), "axes": "oik"}, "names 3 axes, but the shape"),
+    ({"rule": rules.he_normal(), "shape": (4,)}, "he_normal needs to know what the axes of 'w'"),
+    ({"rule": rules.he_normal(), "shape": (0, 4), "axes": "io"}, "has fan_in 0, because an axis has no elements"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD)
+def test_bad_arguments_get_one_clear_sentence(changes: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {"rule": Normal(1.0), "shape": (4, 5), "seed": 0, "name": "w"} | changes
+    with pytest.raises(FaninError, match=message):
+        draw(**arguments)

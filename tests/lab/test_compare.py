@@ -1,0 +1,259 @@
+"""A comparison: pairs, partial results, failures, other processes, and its file."""
+
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.lab import models
+from torch import nn
+
+from fanin.errors import FaninError, FaninTypeError, FaninValueError
+from fanin.lab import Comparison, RunResult, compare
+
+QUICK: dict[str, Any] = {"data": "digits:256", "steps": 10, "evaluations": 2}
+
+
+@pytest.fixture(scope="module")
+def result() -> Comparison:
+    """Two inits, three seeds."""
+    return compare(models.deep, {"default": "default", "he": models.he}, seeds=3, steps=60, data="digits:256", lr=0.02)
+
+
+def test_every_init_is_run_with_every_seed_in_order(result: Comparison) -> None:
+    assert [(r.init, r.seed) for r in result.results] == [(i, s) for i in ("default", "he") for s in (0, 1, 2)]
+    assert result.metrics == ("accuracy", "precision", "recall", "f1", "loss")
+    assert [s.runs for s in result.summaries] == [3, 3]
+    assert result.settings.steps == 60
+    assert result.settings.input_shape == (64,)
+
+
+def test_a_better_init_is_found_better(result: Comparison) -> None:
+    difference = result.difference("he")
+    assert difference is not None
+    assert difference.baseline == "default"
+    assert difference.interval.mean > 0.2
+    assert difference.wins == 3
+    assert difference.p == pytest.approx(0.25)  # three pairs cannot show more
+    assert result.difference("default") is None
+
+
+def test_differences_are_paired_by_seed(result: Comparison) -> None:
+    by_hand = [
+        a.metrics["loss"] - b.metrics["loss"] for a, b in zip(result.runs("he"), result.runs("default"), strict=True)
+    ]
+    assert result.difference("he", "loss").interval.mean == pytest.approx(sum(by_hand) / 3)  # type: ignore[union-attr]
+
+
+def test_another_init_changes_nothing_of_the_first() -> None:
+    alone = compare(models.with_dropout, ["default"], seeds=2, **QUICK)
+    beside = compare(models.with_dropout, [models.he, "default", "lsuv"], seeds=2, **QUICK)
+    for a, b in zip(alone.runs("default"), beside.runs("default"), strict=True):
+        assert (a.train_loss, a.metrics) == (b.train_loss, b.metrics)
+
+
+def test_equal_weights_make_equal_pairs() -> None:
+    got = compare(models.with_dropout, {"default": "default", "idle": models.untouched}, seeds=3, **QUICK)
+    for difference in got.differences:
+        assert (difference.interval.mean, difference.ties, difference.p) == (0, 3, 1)
+
+
+def test_diverged_runs_are_counted_and_kept_in() -> None:
+    def explode(model: nn.Module) -> None:
+        with torch.no_grad():
+            for p in model.parameters():
+                p.mul_(1e25)
+
+    got = compare(models.small, ["default", explode], seeds=2, **QUICK)
+    summary = got.summary("explode")
+    assert (summary.runs, summary.diverged) == (2, 2)
+    assert summary.metrics["accuracy"].mean == pytest.approx(0.1, abs=0.02)
+    assert got.difference("explode").interval.count == 2  # type: ignore[union-attr]
+    assert any("2 of 2 runs of explode diverged" in note for note in got.notes)
+
+
+def test_a_target_that_is_never_reached_is_censored_at_the_last_step() -> None:
+    got = compare(models.small, ["default"], seeds=2, target=0.999, **QUICK)
+    steps = got.summary("default").steps_to_target
+    assert steps is not None
+    assert (steps.reached, steps.runs, steps.median, steps.restricted_mean, steps.horizon) == (0, 2, None, 10, 10)
+
+
+def test_ctrl_c_leaves_the_whole_pairs() -> None:
+    seen: list[RunResult] = []
+
+    def stop(run: RunResult) -> None:
+        seen.append(run)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    got = compare(models.small, {"default": "default", "he": models.he}, seeds=4, on_result=stop, **QUICK)
+    assert got.interrupted
+    assert len(got.results) == 5
+    assert [s.runs for s in got.summaries] == [2, 2]  # the third seed lacks one init
+    assert got.difference("he").interval.count == 2  # type: ignore[union-attr]
+    assert any("Interrupted after 5 of 8 runs" in note for note in got.notes)
+
+
+def test_ctrl_c_before_the_first_run_is_done_is_still_a_result(tmp_path: Path) -> None:
+    def stop(model: nn.Module) -> None:
+        raise KeyboardInterrupt
+
+    got = compare(models.small, [stop], seeds=2, **QUICK)
+    assert got.interrupted
+    assert got.results == ()
+    assert got.summary("stop").runs == 0
+    assert math.isnan(got.summary("stop").metrics["accuracy"].mean)
+    assert Comparison.load(got.save(tmp_path / "c.json")).interrupted
+
+
+def test_an_init_that_fails_is_left_out_and_said() -> None:
+    def broken(model: nn.Module) -> None:
+        raise RuntimeError("no such layer")
+
+    got = compare(models.small, ["default", broken, models.he], seeds=2, **QUICK)
+    assert got.summary("broken").failed == 1
+    assert got.summary("broken").runs == 0
+    assert got.summary("default").runs == got.summary("he").runs == 2
+    assert any(note == "broken could not be run and is left out: RuntimeError: no such layer" for note in got.notes)
+    assert got.difference("broken") is None
+    assert got.difference("he") is not None
+    with pytest.raises(FaninError, match="no run could be done; broken: RuntimeError: no such layer") as caught:
+        compare(models.small, [broken], seeds=2, **QUICK)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_processes_give_what_one_process_gives(tmp_path: Path) -> None:
+    """The factory is from a file that a fresh process could not import by name, as the command line loads it."""
+    file = tmp_path / "net_of_mine.py"
+    file.write_text(
+        "from torch import nn\n"
+        "def net():\n"
+        "    return nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 10))\n"
+    )
+    spec = importlib.util.spec_from_file_location("net_of_mine", file)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["net_of_mine"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    try:
+        one = compare(module.net, ["default", "lsuv"], seeds=2, **QUICK)
+        two = compare(module.net, ["default", "lsuv"], seeds=2, workers=2, **QUICK)
+    finally:
+        del sys.modules["net_of_mine"]
+    for a, b in zip(one.results, two.results, strict=True):
+        assert (a.init, a.seed, a.steps) == (b.init, b.seed, b.steps)
+        assert a.train_loss == pytest.approx(b.train_loss)
+        assert a.metrics == pytest.approx(b.metrics)
+
+
+def test_what_cannot_be_sent_to_a_process_is_said() -> None:
+    with pytest.raises(FaninValueError, match="define it at the top of a module, or use workers=1"):
+        compare(lambda: models.small(), ["default"], seeds=1, workers=2, **QUICK)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_real_ctrl_c_ends_the_processes_and_saves_what_there_is(tmp_path: Path, workers: int) -> None:
+    script = tmp_path / "go.py"
+    script.write_text(
+        textwrap.dedent(f"""
+            import os, signal
+            from fanin.lab import compare
+            from tests.lab import models
+
+            def stop(run):
+                os.kill(os.getpid(), signal.SIGINT)
+
+            if __name__ == "__main__":
+                got = compare(models.small, ["default"], seeds=50, workers={workers}, on_result=stop,
+                              data="digits:256", steps=10)
+                got.save("partial.json")
+        """)
+    )
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    got = Comparison.load(tmp_path / "partial.json")
+    assert got.interrupted
+    assert 1 <= len(got.results) < 50
+
+
+def test_it_is_saved_whole_and_read_back_equal(result: Comparison, tmp_path: Path) -> None:
+    path = result.save(tmp_path / "comparison.json")
+    assert Comparison.load(path) == result
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "it is not whole JSON text"),
+        (lambda text: text.replace('"version": 1', '"version": 99'), "its version is 99, accepted is 1"),
+        (lambda text: text.replace('"seed": 0', '"seed": "zero"', 1), r"results\[0\]\.seed is 'zero'"),
+        (lambda text: "[]", "its version is None"),
+        (lambda text: json.dumps({"version": 1}), "lacks the fields"),
+    ],
+)
+def test_a_damaged_file_is_refused(result: Comparison, tmp_path: Path, damage: Any, message: str) -> None:
+    path = result.save(tmp_path / "comparison.json")
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(FaninValueError, match=message):
+        Comparison.load(path)
+
+
+def test_files_that_cannot_be_read_or_written_are_said(result: Comparison, tmp_path: Path) -> None:
+    with pytest.raises(FaninValueError, match="cannot be read"):
+        Comparison.load(tmp_path / "none.json")
+    with pytest.raises(FaninValueError, match="cannot be written"):
+        result.save(tmp_path / "nowhere" / "c.json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"seeds": 0}, FaninValueError, "seeds=0 must be at least 1"),
+        ({"seeds": [1, 1]}, FaninValueError, "each once"),
+        ({"seeds": [-1]}, FaninValueError, "seeds=-1 must be at least 0"),
+        ({"seeds": "3"}, FaninTypeError, "must be a number or a list of seeds"),
+        ({"inits": []}, FaninValueError, "inits is empty"),
+        ({"inits": ["default", "default"]}, FaninValueError, "default more than once"),
+        ({"inits": 3}, FaninTypeError, "must be a list of names"),
+        ({"epochs": 0}, FaninValueError, "epochs=0 must be large enough for one step"),
+        ({"workers": 0}, FaninValueError, "workers=0 must be at least 1"),
+        ({"optimizer": "lion"}, FaninValueError, "accepted are sgd, adam, adamw"),
+        ({"data": "mnist"}, FaninValueError, "data='mnist' is unknown"),
+    ],
+)
+def test_arguments_are_checked_before_anything_is_trained(arguments: dict, error: type, message: str) -> None:
+    def never(run: RunResult) -> None:
+        raise AssertionError("trained")
+
+    with pytest.raises(error, match=message):
+        compare(models.small, **{"inits": ["default"], "data": "digits:256", **arguments}, on_result=never)
+
+
+def test_references_are_scored_on_the_same_split() -> None:
+    got = compare(models.small, ["default"], seeds=1, references=True, **QUICK)
+    assert [line.name for line in got.references] == [
+        "logistic regression", "svm", "nearest neighbours", "tree", "forest",
+    ]  # fmt: skip
+    assert all(set(line.metrics) == {"accuracy", "precision", "recall", "f1"} for line in got.references)
+    assert got.references[1].metrics["accuracy"] > 0.9
+
+
+def test_progress_is_shown_on_demand_and_gone_afterwards(capsys: pytest.CaptureFixture[str]) -> None:
+    compare(models.small, ["default"], seeds=2, progress=True, **QUICK)
+    out, _ = capsys.readouterr()
+    assert out == ""  # what a pipe reads stays clean

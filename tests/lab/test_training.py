@@ -1,0 +1,72 @@
+"""Order of the data, seeds, and settings."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanin.errors import FaninTypeError, FaninValueError
+from fanin.lab.training import Training, batches, derived_seed, evaluation_steps, held_out, steps_per_epoch
+
+
+@given(st.integers(1, 200), st.integers(1, 64), st.integers(0, 2**32))
+def test_an_epoch_shows_every_example_once(examples: int, batch_size: int, seed: int) -> None:
+    stream = batches(examples, batch_size, seed)
+    epoch = [next(stream) for _ in range(steps_per_epoch(examples, batch_size))]
+    seen = np.concatenate(epoch)
+    left_out = examples % batch_size == 1 and examples > 1 and batch_size > 1
+    assert len(set(seen)) == len(seen) == examples - left_out
+    assert all(len(batch) > 1 for batch in epoch) or batch_size == 1 or examples == 1
+
+
+def test_the_order_depends_on_the_seed_and_changes_with_each_epoch() -> None:
+    a, b, c = batches(64, 64, 5), batches(64, 64, 5), batches(64, 64, 6)
+    first = next(a)
+    assert np.array_equal(first, next(b))
+    assert not np.array_equal(first, next(c))
+    assert not np.array_equal(first, next(a))
+
+
+def test_uses_of_a_seed_do_not_share_a_sequence() -> None:
+    seeds = {derived_seed(seed, stream) for seed in range(50) for stream in ("order", "init", "training", "evaluation")}
+    assert len(seeds) == 200
+    assert max(seeds) < 2**63
+
+
+@given(st.integers(1, 500), st.integers(1, 50))
+def test_the_last_step_is_looked_at(steps: int, evaluations: int) -> None:
+    looks = evaluation_steps(steps, evaluations)
+    assert max(looks) == steps
+    assert min(looks) >= 1
+    assert len(looks) == min(steps, evaluations)
+
+
+def test_a_large_test_part_is_sampled_for_curves() -> None:
+    assert np.array_equal(held_out(450), np.arange(450))
+    assert len(set(held_out(25_000))) == 1000
+    assert np.array_equal(held_out(25_000), held_out(25_000))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"optimizer": "sdg"}, "accepted are sgd, adam, adamw"),
+        ({"lr": 0.0}, "lr=0.0 must be above 0"),
+        ({"lr": float("nan")}, "lr=nan must be above 0"),
+        ({"momentum": 1.0}, "momentum=1.0 must be at least 0 and below 1"),
+        ({"weight_decay": -1.0}, "weight_decay=-1.0 must be at least 0"),
+        ({"batch_size": 0}, "batch_size=0 must be at least 1"),
+        ({"steps": 0}, "steps=0 must be at least 1"),
+        ({"target": float("inf")}, "target=inf must be finite"),
+    ],
+)
+def test_settings_are_checked(settings: dict, message: str) -> None:
+    with pytest.raises(FaninValueError, match=message):
+        Training(**settings)
+
+
+def test_types_of_settings_are_checked() -> None:
+    with pytest.raises(FaninTypeError, match=r"lr='0\.1' is a str"):
+        Training(lr="0.1")  # type: ignore[arg-type]
+    with pytest.raises(FaninTypeError, match="steps=True is a bool"):
+        Training(steps=True)

@@ -1,0 +1,215 @@
+"""Every parameter is attributed to the op that consumes it, and its axes mean what the op makes of them."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fanin.traces.torch import trace
+
+
+class Apply(nn.Module):
+    """A module that holds one weight and applies a function to it and the input."""
+
+    def __init__(self, shape, apply):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(*shape))
+        self.apply_ = apply
+
+    def forward(self, x):
+        return self.apply_(x, self.weight)
+
+
+CASES = {
+    "linear": ((7, 5), (3, 5), lambda x, w: F.linear(x, w), "oi", 5, 7),
+    "x @ W": ((5, 7), (3, 5), lambda x, w: x @ w, "io", 5, 7),
+    "W @ x": ((7, 5), (5, 3), lambda x, w: w @ x, "oi", 5, 7),
+    "x @ W.T": ((7, 5), (3, 5), lambda x, w: x @ w.T, "oi", 5, 7),
+    "addmm": ((5, 7), (3, 5), lambda x, w: torch.addmm(torch.zeros(7), x, w), "io", 5, 7),
+    "einsum oi": ((7, 5), (3, 5), lambda x, w: torch.einsum("bi,oi->bo", x, w), "oi", 5, 7),
+    "einsum io": ((5, 7), (3, 5), lambda x, w: torch.einsum("io,bi->bo", w, x), "io", 5, 7),
+    "einsum heads": ((5, 2, 3), (4, 6, 5), lambda x, w: torch.einsum("bti,ihd->bthd", x, w), "ioo", 5, 6),
+    "einsum experts": ((4, 5, 7), (4, 3, 5), lambda x, w: torch.einsum("ebi,eio->ebo", x, w), "sio", 5, 7),
+    "tensordot": ((5, 7), (3, 5), lambda x, w: torch.tensordot(x, w, dims=1), "io", 5, 7),
+    "bmm": ((4, 5, 7), (4, 3, 5), lambda x, w: torch.bmm(x, w), "sio", 5, 7),
+    "baddbmm": ((4, 5, 7), (4, 3, 5), lambda x, w: torch.baddbmm(torch.zeros(4, 3, 7), x, w), "sio", 5, 7),
+    "expert picked": ((4, 7, 5), (3, 5), lambda x, w: F.linear(x, w[2]), "soi", 5, 7),
+    "expert picked by tensor": ((4, 7, 5), (3, 5), lambda x, w: F.linear(x, w[torch.tensor(2)]), "soi", 5, 7),
+    "conv1d": ((7, 5, 3), (2, 5, 9), F.conv1d, "oik", 15, 21),
+    "conv2d": ((7, 5, 3, 3), (2, 5, 9, 9), F.conv2d, "oikk", 45, 63),
+    "conv3d": ((7, 5, 3, 3, 3), (2, 5, 5, 5, 5), F.conv3d, "oikkk", 135, 189),
+    "strided": ((7, 5, 4, 4), (2, 5, 8, 8), lambda x, w: F.conv2d(x, w, stride=2), "oikk", 80, 28),
+    "grouped": ((8, 2, 3, 3), (2, 4, 9, 9), lambda x, w: F.conv2d(x, w, groups=2), "(s2o4)ikk", 18, 36),
+    "depthwise": ((8, 1, 3, 3), (2, 8, 9, 9), lambda x, w: F.conv2d(x, w, groups=8), "(s8o1)ikk", 9, 9),
+    "transposed": ((5, 7, 4, 4), (2, 5, 6, 6), lambda x, w: F.conv_transpose2d(x, w, stride=2), "iokk", 20, 112),
+    "transposed grouped": ((4, 3, 4), (2, 4, 6), lambda x, w: F.conv_transpose1d(x, w, groups=2), "(s2i2)ok", 8, 12),
+    "patches": ((12, 3, 4, 4), (2, 3, 8, 8), lambda x, w: F.conv2d(x, w, stride=4), "oikk", 48, 12),
+    "kernel as matrix": ((7, 3, 2, 2), (4, 12), lambda x, w: F.linear(x, w.flatten(1)), "oiii", 12, 7),
+    "viewed heads": ((2, 3, 5), (4, 5), lambda x, w: F.linear(x, w.view(6, 5)), "ooi", 5, 6),
+    "half": ((7, 5), (3, 5), lambda x, w: F.linear(x.double(), w.double()), "oi", 5, 7),
+    "scaled": ((7, 5), (3, 5), lambda x, w: F.linear(x, w * 0.5), "oi", 5, 7),
+    "chunks of W": ((21, 5), (3, 5), lambda x, w: sum(F.linear(x, p) for p in w.chunk(3)), "(s3o7)i", 5, 7),
+    "chunks of the output": ((21, 5), (3, 5), lambda x, w: _gated(*F.linear(x, w).chunk(3, -1)), "(s3o7)i", 5, 7),
+    "unbound output": (
+        (24, 5),
+        (3, 4, 5),
+        lambda x, w: _gated(*F.linear(x, w).reshape(3, 4, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)),
+        "(s3o8)i",
+        5,
+        8,
+    ),
+    "embedding": ((9, 5), None, lambda x, w: F.embedding(x, w), "vo", 1, 5),
+    "indexed table": ((9, 5), None, lambda x, w: w[x], "vo", 1, 5),
+}  # fmt: skip
+
+
+def _gated(a, b, c):
+    return a * torch.sigmoid(b) + c
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_axes_come_from_the_op(case):
+    shape, input_shape, apply, spec, fan_in, fan_out = CASES[case]
+    x = torch.randint(0, 9, (4, 3)) if input_shape is None else torch.randn(*input_shape)
+    slot = trace(Apply(shape, apply), x).slots[0]
+    assert slot.axes is not None
+    assert slot.axes.spec == spec
+    assert (slot.axes.fan_in, slot.axes.fan_out) == (fan_in, fan_out)
+
+
+def test_roles_of_a_transformer_layer():
+    layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
+    slots = {s.name: s for s in trace(layer, torch.randn(4, 6, 32)).slots}
+    assert slots["self_attn.in_proj_weight"].axes.spec == "(s3o32)i"
+    assert slots["self_attn.in_proj_weight"].parts == "qkv"
+    assert slots["self_attn.out_proj.weight"].residual.last
+    assert not slots["self_attn.in_proj_weight"].residual.last
+    assert str(slots["linear1.weight"].activation) == "relu"
+    assert str(slots["linear2.weight"].input_activation) == "relu"
+    assert {s.role for n, s in slots.items() if n.startswith("norm")} == {"norm_scale", "norm_shift"}
+    assert slots["linear1.bias"].weight == "linear1.weight"
+
+
+@pytest.mark.parametrize("kind, gates", [(nn.LSTM, 4), (nn.GRU, 3), (nn.RNN, 1)])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_recurrent_weights_have_gates(kind, gates, bidirectional):
+    net = kind(5, 7, num_layers=2, bidirectional=bidirectional, batch_first=True)
+    for slot in trace(net, torch.randn(3, 4, 5)).slots:
+        assert slot.hidden == 7
+        if "weight" in slot.name:
+            assert slot.role == ("recurrent" if "_hh_" in slot.name else "weight")
+            assert slot.axes.size("out") == 7 and slot.axes.size("stack") == gates
+        else:
+            assert slot.role == "bias"
+
+
+def test_projected_lstm_and_cells():
+    roles = {s.name: s.role for s in trace(nn.LSTM(5, 7, proj_size=3), torch.randn(4, 2, 5)).slots}
+    assert roles["weight_hr_l0"] == "weight" and roles["weight_hh_l0"] == "recurrent"
+    roles = {s.name: s.role for s in trace(nn.GRUCell(5, 7), torch.randn(4, 5)).slots}
+    assert roles == {"weight_ih": "weight", "weight_hh": "recurrent", "bias_ih": "bias", "bias_hh": "bias"}
+
+
+class HandCell(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.read, self.state, self.head = nn.Linear(5, 7), nn.Linear(7, 7, bias=False), nn.Linear(7, 2)
+
+    def forward(self, x):
+        h = x.new_zeros(len(x), 7)
+        for t in range(x.shape[1]):
+            h = torch.tanh(self.read(x[:, t]) + self.state(h))
+        return self.head(h)
+
+
+def test_a_cell_written_by_hand():
+    seen = trace(HandCell(), torch.randn(4, 6, 5))
+    slots = {s.name: s for s in seen.slots}
+    assert slots["state.weight"].role == "recurrent"
+    assert slots["read.weight"].role == "weight"
+    assert str(slots["read.weight"].activation) == str(slots["state.weight"].activation) == "tanh"
+    assert slots["head.weight"].head
+    assert seen.residuals == ()
+
+
+class Odds(nn.Module):
+    """Ties, unused weights, positions, tokens, scalars, a padding row, norms written by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(11, 8, padding_idx=0)
+        self.position = nn.Parameter(torch.randn(1, 6, 8))
+        self.token = nn.Parameter(torch.zeros(1, 1, 8))
+        self.scale = nn.Parameter(torch.ones(8))
+        self.alpha = nn.Parameter(torch.zeros(()))
+        self.branch = nn.Linear(8, 8)
+        self.unused = nn.Linear(3, 3)
+        self.head = nn.Linear(8, 11, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, ids):
+        x = self.embed(ids) + self.position
+        x = torch.cat([self.token.expand(len(ids), -1, -1), x], 1)
+        x = x + self.alpha * self.branch(x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * self.scale)
+        return self.head(x)
+
+
+def test_ties_positions_scalars_and_unused():
+    seen = trace(Odds(), torch.randint(0, 11, (4, 6)))
+    slots = {s.name: s for s in seen.slots}
+    tied = slots["embed.weight"]
+    assert set(tied.names) == {"embed.weight", "head.weight"} and tied.role == "embedding" and tied.head
+    assert tied.padding_index == 0
+    assert slots["position"].role == slots["token"].role == "position"
+    assert slots["scale"].role == "norm_scale"
+    assert slots["alpha"].role == "scale"
+    assert slots["unused.weight"].role == slots["unused.bias"].role == "unused"
+    assert seen.weights["unused.weight"].reached is False
+    assert slots["branch.weight"].norm_before
+    assert slots["branch.weight"].residual.last and slots["branch.weight"].residual.branches == 1
+    assert seen.slot("head.weight") is tied
+
+
+WRAPS = {
+    "weight norm": lambda m: nn.utils.parametrizations.weight_norm(m),
+    "old weight norm": lambda m: torch.nn.utils.weight_norm(m),
+    "spectral norm": lambda m: nn.utils.parametrizations.spectral_norm(m),
+    "orthogonal": lambda m: nn.utils.parametrizations.orthogonal(m),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+@pytest.mark.filterwarnings("ignore")
+def test_parametrised_weights_are_attributed(wrap):
+    model = nn.Sequential(WRAPS[wrap](nn.Linear(6, 6)), nn.ReLU(), nn.Linear(6, 2))
+    seen = trace(model, torch.randn(4, 6))
+    assert all(s.role in ("weight", "bias", "scale") for s in seen.slots)
+    assert any(s.role == "weight" and s.shape == (6, 6) for s in seen.slots)
+
+
+class Scripted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.jit.script(nn.Linear(4, 4))
+        self.outer = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.outer(self.inner(x))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_scripted_code_is_opaque_and_says_so():
+    seen = trace(Scripted(), torch.randn(3, 4))
+    roles = {s.name: s.role for s in seen.slots}
+    assert roles["inner.weight"] == "opaque" and roles["outer.weight"] == "weight"
+    assert any("cannot be seen" in note for note in seen.notes)
+
+
+def test_compiled_and_data_parallel_models():
+    plain = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    expected = [s.name for s in trace(plain, torch.randn(3, 4)).slots]
+    for model in (torch.compile(plain), nn.DataParallel(plain)):
+        seen = trace(model, torch.randn(3, 4))
+        assert [s.name for s in seen.slots] == expected
+        assert {s.role for s in seen.slots} == {"weight", "bias"}
+        assert seen.notes
