@@ -5,7 +5,7 @@ Nothing heavy is imported up here, so that `fanin --help` is there at once.
 
 import sys
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,11 +17,11 @@ app = typer.Typer(
     epilog="TARGET is package.module:factory, path/file.py:factory or hf:DIR_OR_CONFIG.json. Try: fanin demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-UsageError = typer.BadParameter.__mro__[1]  # of click, or of the copy that newer releases of typer carry
-USER_SHOWN = 2
+UsageError: Any = typer.BadParameter.__mro__[1]  # of click, or of the copy that newer releases of typer carry
+UNUSABLE = 2
 
 
 class Format(StrEnum):
@@ -50,15 +50,13 @@ class Level(StrEnum):
 
 TargetArgument = Annotated[
     str,
-    typer.Argument(
-        metavar="TARGET", help="Where the model is: module:factory, file.py:factory, hf:DIR_OR_CONFIG.json."
-    ),
+    typer.Argument(metavar="TARGET", help="module:factory, file.py:factory or hf:DIR_OR_CONFIG.json."),
 ]
 BatchOption = Annotated[
     str | None,
     typer.Option(
         metavar="SPEC",
-        help="float32:8x3x32x32, int64:8x128:50257 (below 50257), several with commas, a .pt/.npz file, or a data name.",
+        help="float32:8x3x32x32; int64:8x128:50257; several with commas; a .pt or .npz file; a data name.",
     ),
 ]
 TargetsOption = Annotated[
@@ -89,7 +87,8 @@ def check(
     """Say what is wrong with a model's initial weights. Exit status 1 where something is."""
     from fanin import commands
 
-    leave(commands.check(target, batch, targets, loss, format, select, ignore, fail_on, html))
+    asked = commands.Asked(target, batch, targets, loss, format, select, ignore, fail_on.value, html)
+    leave(commands.check(asked))
 
 
 @app.command()
@@ -105,7 +104,7 @@ def fix(
     html: HtmlOption = None,
     seed: Annotated[int, typer.Option(min=0, help="The seed that the weights are drawn with.")] = 0,
     save_plan: Annotated[
-        str | None, typer.Option(metavar="FILE.json", help="Write the plan: what each weight is drawn from, and why.")
+        str | None, typer.Option(metavar="FILE.json", help="Write what each weight is drawn from, and why.")
     ] = None,
     save_python: Annotated[
         str | None, typer.Option(metavar="FILE.py", help="Write plain torch code that does the same.")
@@ -116,14 +115,15 @@ def fix(
     from fanin import commands
 
     saves = commands.Saves(save_plan, save_python, save_weights)
-    leave(commands.fix(target, batch, targets, loss, format, select, ignore, fail_on, html, seed, saves))
+    asked = commands.Asked(target, batch, targets, loss, format, select, ignore, fail_on.value, html)
+    leave(commands.fix(asked, seed, saves))
 
 
 @app.command()
 def compare(
     target: TargetArgument,
     inits: Annotated[
-        str, typer.Option(metavar="A,B", help="default, fanin, lsuv, rules (see `fanin rules`) or plan files.")
+        str, typer.Option(metavar="A,B", help="default, fanin, lsuv, rules or plan files.")
     ] = "default,fanin",
     data: Annotated[
         str, typer.Option(metavar="NAME", help="The data set: digits, cifar10:5000:16, imdb, …")
@@ -167,7 +167,7 @@ def diff(
 def explain(
     topic: Annotated[
         str,
-        typer.Argument(metavar="[CODE|RULE|TOPIC]", help="FI301, he_normal, dead-relu, …; all of them where left out."),
+        typer.Argument(metavar="[CODE|RULE|TOPIC]", help="FI301, he_normal, gain, …; left out: the list of all."),
     ] = "",
 ) -> None:
     """Explain a finding, a rule or an idea: what, why, how it is measured, how to mend it, and the paper."""
@@ -217,8 +217,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         status = app(args=arguments, standalone_mode=False)
     except UsageError as error:
-        where = f" (see `{error.ctx.command_path} --help`)" if getattr(error, "ctx", None) else ""  # type: ignore[attr-defined]
-        status = refuse(f"{error.format_message()}{where}")  # type: ignore[attr-defined]
+        where = f" (see `{error.ctx.command_path} --help`)" if getattr(error, "ctx", None) else ""
+        status = refuse(f"{error.format_message()}{where}")
     except FaninError as error:
         from fanin.commands import shown_traceback
 
@@ -231,7 +231,7 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def refuse(sentence: str, shown: str = "", status: int = USER_SHOWN) -> int:
+def refuse(sentence: str, shown: str = "", status: int = UNUSABLE) -> int:
     """Says on the standard error why nothing was done, the user's own traceback last."""
     print(f"fanin: {sentence}", *([shown] if shown else []), sep="\n", file=sys.stderr)
     return status

@@ -27,51 +27,66 @@ class Saves:
     weights: str | None = None
 
 
-def check(
-    target: str,
-    batch: str | None,
-    targets: str | None,
-    loss: str | None,
-    format: str,
-    select: str,
-    ignore: str,
-    fail_on: Severity,
-    html: str | None,
-) -> int:
+@dataclass(frozen=True)
+class Asked:
+    """The options that `check` and `fix` share, as they were written."""
+
+    target: str
+    batch: str | None
+    targets: str | None
+    loss: str | None
+    format: str
+    select: str
+    ignore: str
+    fail_on: Severity
+    html: str | None
+
+    def codes(self) -> dict[str, tuple[str, ...]]:
+        """The codes to select and to ignore."""
+        return {"select": codes(self.select, "--select"), "ignore": codes(self.ignore, "--ignore")}
+
+    def model(self) -> tuple[Any, tuple[Any, Any, Any]]:
+        """The model, and (batch, targets, loss)."""
+        place = load_target(self.target)
+        seed_everything(0)
+        model = place.build()
+        from fanin.targets.torch import read_inputs
+
+        return model, read_inputs(model, self.batch, self.targets, self.loss)
+
+
+def check(asked: Asked) -> int:
     """`fanin check`: 1 where a finding is at or above `fail_on`."""
     import fanin
 
-    chosen = codes(select, "--select"), codes(ignore, "--ignore")
-    writable(html)
+    chosen = asked.codes()
+    writable(asked.html)
     with busy("watching one pass"), user_output():
-        model, inputs = prepared(target, batch, targets, loss)
-        report = fanin.check(model, *inputs, select=chosen[0], ignore=chosen[1], target=target)
-    show(report_in(report, format))
-    if html:
+        model, inputs = asked.model()
+        report = fanin.check(model, *inputs, target=asked.target, **chosen)
+    show(report_in(report, asked.format))
+    if asked.html:
         from fanin.reports.html import report_html
 
-        written(html, report_html(report))
-    return 1 if report.at_least(fail_on) else 0
+        written(asked.html, report_html(report))
+    return 1 if report.at_least(asked.fail_on) else 0
 
 
-def fix(
-    target: str, batch: str | None, targets: str | None, loss: str | None, format: str, select: str, ignore: str, fail_on: Severity, html: str | None,
-    seed: int, saves: Saves,
-) -> int:  # fmt: skip
+def fix(asked: Asked, seed: int, saves: Saves) -> int:
     """`fanin fix`: 1 where a finding at or above `fail_on` is left."""
     import fanin
 
-    chosen = codes(select, "--select"), codes(ignore, "--ignore")
-    writable(html, saves.plan, saves.python, saves.weights)
+    chosen = asked.codes()
+    writable(asked.html, saves.plan, saves.python, saves.weights)
     with busy("watching, drawing and watching again"), user_output():
-        model, inputs = prepared(target, batch, targets, loss)
-        fixed = fanin.fix(model, *inputs, seed=seed, select=chosen[0], ignore=chosen[1], target=target)
-    if format == "text":
+        model, inputs = asked.model()
+        fixed = fanin.fix(model, *inputs, seed=seed, target=asked.target, **chosen)
+    if asked.format == "text":
         from fanin.reports.terminal import fixed_text
 
         show(fixed_text(fixed, *terminal()))
     else:
-        show(report_in(fixed.after, format, fixed))
+        show(report_in(fixed.after, asked.format, fixed))
     if saves.plan:
         fixed.plan.save(saves.plan)
         say(f"wrote {saves.plan}")
@@ -79,11 +94,11 @@ def fix(
         written(saves.python, fixed.plan.to_python())
     if saves.weights:
         save_weights(fixed.model, saves.weights)
-    if html:
+    if asked.html:
         from fanin.reports.html import report_html
 
-        written(html, report_html(fixed.before, fixed))
-    return 1 if [f for f in fixed.left if at_least(f, fail_on)] else 0
+        written(asked.html, report_html(fixed.before, fixed))
+    return 1 if [f for f in fixed.left if at_least(f, asked.fail_on)] else 0
 
 
 def compare(
@@ -160,16 +175,6 @@ def demo(html: str, seeds: int) -> int:
 
     writable(html)
     return run(html, seeds, *terminal())
-
-
-def prepared(target: str, batch: str | None, targets: str | None, loss: str | None) -> tuple[Any, tuple[Any, Any, Any]]:
-    """The model, and (batch, targets, loss)."""
-    place = load_target(target)
-    seed_everything(0)
-    model = place.build()
-    from fanin.targets.torch import read_inputs
-
-    return model, read_inputs(model, batch, targets, loss)
 
 
 def build_fresh(place: Target) -> Callable[[], Any]:

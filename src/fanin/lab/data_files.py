@@ -40,15 +40,14 @@ def _test_examples(examples: int | None) -> int | None:
 def _images(spec: str, part: str, examples: int | None, edge: int) -> tuple[np.ndarray, np.ndarray]:
     from PIL import Image
 
-    columns = _parquet("cifar10", part, ["img", "label"])
-    rows = _sample(spec, part, examples, len(columns["label"]))
-    images = np.empty((len(rows), 3, edge, edge), dtype=np.float32)
-    for i, row in enumerate(rows):
-        image = Image.open(io.BytesIO(columns["img"][row]["bytes"])).convert("RGB")
+    encoded, labels = _columns(spec, "cifar10", part, examples, ("img", "label"))
+    images = np.empty((len(labels), 3, edge, edge), dtype=np.float32)
+    for i, file in enumerate(encoded):
+        image = Image.open(io.BytesIO(file["bytes"])).convert("RGB")
         if image.size != (edge, edge):
             image = image.resize((edge, edge), Image.Resampling.BOX)
         images[i] = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)
-    return images, np.asarray([columns["label"][row] for row in rows], dtype=np.int64)
+    return images, np.asarray(labels, dtype=np.int64)
 
 
 def imdb(spec: str, examples: int | None, size: int | None) -> DataSet:
@@ -58,18 +57,13 @@ def imdb(spec: str, examples: int | None, size: int | None) -> DataSet:
     Files: imdb/train.parquet and imdb/test.parquet with `text` and `label`. Maas et al., ACL 2011.
     """
     words = size or 128
-    train, test = (_parquet("imdb", part, ["text", "label"]) for part in ("train", "test"))
-    rows = _sample(spec, "train", examples, len(train["label"]))
-    test_rows = _sample(spec, "test", _test_examples(examples), len(test["label"]))
-    texts = [_words(train["text"][row]) for row in rows]
+    train, train_labels = _columns(spec, "imdb", "train", examples, ("text", "label"))
+    test, test_labels = _columns(spec, "imdb", "test", _test_examples(examples), ("text", "label"))
+    texts, test_texts = ([_words(text) for text in part] for part in (train, test))
     counts = collections.Counter(word for text in texts for word in text)
     common = sorted(counts, key=lambda word: (-counts[word], word))[: IMDB_WORDS - 2]
     ids = {word: i for i, word in enumerate(common, start=2)}
-    test_texts = [_words(test["text"][row]) for row in test_rows]
-    train_y, test_y = (
-        np.asarray([columns["label"][row] for row in chosen], dtype=np.int64)
-        for columns, chosen in ((train, rows), (test, test_rows))
-    )
+    train_y, test_y = (np.asarray(labels, dtype=np.int64) for labels in (train_labels, test_labels))
     train_x, test_x = _padded(texts, ids, words), _padded(test_texts, ids, words)
     return DataSet(
         spec, "classification", train_x, train_y, test_x, test_y, 2, ((words,),), 0.75, vocabulary=len(ids) + 2
@@ -134,19 +128,22 @@ def _file(folder: str, name: str) -> Path:
     return path
 
 
-def _parquet(folder: str, part: str, columns: list[str]) -> dict[str, list[Any]]:
+def _columns(spec: str, folder: str, part: str, examples: int | None, columns: tuple[str, str]) -> list[list[Any]]:
+    """Columns of a sample of rows of a parquet file."""
     path = _file(folder, f"{part}.parquet")
-    return _read_parquet(str(path), path.stat().st_mtime_ns, tuple(columns))
+    table = _read_parquet(str(path), path.stat().st_mtime_ns, columns)
+    rows = table.take(_sample(spec, part, examples, table.num_rows))
+    return [rows.column(name).to_pylist() for name in columns]
 
 
 @functools.lru_cache(maxsize=4)
-def _read_parquet(path: str, modified: int, columns: tuple[str, ...]) -> dict[str, list[Any]]:
+def _read_parquet(path: str, modified: int, columns: tuple[str, ...]) -> Any:
     try:
         import pyarrow
         import pyarrow.parquet as parquet
     except ImportError:
         raise FaninError(f"reading {path} needs pyarrow: pip install pyarrow") from None
     try:
-        return parquet.read_table(path, columns=list(columns)).to_pydict()
-    except (pyarrow.ArrowException, OSError) as error:
+        return parquet.read_table(path, columns=list(columns)).select(list(columns))
+    except (pyarrow.ArrowException, OSError, KeyError) as error:
         raise FaninValueError(f"data: {path} cannot be read as parquet with the columns {columns}: {error}") from None

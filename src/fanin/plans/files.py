@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fanin.errors import FaninValueError
-from fanin.files import write_file
+from fanin.files import write_atomically
 from fanin.plans.records import Plan
 
 FORMAT = "fanin-plan"
@@ -15,7 +15,10 @@ VERSION = 1
 
 def save(plan: Plan, path: str | os.PathLike[str]) -> None:
     """Write the plan to `path` as JSON; raises `FaninValueError` where the file cannot be written."""
-    write_file(Path(path), dumps(plan))
+    try:
+        write_atomically(path, dumps(plan))
+    except OSError as error:
+        raise FaninValueError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def load(path: str | os.PathLike[str]) -> Plan:
