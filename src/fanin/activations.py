@@ -171,7 +171,7 @@ class Activation(Record):
     @property
     def odd_slope(self) -> float:
         """o'(0)."""
-        h = 1e-3 if self.table is None else 0.04
+        h = 1e-5 if self.table is None else 0.04
         return float(self.odd(np.array([h]))[0]) / h
 
     @property

@@ -41,7 +41,7 @@ class Asked:
     fail_on: Severity
     html: str | None
 
-    def codes(self) -> dict[str, tuple[str, ...]]:
+    def codes(self) -> dict[str, Any]:
         """The codes to select and to ignore."""
         return {"select": codes(self.select, "--select"), "ignore": codes(self.ignore, "--ignore")}
 

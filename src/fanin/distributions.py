@@ -64,7 +64,9 @@ class Uniform(Distribution):
     mean: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(_finite(self.bound) and self.bound >= 0, "Uniform", "bound", self.bound, "a finite number of at least 0")
+        _require(
+            _finite(self.bound) and self.bound >= 0, "Uniform", "bound", self.bound, "a finite number of at least 0"
+        )
         _require(_finite(self.mean), "Uniform", "mean", self.mean, "a finite number")
 
 
@@ -85,6 +87,9 @@ class Identity(Distribution):
     axes: Axes
     gain: float = 1.0
 
+    def __post_init__(self) -> None:
+        _require(_finite(self.gain), "Identity", "gain", self.gain, "a finite number")
+
 
 @dataclass(frozen=True)
 class Orthogonal(Distribution):
@@ -97,6 +102,9 @@ class Orthogonal(Distribution):
     gain: float = 1.0
     scale_out: bool = False
 
+    def __post_init__(self) -> None:
+        _require(_finite(self.gain), type(self).__name__, "gain", self.gain, "a finite number")
+
 
 @dataclass(frozen=True)
 class DeltaOrthogonal(Distribution):
@@ -108,6 +116,9 @@ class DeltaOrthogonal(Distribution):
     axes: Axes
     gain: float = 1.0
     scale_out: bool = False
+
+    def __post_init__(self) -> None:
+        _require(_finite(self.gain), type(self).__name__, "gain", self.gain, "a finite number")
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,10 @@ def _hints(kind: type[Record]) -> dict[str, Any]:
 
 
 def _subclasses(kind: type[Record]) -> dict[str, type[Record]]:
-    found = {kind.__name__: kind} if dataclasses.is_dataclass(kind) else {}
+    base = "tagged" in vars(kind)  # the base itself stands for its subclasses, and is no value
+    found: dict[str, type[Record]] = {}
+    if dataclasses.is_dataclass(kind) and not base:
+        found[kind.__name__] = kind
     for child in kind.__subclasses__():
         found.update(_subclasses(child))
     return found

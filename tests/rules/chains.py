@@ -1,5 +1,6 @@
 """Plain chains of layers in NumPy, as a trace would describe them: shared by the tests of the mirrored rule."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,7 +31,7 @@ def dense_slots(widths: Sequence[int], f: Activation) -> list[Slot]:
                 in_pairing=Pairing(in_) if k else None,
             ),
         )
-        for k, (in_, out) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+        for k, (in_, out) in enumerate(itertools.pairwise(widths))
     ]
 
 

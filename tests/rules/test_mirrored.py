@@ -1,6 +1,7 @@
 """Mirrored chains: linear nets at the start where f(u) - f(-u) is a line, half-width nets with that odd part elsewhere."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,10 @@ from fanin.slots import Axes, ChainLink, Pairing, Slot
 
 STRAIGHT = ["relu", "gelu", "silu", "softplus", "hardswish", "leaky_relu", "quick_gelu", "gelu_tanh"]
 CURVED = ["elu", "mish", "sigmoid", "relu6", "selu", "celu"]
-RNG = np.random.default_rng(0)
+
+
+def gaussian(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape)
 
 
 def net(widths: Sequence[int], name: str, rule: rules.Rule | None = None, seed: int = 0):
@@ -30,7 +34,7 @@ def net(widths: Sequence[int], name: str, rule: rules.Rule | None = None, seed: 
 def test_a_deep_net_is_exactly_linear(name: str, width: int) -> None:
     """30 layers: additive, homogeneous, without mean. An odd width changes nothing (its last unit is not heard yet)."""
     compute = net([20, *[width] * 30, 10], name)
-    x, y = RNG.standard_normal((2, 7, 20))
+    x, y = gaussian(2, 7, 20)
     scale = np.abs(compute(x)).max()
     assert np.allclose(compute(x + y), compute(x) + compute(y), atol=1e-9 * scale)
     assert np.allclose(compute(-2.5 * x), -2.5 * compute(x), atol=1e-9 * scale)
@@ -42,14 +46,14 @@ def test_a_deep_net_is_exactly_linear(name: str, width: int) -> None:
 def test_depth_does_not_matter(name: str, depth: int) -> None:
     """The Gram matrix of the examples, all that a later layer can see, comes through unchanged."""
     compute = net([64, *[128] * depth, 64], name)
-    x = RNG.standard_normal((6, 64))
+    x = gaussian(6, 64)
     assert np.allclose(compute(x) @ compute(x).T, x @ x.T, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("widths", [[32, 256, 64, 256, 64, 10], [100, 30, 40, 50, 200, 200, 3]])
 def test_the_mean_square_of_a_unit_survives_widening_and_narrowing(widths: list[int]) -> None:
     """In the mean over seeds, since a projection keeps a random part."""
-    x = RNG.standard_normal((50, widths[0]))
+    x = gaussian(50, widths[0])
     measured = [(net(widths, "relu", seed=seed)(x) ** 2).mean() for seed in range(30)]
     assert np.mean(measured) == pytest.approx(1.0, rel=0.15)
 
@@ -59,7 +63,7 @@ def test_a_curved_net_is_half_the_net_with_the_odd_part(name: str) -> None:
     """f(W x) through mirrored weights equals o(Q x) through their quarters, for any activation."""
     f = Activation.named(name)
     weights = drawn(rules.mirrored(), dense_slots([12, 40, 40, 40, 5], f))
-    x = RNG.standard_normal((9, 12))
+    x = gaussian(9, 12)
     h = x @ weights[0][:20].T
     for w in weights[1:-1]:
         h = f.odd(h) @ w[:20, :20].T
@@ -68,10 +72,10 @@ def test_a_curved_net_is_half_the_net_with_the_odd_part(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*CURVED, "tanh", "softsign"])
 def test_a_curved_net_is_nearly_linear_for_a_small_signal(name: str) -> None:
-    rule = rules.mirrored(first=1e-3)
-    x = RNG.standard_normal((6, 64))
-    compute = net([64, *[128] * 20, 64], name, rule)
-    assert np.allclose(compute(x) @ compute(x).T, x @ x.T, rtol=0.05, atol=1.0)
+    width = 64 if Activation.named(name).is_odd else 128  # an odd activation gets no pairs
+    compute = net([64, *[width] * 20, 64], name, rules.mirrored(first=1e-4))
+    x = gaussian(6, 64)
+    assert np.allclose(compute(x) @ compute(x).T, x @ x.T, rtol=0.03, atol=0.3)
 
 
 def test_odd_activations_get_no_pairs() -> None:
@@ -111,7 +115,7 @@ def conv_slots(channels: Sequence[int], side: int, classes: int, f: Activation) 
     """3×3 convolutions, a flatten of (channels, height, width), and a linear head."""
     last = len(channels) - 1
     slots = []
-    for k, (in_, out) in enumerate(zip(channels[:-1], channels[1:], strict=True)):
+    for k, (in_, out) in enumerate(itertools.pairwise(channels)):
         shape = (out, in_, 3, 3)
         link = ChainLink("0", k, last + 1, f if k else None, f, Pairing(in_) if k else None)
         slots.append(Slot(f"{k}", shape, "float32", "weight", axes=Axes.parse("oikk", shape), chain=link))
@@ -142,7 +146,7 @@ def test_a_convolutional_net_is_linear_through_the_flatten(channels: list[int], 
             x = f(convolve(w, x))
         return x.reshape(len(x), -1) @ head.T
 
-    x, y = RNG.standard_normal((2, 5, 3, side, side))
+    x, y = gaussian(2, 5, 3, side, side)
     assert np.allclose(compute(x + y), compute(x) + compute(y))
     assert np.allclose(compute(-x), -compute(x))
     assert (compute(x) ** 2).mean() == pytest.approx(1.0, rel=0.5)
@@ -162,7 +166,7 @@ def test_a_chain_of_one_and_a_hidden_width_of_one() -> None:
     """Nothing to pair: plain orthogonal, and nothing is cut off."""
     slot = dense_slots([8, 4], Activation.named("relu"))[0]
     assert rules.mirrored()(slot) == Orthogonal(slot.axes, 1.0, scale_out=True)  # type: ignore[arg-type]
-    x = RNG.standard_normal((5, 3))
+    x = gaussian(5, 3)
     assert net([3, 1, 1, 2], "softplus")(x).any()
 
 

@@ -53,7 +53,10 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
             {"variance": variance, "depth_over_width": share},
             {"variance": LIMIT},
             "Even with the right gain, whether this net trains depends on the seed.",
-            Fix("Draw orthogonal weights (mirrored, as `fanin.plan` does, for the ReLU family), or widen the layers.", _edits(trace, segment)),
+            Fix(
+                "Draw orthogonal weights (mirrored, as `fanin.plan` does, for the ReLU family), or widen the layers.",
+                _edits(trace, segment),
+            ),
         )
 
 

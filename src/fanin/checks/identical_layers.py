@@ -63,7 +63,14 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
 
 def _random(slot: Slot, facts: WeightFacts) -> bool:
     weighs = slot.role in ("weight", "recurrent", "embedding", "position", "bias")
-    return weighs and slot.trainable and not facts.constant and facts.zeros < 0.5 and slot.size >= SMALLEST and facts.std > 0
+    return (
+        weighs
+        and slot.trainable
+        and not facts.constant
+        and facts.zeros < 0.5
+        and slot.size >= SMALLEST
+        and facts.std > 0
+    )
 
 
 def _same_law(facts: WeightFacts) -> Distribution:

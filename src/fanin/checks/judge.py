@@ -41,7 +41,7 @@ def confirmed(measured: float, predicted: float) -> bool:
 
     A trained net has weights whose values are not independent draws: its signals do not follow the law, and are not judged.
     """
-    return not math.isfinite(measured) or measured * predicted > 0 and abs(measured) > abs(predicted) / 2
+    return not math.isfinite(measured) or (measured * predicted > 0 and abs(measured) > abs(predicted) / 2)
 
 
 def log_ratio(after: float, before: float) -> float:
@@ -83,7 +83,9 @@ def number(x: float) -> str:
     """A number as prose wants it: three digits, or a power of ten."""
     if x == 0 or not math.isfinite(x):
         return f"{x:g}"
-    return f"{x:.3g}" if 1e-3 <= abs(x) < 1e4 else f"{x:.1e}".replace("e-0", "e-").replace("e+0", "e+").replace("e+", "e")
+    return (
+        f"{x:.3g}" if 1e-3 <= abs(x) < 1e4 else f"{x:.1e}".replace("e-0", "e-").replace("e+0", "e+").replace("e+", "e")
+    )
 
 
 def listed(items: Iterable[str], most: int = 3) -> str:

@@ -65,5 +65,7 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
         {"nonfinite": share},
         {"nonfinite": 0.0},
         WHY,
-        Fix("Look at this op: a division by zero, a logarithm of zero, or an overflow. Smaller weights before it help an overflow."),
+        Fix(
+            "Look at this op: a division by zero, a logarithm of zero, or an overflow. Smaller weights before it help an overflow."
+        ),
     )

@@ -67,7 +67,10 @@ def _finding(trace: Trace, slot: Slot, count: int, message: str, *, all_equal: b
         {"equal_units": float(count), "units": float(axes.size("out"))},
         {"equal_units": 0.0},
         WHY,
-        Fix("Draw the weight from a law with a deviation: here He's, with the gain of the activation that follows.", dict(edits)),
+        Fix(
+            "Draw the weight from a law with a deviation: here He's, with the gain of the activation that follows.",
+            dict(edits),
+        ),
     )
 
 

@@ -8,7 +8,7 @@ is about them. A key whose last component is written out (`"*.bias"`) is about b
 """
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -56,9 +56,10 @@ def plan_from_rules(trace: Trace, rules: Mapping[Any, Any], seed: int = 0, model
         raise FaninTypeError(
             f"rules={rules!r} cannot be used; accepted is a mapping such as {{'*': fanin.rules.he_normal()}}"
         )
-    owners = _owners(trace, model)
-    keys = [_matched(key, value, trace, owners) for key, value in rules.items()]
-    lost = [repr(k.shown) + _near(k.key, trace) for k in keys if not k.slots]
+    names = _all_names(trace)
+    known = _Known(trace.slots, names, _owners(trace, names, model))
+    keys = [_matched(key, value, known) for key, value in rules.items()]
+    lost = [repr(k.shown) + _near(k.key, known) for k in keys if not k.slots]
     if lost:
         raise FaninValueError(f"rules: {', '.join(lost)} match{'es' * (len(lost) == 1)} no weight of the model")
     entries: dict[str, Entry] = {}
@@ -76,6 +77,15 @@ def plan_from_rules(trace: Trace, rules: Mapping[Any, Any], seed: int = 0, model
             entries[slot.name] = entry
         notes += [note] if note else []
     return Plan.of(trace.slots, entries, seed=seed, notes=notes)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What keys are matched against: the slots, and for each one all of its names and the classes of its owners."""
+
+    slots: tuple[Slot, ...]
+    names: dict[str, tuple[str, ...]]
+    owners: dict[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -145,7 +155,7 @@ def _distribution(value: Value, slot: Slot) -> tuple[Distribution, str]:
     return distribution, getattr(value, "spec", None) or getattr(value, "__name__", str(value))
 
 
-def _matched(key: Any, value: Any, trace: Trace, owners: dict[str, frozenset[str]]) -> _Key:
+def _matched(key: Any, value: Any, known: _Known) -> _Key:
     parts = key if isinstance(key, tuple) else (key,)
     if not parts or not all(isinstance(p, str | type) for p in parts):
         raise FaninTypeError(
@@ -166,26 +176,26 @@ def _matched(key: Any, value: Any, trace: Trace, owners: dict[str, frozenset[str
         raise FaninTypeError(
             f"rules: {key!r} is given {value!r} itself; call it, as in {getattr(value, '__name__', 'rule')}()"
         )
-    slots = [s for s in trace.slots if all(_matches(p, s, owners) for p in parts)]
+    slots = [s for s in known.slots if all(_matches(p, s, known) for p in parts)]
     groups = {_group(s) for s in slots}
     about = "weights" if "weights" in groups or not groups else "scales" if "scales" in groups else "biases"
     return _Key(tuple(parts), value, frozenset(s.name for s in slots), about)
 
 
-def _matches(part: str | type, slot: Slot, owners: dict[str, frozenset[str]]) -> bool:
+def _matches(part: str | type, slot: Slot, known: _Known) -> bool:
     if isinstance(part, str):
-        return any(fnmatchcase(name, part) for name in _names(slot))
-    return not _class_names(part).isdisjoint(owners.get(slot.name, frozenset()))
+        return any(fnmatchcase(name, part) for name in known.names[slot.name])
+    return not _class_names(part).isdisjoint(known.owners[slot.name])
 
 
-def _names(slot: Slot) -> Iterator[str]:
-    """All names of a slot; the direction of a weight norm goes by the weight's own name too."""
-    for name in dict.fromkeys((slot.name, *slot.names)):
-        yield name
-        yield from (short for short in canonical_names([name]).values() if short != name)
+def _all_names(trace: Trace) -> dict[str, tuple[str, ...]]:
+    """All names of each slot, by its first one; the direction of a weight norm goes by the weight's own name too."""
+    names = {s.name: tuple(dict.fromkeys((s.name, *s.names))) for s in trace.slots}
+    short = canonical_names([name for group in names.values() for name in group])
+    return {name: tuple(dict.fromkeys((*group, *(short[n] for n in group)))) for name, group in names.items()}
 
 
-def _owners(trace: Trace, model: Any) -> dict[str, frozenset[str]]:
+def _owners(trace: Trace, names: dict[str, tuple[str, ...]], model: Any) -> dict[str, frozenset[str]]:
     """For each slot, the class names of the modules that own it, with those of their base classes where the model is given."""
     owners = {s.name: {_bare_class(s.module_type)} for s in trace.slots}
     if model is None:
@@ -196,7 +206,7 @@ def _owners(trace: Trace, model: Any) -> dict[str, frozenset[str]]:
     for path, module in model.named_modules(remove_duplicate=False):
         classes.setdefault(short.get(path, path), set()).update(_qualified(c) for c in type(module).__mro__)
     for slot in trace.slots:
-        modules = [name.rpartition(".")[0] for name in _names(slot)]
+        modules = [name.rpartition(".")[0] for name in names[slot.name]]
         found = set().union(*(classes.get(path, set()) for path in (*modules, slot.module)))
         owners[slot.name] = found or owners[slot.name]
     return {name: frozenset(found) for name, found in owners.items()}
@@ -229,9 +239,9 @@ def _is_weight_norm_scale(slot: Slot, trace: Trace) -> bool:
     return False
 
 
-def _near(key: tuple[str | type, ...], trace: Trace) -> str:
+def _near(key: tuple[str | type, ...], known: _Known) -> str:
     """The name that was perhaps meant, in brackets."""
-    names = [name for slot in trace.slots for name in _names(slot)]
+    names = [name for group in known.names.values() for name in group]
     patterns = [p for p in key if isinstance(p, str)]
     close = difflib.get_close_matches(patterns[0], names, n=1) if patterns else []
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -5,10 +5,21 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fanin.lab.records import Comparison
+from fanin.lab.records import Comparison, StepsToTarget
 from fanin.reports import compared
 from fanin.reports.rich_parts import MARKS, STYLES, labelled, render, sparkline
-from fanin.reports.words import count
+
+SHORT = {"precision": "prec.", "recall": "recall", "f1": "F1"}  # eight columns have to fit into 80 characters
+
+
+def short_steps(steps: StepsToTarget | None) -> str:
+    """Median steps to the target and the share of runs that got there, in few characters."""
+    if steps is None:
+        return "–"
+    if steps.reached == 0:
+        return "never"
+    median = f"{steps.median:,.0f}" if steps.median is not None else f">{steps.horizon:,}"
+    return median + ("" if steps.reached == steps.runs else f" ({steps.reached}/{steps.runs})")
 
 
 def comparison_text(result: Comparison, width: int = 80, color: bool = False) -> str:
@@ -40,9 +51,11 @@ def comparison_parts(result: Comparison) -> list[RenderableType]:
         title = f"{result.score} through training (mean over seeds; 0 at the bottom, the best at the top)"
         parts += [Text(title, style="bold"), learned, Text()]
     notes = [("note", Text(n)) for n in result.notes]
-    notes += [
-        ("note", Text(f"{s.init}: {count(s.failed, 'run')} failed. {s.note}")) for s in result.summaries if s.failed
-    ]
+    if compared.has_target(result):
+        words = f"until {result.score} {result.settings.target:g} on the test part: median over the runs, and how many got there"
+        notes.append(("steps", Text(words)))
+    if result.references:
+        notes.append(("*", Text("an ordinary learner on the same split, for reference")))
     return [*parts, labelled(notes)] if notes else parts[:-1]
 
 
@@ -51,18 +64,18 @@ def summary_table(result: Comparison) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     target = compared.has_target(result)
     first, *rest = result.metrics or (result.score,)
-    table.add_column("init", overflow="fold")
+    table.add_column("init", overflow="fold", min_width=11)
     table.add_column(f"{first} (95 %)", justify="right", no_wrap=True)
     for metric in rest:
-        table.add_column(metric, justify="right", no_wrap=True)
+        table.add_column(SHORT.get(metric, metric), justify="right", no_wrap=True)
     if target:
-        table.add_column("steps to target", justify="right")
+        table.add_column("steps", justify="right", no_wrap=True)
     table.add_column("diverged", justify="right", no_wrap=True)
     for s in result.summaries:
         cells = [compared.interval_text(s.metrics[first]) if first in s.metrics else "–"]
         cells += [compared.metric_text(s.metrics[m].mean) if m in s.metrics else "–" for m in rest]
-        cells += [compared.steps_text(s.steps_to_target)] if target else []
-        table.add_row(s.init, *cells, f"{s.diverged} of {s.runs}")
+        cells += [short_steps(s.steps_to_target)] if target else []
+        table.add_row(s.init, *cells, f"{s.diverged}/{s.runs}")
     for r in result.references:
         cells = [compared.metric_text(r.metrics[m]) if m in r.metrics else "–" for m in (first, *rest)]
         table.add_row(f"{r.name}*", *cells, *(["–"] if target else []), "–", style="dim")

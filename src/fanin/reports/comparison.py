@@ -17,11 +17,6 @@ def comparison_section(result: Comparison, first: bool = False) -> str:
     found = compared.verdict(result)
     tag = "h1" if first else "h3"
     notes = list(result.notes)
-    if result.interrupted:
-        notes.insert(
-            0, "It was stopped before all runs were done; the statistics are over the seeds that every init finished."
-        )
-    notes += [f"{s.init}: {s.failed} runs failed. {s.note}" for s in result.summaries if s.failed]
     listed = "".join(f"<li>{escape(n)}</li>" for n in notes)
     return (
         f'<section id="comparison">{"" if first else "<h2>Comparison</h2>"}'
@@ -29,7 +24,7 @@ def comparison_section(result: Comparison, first: bool = False) -> str:
         f'<p class="detail">{escape(found.detail)}</p></div>'
         '<p class="lead" style="margin-top:16px">Each init trains with the same data order and seeds. A dot is one run; '
         "the bar is the mean with its 95 % t-interval. Runs that diverged stay in, with what a constant prediction scores.</p>"
-        f'<div class="figures">{score_figure(result)}{loss_figure(result)}{score_curve(result)}{train_curve(result)}</div>'
+        f'<div class="figures two">{score_figure(result)}{loss_figure(result)}{score_curve(result)}{train_curve(result)}</div>'
         f"{summary_table(result)}{differences_table(result)}"
         + (f'<ul class="notes">{listed}</ul>' if listed else "")
         + "</section>"

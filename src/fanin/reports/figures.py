@@ -158,7 +158,7 @@ def line_figure(
 
 def dot_figure(title: str, caption: str, rows: Sequence[DotRow], *, log: bool = False) -> str:
     """Every run as a dot, one row a way of initialising, with the mean and its interval."""
-    row_height = 34
+    row_height = 44
     height = TOP + row_height * len(rows) + BOTTOM
     left = min(150, 18 + 7 * max((len(r.name) for r in rows), default=0))
     finite = [v for r in rows for v in (*r.values, r.low, r.high) if math.isfinite(v)]
@@ -180,7 +180,7 @@ def dot_figure(title: str, caption: str, rows: Sequence[DotRow], *, log: bool = 
             tip = f"{row.name}, mean {number(row.mean, 4)}"
             if math.isfinite(row.low):
                 tip += f", 95 % interval {number(row.low, 4)} to {number(row.high, 4)}"
-            parts.append(f'<path class="mean {row.style}" d="M{fx(row.mean)} {y - 11}V{y + 11}">{_tip(tip)}</path>')
+            parts.append(f'<path class="mean {row.style}" d="M{fx(row.mean)} {y - 13}V{y + 13}">{_tip(tip)}</path>')
     table = _table(["", "mean", "95 % interval", "runs"], [
         [r.name, number(r.mean, 4), f"{number(r.low, 4)} to {number(r.high, 4)}", ", ".join(number(v, 4) for v in r.values)] for r in rows
     ])  # fmt: skip

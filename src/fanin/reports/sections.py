@@ -29,7 +29,7 @@ def verdict_section(report: Report, fixed: Any = None) -> str:
     if fixed is not None:
         left = [f for f in fixed.left if f.severity != "info"]
         level = worst(left)
-        headline = f"Mended by fanin: {count_findings(report.findings)} before"
+        headline = "Mended: nothing that keeps it from training well is left"
         if left:
             headline = f"Not all mended: {count_findings(left)} left"
         elif report.ok:

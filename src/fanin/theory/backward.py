@@ -71,7 +71,7 @@ def _pair_share(forward: Forward, index: int, y: State) -> float:
 
 def _norm_factor(forward: Forward, op: Op) -> float:
     x, y = forward.arriving(op), forward.states[op.index]
-    if x is None or y is None or "batch" in op.name and not forward.trace.training:
+    if x is None or y is None or ("batch" in op.name and not forward.trace.training):
         return _measured(forward.trace, op, op.inputs[0])
     variance = x.s if "batch" in op.name else x.q if "rms" in op.name else x.variance
     gamma = forward.norm_power(op)

@@ -124,7 +124,8 @@ class Forward:
         def average(field: str) -> float:
             return sum(n * getattr(p, field) for p, n in known) / total
 
-        return State(*(average(f) for f in ("mean", "q", "s", "noise", "var_q", "var_r")))
+        mean, q, s, noise = (average(f) for f in ("mean", "q", "s", "noise"))
+        return State(mean, q, s, noise, average("var_q"), average("var_r"))
 
     def _extent(self, source: int) -> int:
         return math.prod(self.trace.ops[source].shape) if source != INPUT else 0

@@ -1,6 +1,7 @@
 """The prediction of a whole trace: signals, gradients, and the stretches in which they have to survive."""
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -46,6 +47,17 @@ class Prediction:
     def gradients(self) -> list[float]:
         """Predicted second moment of the gradient behind each op, NaN where unknown; the measured one at the end is given."""
         return gradients(self.forward)
+
+    @functools.cached_property
+    def gradient_variances(self) -> list[float]:
+        """Variance of ln of each op's gradient between redraws: what the layers of the main path after it add up to."""
+        found = [0.0] * len(self.trace.ops)
+        total = 0.0
+        for step in reversed([s for segment in self.segments for s in segment.steps]):
+            if not step.head:
+                total += step.wobble
+            found[step.op] = total
+        return found
 
     def weight_ops(self) -> list[int]:
         """Indices of the ops that multiply a signal by a weight, in order."""
@@ -104,7 +116,7 @@ def gradient_log(segment: Segment) -> Log:
     """
     total, variance = 0.0, 0.0
     steps = segment.judged
-    for here, following in zip(steps, steps[1:], strict=False):
+    for here, following in itertools.pairwise(steps):
         gain = following.power * here.slope2
         total += math.log(gain) if gain > 0 else -math.inf
         variance += here.wobble

@@ -18,10 +18,11 @@ from fanin.distributions import (
 )
 from fanin.draws import truncated_std
 from fanin.draws.layout import ORDER, block_shape, centre
-from fanin.draws.mirrored import block_pairing, row_law
+from fanin.draws.mirrored import _row_law as row_law
+from fanin.draws.mirrored import block_pairing
 from fanin.draws.orthogonal import gain as total_gain
 from fanin.errors import FaninTypeError, FaninValueError
-from fanin.slots import Axes, Factor
+from fanin.slots import Axes
 
 Shape = tuple[int, ...]
 
@@ -87,7 +88,8 @@ def _elementwise(distribution: Distribution, on: str) -> str | None:
 
 def _stack(distribution: Stack, shape: Shape) -> list[str]:
     """Block by block, in place; neighbours that are drawn alike and independently are filled in one go."""
-    lines, start, whole = [], 0, "w"
+    lines: list[str] = []
+    start = 0
     runs: list[tuple[Distribution, int]] = []
     for part, size in zip(distribution.parts, distribution.sizes, strict=True):
         if runs and runs[-1][0] == part and _elementwise(part, "") is not None:
@@ -97,7 +99,7 @@ def _stack(distribution: Stack, shape: Shape) -> list[str]:
     if len(runs) == 1:
         return statement(runs[0][0], shape)
     for part, size in runs:
-        view = f"{whole}.narrow({distribution.axis}, {start}, {size})"
+        view = f"w.narrow({distribution.axis}, {start}, {size})"
         elementwise = _elementwise(part, view)
         if elementwise is not None:
             lines.append(elementwise)
@@ -248,7 +250,3 @@ def _sizes(shape: Shape) -> str:
 
 def _with(shape: Shape, axis: int, size: int) -> Shape:
     return (*shape[:axis], size, *shape[axis + 1 :])
-
-
-def _factors(axes: Axes) -> list[Factor]:
-    return [factor for axis in axes.factors for factor in axis]

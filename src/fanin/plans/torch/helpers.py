@@ -19,9 +19,7 @@ def centre_tap(matrix: Tensor, taps: int, centre: int) -> Tensor:
     return kernel
 
 
-def paired(
-    half: Tensor, dim: int, units: int, outer: int = 1, inner: int = 1, alone: Tensor | None = None
-) -> Tensor:
+def paired(half: Tensor, dim: int, units: int, outer: int = 1, inner: int = 1, alone: Tensor | None = None) -> Tensor:
     """(half, -half) along a dimension that becomes (outer, units, inner); a unit left over gets `alone`, or zeros."""
     before, after = half.shape[:dim], half.shape[dim + 1 :]
     split = half.reshape(*before, outer, units // 2, inner, *after)

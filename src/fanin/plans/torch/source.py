@@ -86,12 +86,13 @@ def _on(quoted: str, name: str, fill: list[str]) -> list[str]:
     if parts[-1] == "weight_v":
         return [
             f"w = model.get_parameter({quoted})",
-            f"g = model.get_parameter({quoted[:-2]}g\")",
+            f'g = model.get_parameter({quoted[:-2]}g")',
             *fill,
             "g.copy_(torch.linalg.vector_norm(w, dim=[d for d in range(w.ndim) if g.shape[d] == 1], keepdim=True))",
         ]
-    if len(fill) == 1 and fill[0].startswith("nn.init.") and fill[0].count("w") and len(quoted) < 60:
-        return [re.sub(r"\(w\b", f"(model.get_parameter({quoted})", fill[0], count=1)]
+    call, _, rest = fill[0].partition("(w")
+    if len(fill) == 1 and call.startswith("nn.init.") and rest[:1] in (",", ")"):
+        return [f"{call}(model.get_parameter({quoted}){rest}"]
     return [f"w = model.get_parameter({quoted})", *fill]
 
 

@@ -323,7 +323,7 @@ def _owner(model: torch.nn.Module, name: str) -> torch.nn.Module | None:
         return None
 
 
-def _with(record, **changes):  # noqa: ANN001, ANN003, ANN202 - any record of the vocabulary
+def _with(record, **changes):
     import dataclasses
 
     return dataclasses.replace(record, **changes)

@@ -280,9 +280,7 @@ def _elementwise(kind: str, call: Call, params: list[Value], data: list[Value]) 
             yield from _uses(value, "embedding", None)
         elif name == "prelu":
             yield from _uses(value, "scale", "o" if len(value.shape) == 1 and value.shape[0] > 1 else None)
-        elif name == "getitem" and data and value is params[0]:
-            yield from _uses(value, "embedding", "v" + "o" * (len(value.shape) - 1))
-        elif name in ("index_select", "gather", "take_along_dim"):
+        elif (name == "getitem" and data and value is params[0]) or name in ("index_select", "gather", "take_along_dim"):
             yield from _uses(value, "embedding", "v" + "o" * (len(value.shape) - 1))
         elif kind == "pointwise" and name in ("mul", "rmul", "multiply", "div", "rdiv", "divide", "true_divide", "pow", "rpow"):
             yield from _uses(value, "scale")

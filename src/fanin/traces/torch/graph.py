@@ -93,7 +93,11 @@ class Graph:
 
     def signals_of(self, node: Node) -> list[int]:
         """The node's distinct signal inputs."""
-        return [v for v in dict.fromkeys(node.inputs) if self.values[v].data]
+        return self._signals[node.index]
+
+    @cached_property
+    def _signals(self) -> list[list[int]]:
+        return [[v for v in dict.fromkeys(node.inputs) if self.values[v].data] for node in self.nodes]
 
     def is_elementwise(self, node: Node, inside: set[int]) -> bool:
         """Whether the node is an elementwise function of values `inside` alone."""
@@ -228,9 +232,7 @@ class Graph:
 
     def _replay(self, node: Node, known: dict[int, torch.Tensor]) -> None:
         first = self.signals_of(node)[0]
-        if node.kind in THROUGH:
-            result = known[first]
-        elif any(u.role == "bias" for u in node.consumed):
+        if node.kind in THROUGH or any(u.role == "bias" for u in node.consumed):
             result = known[first]
         elif node.name == "prelu":
             slope = self.values[node.inputs[-1]]

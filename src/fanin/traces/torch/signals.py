@@ -8,9 +8,9 @@ import torch
 from fanin.activations import Activation
 from fanin.traces.records import Signal
 
-EXAMPLES = 48  # rows compared with each other
-POSITIONS = 8  # sequence or pixel positions looked at in each
-UNITS = 384  # units looked at
+EXAMPLES = 32  # rows compared with each other
+POSITIONS = 4  # sequence or pixel positions looked at in each
+UNITS = 192  # units looked at
 FLAT_SLOPE = 0.05  # a bounded activation is saturated where its slope is under this share of its largest
 
 
@@ -139,11 +139,13 @@ def _saturated(activation: Activation | None, before: np.ndarray | None) -> floa
 
 
 def gradient_rms(gradient: torch.Tensor) -> float:
-    """Root mean square of a gradient, summed in double precision because squares underflow in single."""
+    """Root mean square of a gradient; summed again in double precision where squares underflow in single."""
     if gradient.numel() == 0:
         return math.nan
     g = gradient.detach()
     if g.is_sparse:
         g = g.coalesce().values()
-    norm = torch.linalg.vector_norm(g, dtype=torch.complex128 if g.is_complex() else torch.float64)
-    return float(norm) / math.sqrt(gradient.numel())
+    norm = float(torch.linalg.vector_norm(g))
+    if not 1e-12 < norm < 1e12:
+        norm = float(torch.linalg.vector_norm(g, dtype=torch.complex128 if g.is_complex() else torch.float64))
+    return norm / math.sqrt(gradient.numel())

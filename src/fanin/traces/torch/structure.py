@@ -258,7 +258,7 @@ def follow(graph: Graph, value: int) -> Way | None:
 
 
 def _compose(first: Activation | None, then: Activation) -> Activation:
-    if first is None or first == then and first.name in ("relu", "relu6"):
+    if first is None or (first == then and first.name in ("relu", "relu6")):
         return then
     return Activation.recognised(then(first(table_points())), f"{first.name}·{then.name}")
 

@@ -19,8 +19,9 @@ from fanin.traces.torch.values import Blank, Node, Ref, TensorBook, Value, Weigh
 
 KEPT_KINDS = frozenset(("pointwise", "activation", "shape", "dropout", "softmax"))  # calls that are replayed later
 RANKED = frozenset(("linear", "conv", "conv_transpose", "attention", "recurrent", "add", "norm", "embedding"))
+FORWARD_ONLY = frozenset(("pointwise", "reduce", "other", "softmax", "dropout"))  # their gradients say nothing new
 COPIES = frozenset(
-    "to type type_as float half bfloat16 double cuda cpu clone contiguous requires_grad_ data alias identity".split()
+    ["to", "type", "type_as", "float", "half", "bfloat16", "double", "cuda", "cpu", "clone", "contiguous", "requires_grad_", "data", "alias", "identity"]
 )
 
 
@@ -336,7 +337,7 @@ class Watch(TorchFunctionMode):
             source = next((t for t in _tensors((call.args, call.kwargs)) if self.value_of(t).data), None)
             if source is not None and source.is_floating_point():
                 node.input_signal = signals.measure(source, self.value_of(source).unit_axis)
-        if tensor.requires_grad:
+        if tensor.requires_grad and node.kind not in FORWARD_ONLY:
             index = node.index
 
             def keep(gradient: torch.Tensor) -> None:

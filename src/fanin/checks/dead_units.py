@@ -1,0 +1,108 @@
+"""Units that are zero for every example.
+
+What: more units of a ReLU-like layer are exactly zero on the whole batch than chance and the examples' likeness explain.
+
+Why it hurts: such a unit has no gradient. Unless other layers move its input back, it never learns, and the layer is narrower than
+it looks; a layer whose units are all dead cuts everything before it off.
+
+How it was measured: the fraction of units that are zero for each of the k examples (and at each looked-at position). Null
+hypothesis: the weights are symmetric about zero and biases do not kill, so that a unit is dead with the chance that k Gaussians
+of the correlation ρ of the layer's input are all negative, ∫ φ(z) Φ(-√(ρ / (1 - ρ)) z)ᵏ dz (2⁻ᵏ for unrelated examples, one half
+for equal ones: a deep net's units are not dead because its examples look alike; that is FI203). Tolerance: 3 deviations of a
+binomial fraction over the units, 3 of the correlation's own fluctuation between redraws, and 0.05 for pairs that differ in
+likeness (measured on He nets). Only layers with a law are judged; convolutions see many positions, so that the null is generous.
+Silent up to about 10 % dead units at 64 units and 32 unrelated examples, and up to the null plus 20 % for examples that look alike.
+
+How to fix: biases at zero (or slightly above), weights of mean zero; leaky ReLU or GELU have no dead units.
+
+Papers: Lu, Shin, Su & Karniadakis 2020, Dying ReLU and Initialization; Glorot, Bordes & Bengio 2011.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from fanin.activations import Activation
+from fanin.checks.finding import Finding, Fix, Severity
+from fanin.checks.judge import SIGMAS, number
+from fanin.distributions import Constant, Distribution, Normal
+from fanin.theory import Prediction
+from fanin.theory.forward import WEIGHT_KINDS
+from fanin.theory.gaussian import orthant
+from fanin.traces.records import INPUT, Op, Trace
+
+CODE = "FI205"
+SLUG = "dead-units"
+SEVERITY: Severity = "warning"
+UNLIKE = 0.05  # what examples of unequal likeness add to the fraction that is dead by chance
+
+
+def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
+    """One finding a layer."""
+    for op in trace.ops:
+        if op.activation is None or op.signal is None or not kills(op.activation) or not op.signal.dead > 0:
+            continue
+        source = _weight_before(trace, law, op)
+        if source is None:
+            continue
+        weight, correlation, deviation = source
+        k, units = op.signal.examples, max(op.signal.units, 1)
+        if k < 2:
+            continue
+        likely = 1 - (1 - correlation) * math.exp(-SIGMAS * deviation)
+        chance = orthant(k, likely)
+        limit = min(chance + UNLIKE + SIGMAS * math.sqrt(chance * (1 - chance) / units + 1 / units**2), 1 - 0.5 / units)
+        if op.signal.dead > limit:
+            yield _finding(trace, law, op, weight, chance, limit)
+
+
+def kills(f: Activation) -> bool:
+    """Whether f is zero for everything below zero, and not above."""
+    return bool(np.all(f(np.array([-5.0, -1.0, -0.1])) == 0.0)) and float(f(np.array([1.0]))[0]) != 0.0
+
+
+def _weight_before(trace: Trace, law: Prediction, op: Op) -> tuple[str, float, float] | None:
+    """(weight, correlation of what it reads, deviation of its log) of the weight op that feeds this activation."""
+    here, likeness = op, None
+    while here.inputs and here.inputs[0] != INPUT and len(here.inputs) == 1:
+        here = trace.ops[here.inputs[0]]
+        state = law.states[here.index]
+        if here.kind == "norm" and state is not None and likeness is None:
+            likeness = state.correlation
+        if here.kind in WEIGHT_KINDS:
+            weight, x = law.forward.weight_of(here), law.forward.arriving(here)
+            if weight is None or x is None or not x.q > 0:
+                return None
+            measured = here.module_input
+            if likeness is None:
+                likeness = x.correlation
+                if measured is not None and measured.rms > 0 and math.isfinite(measured.spread):
+                    likeness = max(likeness, 1 - (measured.spread / measured.rms) ** 2)
+            return weight.name, min(max(likeness, 0.0), 1.0), math.sqrt(x.var_r)
+        if here.kind not in ("norm", "shape", "pointwise", "dropout"):
+            return None
+    return None
+
+
+def _finding(trace: Trace, law: Prediction, op: Op, weight: str, chance: float, limit: float) -> Finding:
+    signal, slot = op.signal, trace.slot(weight)
+    assert signal is not None
+    everything = signal.dead >= 1 - 0.5 / max(signal.units, 1)
+    edits: dict[str, Distribution] = {
+        s.name: Constant(0.0) for s in trace.slots if s.role == "bias" and s.weight == slot.name
+    }
+    if slot.axes is not None and slot.trainable and law.laws[weight].mean != 0 and slot.axes.fan_in > 0:
+        edits[slot.name] = Normal(math.sqrt(2 / slot.axes.fan_in))
+    return Finding(
+        CODE,
+        SLUG,
+        "error" if everything else SEVERITY,
+        (weight,),
+        f"{number(100 * signal.dead)} % of the {signal.units} units behind {weight} are zero for every example; "
+        f"chance explains {number(100 * chance)} %.",
+        {"dead": signal.dead},
+        {"dead": chance, "limit": limit},
+        "A unit that is never above zero has no gradient: it does not learn.",
+        Fix("Set the biases to zero and draw the weights with mean zero.", edits),
+    )

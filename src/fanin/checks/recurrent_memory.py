@@ -1,0 +1,77 @@
+"""A recurrent layer forgets within a few steps.
+
+What: a recurrent net's state, or its gradient through time, falls by e⁶ long before the sequence is over.
+
+Why it hurts: what happened more steps ago than that has no influence on the loss that gradient descent could use.
+
+How it was measured: a simple recurrent net multiplies the gradient's square by χ = hidden · std² · E f'² a step (the circular law:
+the weight's spectral radius is std · sqrt(hidden); an orthogonal one keeps it exactly); an LSTM's cell keeps the square of its
+forget gate, sigmoid(bias of the forget gate)². The memory is 6 / |ln χ| steps, six scales as in FI201. Null hypothesis: the
+memory spans the batch's sequence. A trace tells neither how far back the task needs to look nor what training will do with the gates, so
+the finding is `info`. Tolerance: three standard errors of the estimated std.
+Silent for orthogonal or identity recurrent weights of gain 1, for sequences shorter than the memory, and for GRUs.
+
+How to fix: orthogonal (or identity, with ReLU) recurrent weights; an LSTM's forget bias at 1 or more, or chrono biases.
+
+Papers: Pascanu, Mikolov & Bengio 2013; Le, Jaitly & Hinton 2015; Gers, Schmidhuber & Cummins 2000; Jozefowicz et al. 2015.
+"""
+
+import math
+from collections.abc import Iterator
+
+from fanin.checks.finding import Finding, Fix, Severity
+from fanin.checks.judge import DEPTH_SCALES, SIGMAS, number
+from fanin.distributions import Distribution, Orthogonal
+from fanin.slots import Slot
+from fanin.theory import Prediction
+from fanin.traces.records import Trace
+
+CODE = "FI603"
+SLUG = "short-memory"
+SEVERITY: Severity = "info"
+
+
+def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
+    """One finding a recurrent weight."""
+    for slot in trace.slots:
+        weight = law.laws.get(slot.name)
+        if slot.role != "recurrent" or slot.hidden <= 0 or weight is None or slot.op_index is None:
+            continue
+        op = trace.ops[slot.op_index]
+        steps = op.facts.get("steps", math.nan)
+        if slot.parts == "lstm":
+            log = 2 * math.log(_forget_gate(trace, slot))
+            remedy = "Start the forget gate's bias at 1 or more (its mean is what counts), or use chrono biases."
+            edits: dict[str, Distribution] = {}
+        elif slot.parts is None:
+            slope = slot.activation.slope if slot.activation is not None else 1.0
+            power = slot.hidden * (weight.variance + weight.mean**2) * slope**2
+            log = math.log(power) + SIGMAS * math.sqrt(weight.doubt) if power > 0 else -math.inf
+            remedy = "Draw the recurrent weight orthogonal with gain 1."
+            edits = {slot.name: Orthogonal(slot.axes, 1.0)} if slot.axes is not None and slot.trainable else {}
+        else:
+            continue
+        memory = DEPTH_SCALES / -log if log < 0 else math.inf
+        if memory < steps:
+            yield Finding(
+                CODE,
+                SLUG,
+                SEVERITY,
+                (slot.name,),
+                f"{slot.name} forgets within {number(memory)} steps, and the sequence has {number(steps)}.",
+                {"memory": memory, "log_step": log},
+                {"memory": steps},
+                "What happened earlier than that has no influence on the loss that gradient descent could use.",
+                Fix(remedy, edits),
+            )
+
+
+def _forget_gate(trace: Trace, slot: Slot) -> float:
+    """Mean opening of the forget gate: 1/2 unless the biases as a whole lean to one side (gates are not told apart here)."""
+    biases = [
+        s for s in trace.slots if s.role == "bias" and s.op_index == slot.op_index and s.weight in (slot.name, None)
+    ]
+    facts = [trace.weights[b.name] for b in biases if b.name in trace.weights]
+    if any(f.high - f.mean > 3 * max(f.std, 1e-12) or (f.constant and f.low > 0) for f in facts):
+        return 1 - 1e-9  # some block of the biases stands out: taken as a forget bias on purpose
+    return 0.5

@@ -1,0 +1,147 @@
+"""A weight was scaled by the fan of the wrong axis.
+
+What: the deviation of a weight is exactly what a known rule gives with a fan that was read from the wrong axes of its shape, and
+not what any known rule gives with the fan of the op that consumes it.
+
+Why it hurts: the layer's gain is off by sqrt(right fan / wrong fan): a transposed convolution of 64 → 256 channels gets a quarter
+of the variance it was promised, stacked experts a hundredth.
+
+How it was measured: the right fans come from the op (Axes); the wrong ones are those that `torch.nn.init` or a channels-last rule
+computes from the raw shape. Null hypothesis: std² = g² / fan for a right fan (in, out, or their mean) and the g of a known rule (He for this
+activation, 2, 1, PyTorch's 1/3, (5/3)²), or std is a round number. Tolerance: 3 standard errors of the estimated std
+(sqrt((kurtosis - 1) / 4n)) and 0.5 % for rounding. A wrong fan that happens to be within 10 % of a right one is not reported, nor
+weights with another law. It is a warning where the layer takes more than its share of six depth scales (see FI402), otherwise `info`:
+fused q/k/v projections, layers next to norms.
+Silent where wrong and right fan differ by less than 10 %, for weights of under 256 numbers, and for orthogonal weights.
+
+How to fix: compute the fan from the op: `fanin.plan` does.
+
+Papers: He et al. 2015; PyTorch issues 23854 (grouped), 166378 (fused projection), pull 30079 (transposed).
+"""
+
+import math
+from collections.abc import Iterator
+
+from fanin.checks.finding import Finding, Fix, Severity
+from fanin.checks.judge import DEPTH_SCALES, SIGMAS, number
+from fanin.distributions import Distribution, Normal, Uniform
+from fanin.slots import Slot
+from fanin.theory import Prediction
+from fanin.traces.records import Trace, WeightFacts
+
+CODE = "FI401"
+SLUG = "wrong-fan"
+SEVERITY: Severity = "warning"
+NEAR = 0.10  # fans this close are the same fan
+ROUNDING = 0.005
+SMALLEST = 256
+UNIFORM_KURTOSIS = 2.1  # uniform has 1.8, a cut normal 2.4, normal 3
+
+
+def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
+    """One finding for the weights that matter, one for those that do not."""
+    found = [(slot, *match) for slot in trace.slots if (match := wrong_fan(trace, slot)) is not None]
+    shares = {s.name: DEPTH_SCALES / len(g.judged) for g in law.segments if g.end == "output" for s in g.judged}
+    for severity in ("warning", "info"):
+        group = [
+            f
+            for f in found
+            if (f[0].parts is None and abs(math.log(f[2] / f[3])) > shares.get(f[0].name, math.inf))
+            == (severity == "warning")
+        ]
+        if group:
+            yield _finding(trace, group, severity)
+
+
+def wrong_fan(trace: Trace, slot: Slot) -> tuple[float, float, float] | None:
+    """(g², wrong fan, right fan) where the weight's deviation shows a wrong fan, else None."""
+    facts = trace.weights.get(slot.name)
+    if facts is None or slot.axes is None or slot.role not in ("weight", "recurrent") or not _lawful(slot, facts):
+        return None
+    tolerance = ROUNDING + SIGMAS * math.sqrt(max(facts.kurtosis - 1, 0.0) / (4 * facts.sampled))
+    if _round(facts.std, tolerance):
+        return None
+    fan_in, fan_out = slot.axes.fan_in, slot.axes.fan_out
+    taps = (slot.axes.in_taps, slot.axes.out_taps)
+    right = [fan_in, fan_out, (fan_in + fan_out) / 2, fan_in / taps[0], fan_out / taps[1]]
+    right.append((fan_in / taps[0] + fan_out / taps[1]) / 2)
+    squares = _squares(slot, facts)
+
+    def explains(fan: float) -> float | None:
+        return next((g for g in squares if fan > 0 and abs(math.log(facts.std**2 * fan / g)) / 2 < tolerance), None)
+
+    if any(explains(fan) is not None for fan in right):
+        return None
+    for fan, mode in _raw_fans(slot.shape):
+        g = explains(fan)
+        against = {"in": fan_in, "out": fan_out, "mean": (fan_in + fan_out) / 2}[mode]
+        if g is not None and all(abs(math.log(fan / r)) > NEAR for r in right):
+            return g, fan, against
+    return None
+
+
+def _lawful(slot: Slot, facts: WeightFacts) -> bool:
+    ok = (
+        not facts.constant
+        and facts.std > 0
+        and slot.size >= SMALLEST
+        and facts.zeros < 0.1
+        and not facts.orthogonality < 0.3
+    )
+    return ok and not (facts.mirrored_in or facts.mirrored_out) and abs(facts.mean) < facts.std / 10
+
+
+def _squares(slot: Slot, facts: WeightFacts) -> list[float]:
+    if facts.kurtosis < UNIFORM_KURTOSIS:
+        squares = [1 / 3, 1.0, 2.0]
+    elif facts.kurtosis > 2.6:
+        squares = [1.0, 2.0]
+    else:
+        squares = [1.0, 2.0, 1.0 * 0.7737, 2.0 * 0.7737]  # cut at two sigmas with and without the correction
+    if slot.activation is not None and math.isfinite(slot.activation.gain):
+        squares.append(slot.activation.gain**2)
+        if slot.activation.name == "tanh":
+            squares.append(25 / 9)
+    return squares
+
+
+def _raw_fans(shape: tuple[int, ...]) -> list[tuple[float, str]]:
+    """Fans that are commonly read from a raw shape: (out, in, …field) as torch does, and (…field, in, out)."""
+    if len(shape) < 2:
+        return []
+    field, front = math.prod(shape[2:]), math.prod(shape[:-2])
+    pairs = [(shape[1] * field, shape[0] * field), (front * shape[-2], front * shape[-1])]
+    return [(float(x), m) for i, o in pairs for x, m in ((i, "in"), (o, "out"), ((i + o) / 2, "mean"))]
+
+
+def _round(std: float, tolerance: float) -> bool:
+    """Whether the deviation is a number of one digit (.02, .1), also as a normal cut at two sigmas leaves it."""
+    for x in (std, std / 0.8796):
+        digits = float(f"{x:.1g}")
+        if abs(math.log(x / digits)) < tolerance:
+            return True
+    return False
+
+
+def _finding(trace: Trace, group: list[tuple[Slot, float, float, float]], severity: Severity) -> Finding:
+    slot, square, wrong, right = max(group, key=lambda f: abs(math.log(f[2] / f[3])))
+    edits: dict[str, Distribution] = {}
+    for each, g, _, fan in group:
+        if each.trainable:
+            std = math.sqrt(g / fan)
+            uniform = trace.weights[each.name].kurtosis < UNIFORM_KURTOSIS
+            edits[each.name] = Uniform(std * math.sqrt(3)) if uniform else Normal(std)
+    more = f" (and {len(group) - 1} more weights)" if len(group) > 1 else ""
+    parts = f", {slot.parts} fused into one weight," if slot.parts else ""
+    return Finding(
+        CODE,
+        SLUG,
+        severity,
+        tuple(f[0].name for f in group),
+        f"{slot.name} {list(slot.shape)}{parts} was drawn for a fan of {number(wrong)}, but its op ({slot.op}) has "
+        f"{number(right)}: its gain is off by {number(math.sqrt(right / wrong))}{more}.",
+        {"std": trace.weights[slot.name].std, "fan": wrong},
+        {"std": math.sqrt(square / right), "fan": right},
+        "The rule keeps a signal's scale only with the number of products that the op sums.",
+        Fix("Use the fan of the op that consumes the weight, not of its shape.", edits),
+    )

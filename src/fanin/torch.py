@@ -1,0 +1,298 @@
+"""fanin in PyTorch's own idiom: every rule as a function that fills a tensor in place, and `init_` for a whole module.
+
+    fanin.torch.he_normal_(layer.weight, nonlinearity="gelu", seed=0, name="layer.weight")
+    fanin.torch.orthogonal_(conv.weight, generator=generator)
+    fanin.torch.mirrored_([net[0].weight, net[2].weight, net[4].weight], nonlinearity="relu")
+    fanin.torch.init_(model, "he_normal", seed=0)
+
+The functions are made from `fanin.rules`: `<rule>_`, and `<alias>_` for PyTorch's names (`kaiming_normal_`). They fill the
+tensor under `no_grad` and return it. Arguments by position are those that stand at the same place in `torch.nn.init`; all
+others go by name. With a `seed`, no random state is read or changed, and the numbers depend on seed, `name`, shape and rule
+alone; without one, the seed is one 64-bit number taken from `generator`, or from torch's default generator.
+
+What a tensor's axes mean is taken from its number of dimensions ("oi", "oik", …: `nn.Linear` and plain convolutions) unless
+`axes` says otherwise. Better, let `fanin.plan` watch the op that consumes the weight.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fanin.activations import Activation
+from fanin.draws import draw_distribution
+from fanin.errors import FaninTypeError, FaninValueError
+from fanin.layouts.torch import module_slots
+from fanin.plans.records import Entry, Plan
+from fanin.rules import parse
+from fanin.rules.registry import section
+from fanin.rules.rule import ALIASES, FACTORIES, Rule
+from fanin.slots import Axes, ChainLink, Pairing, Slot
+
+JOINT = {"mirrored"}  # rules for several weights at once: they have a function of their own below
+# Names that torch.nn.init has for something else: its bounds are absolute, and its order of arguments another.
+OTHERS = {"trunc_normal", "random_normal", "random_uniform", "looks_linear"}
+EXTRA = ("axes", "generator", "seed", "name")
+
+
+def take_key(generator: torch.Generator | None = None) -> int:
+    """One number from 0 to 2**64 - 1 out of a generator (torch's default one, if None)."""
+    device = generator.device if generator is not None else "cpu"
+    drawn = torch.empty((), dtype=torch.int64, device=device).random_(-(2**63), None, generator=generator)
+    return int(drawn) % 2**64
+
+
+def _fill(
+    tensor: Tensor,
+    rule: Rule,
+    axes: str | Axes | None,
+    generator: torch.Generator | None,
+    seed: int | None,
+    name: str | None,
+    chain: ChainLink | None = None,
+) -> Tensor:
+    """Fill one tensor in place from a rule."""
+    what = f"{rule.name}_"
+    _check_tensor(tensor, what)
+    if _nothing_to_do(tensor, what):
+        return tensor
+    shape = tuple(tensor.shape)
+    slot = Slot(name or "tensor", shape, _dtype(tensor), "weight", axes=_axes(axes, shape), chain=chain)
+    distribution = rule(slot)
+    key = take_key(generator) if seed is None else seed
+    precision = "float64" if tensor.dtype == torch.float64 else "float32"
+    values = draw_distribution(distribution, shape, seed=key, name=name or "", dtype=precision)
+    with torch.no_grad():
+        tensor.copy_(torch.from_numpy(values))
+    return tensor
+
+
+def _check_tensor(tensor: Any, what: str) -> None:
+    if not isinstance(tensor, Tensor):
+        raise FaninTypeError(f"{what}: tensor={type(tensor).__name__} cannot be used; give a torch.Tensor")
+    if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+        raise FaninValueError(f"{what}: the tensor is lazy and has no shape yet; run one batch through its module first")
+    if not tensor.is_floating_point():
+        raise FaninTypeError(f"{what}: the tensor has dtype {tensor.dtype}; accepted are real floating-point tensors")
+    if type(tensor).__name__ == "DTensor":
+        raise FaninTypeError(f"{what}: the tensor is sharded (DTensor); fill it before it is sharded")
+    if tensor.grad_fn is not None and not tensor._is_view():
+        raise FaninValueError(
+            f"{what}: the tensor is computed from others (by weight norm, say), so what is written to it would be lost; "
+            "use fanin.torch.init_(module, rule), or plan.apply(model)"
+        )
+
+
+def _nothing_to_do(tensor: Tensor, what: str) -> bool:
+    if tensor.is_meta or tensor.numel() == 0:
+        reason = "is on the meta device" if tensor.is_meta else "has no elements"
+        warnings.warn(f"{what}: the tensor of shape {tuple(tensor.shape)} {reason}; nothing was done", stacklevel=4)
+        return True
+    return False
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _axes(axes: str | Axes | None, shape: tuple[int, ...]) -> Axes | None:
+    if isinstance(axes, Axes):
+        return axes
+    if axes is None:
+        return Axes.parse("oi" + "k" * (len(shape) - 2), shape) if 2 <= len(shape) <= 5 else None
+    return Axes.parse(axes, shape)
+
+
+def mirrored_(
+    tensors: Sequence[Tensor],
+    nonlinearity: Any = "relu",
+    *,
+    first: float | None = None,
+    head: float | None = None,
+    gain: float | None = None,
+    pair: bool | None = None,
+    axes: Sequence[str | Axes | None] | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    names: Sequence[str] | None = None,
+) -> list[Tensor]:
+    """Fill the weights of a plain chain in place with mirrored halves ("looks-linear"); see `fanin.rules.mirrored`.
+
+    Args:
+        tensors: the weights, from the first layer to the head, with nothing but activations between them. Where the inputs
+            of one are a multiple of the outputs before (a flatten of channels first), its pairs follow the channels.
+        nonlinearity: the activation after every weight but the last, or one for each of those places.
+        first, head, gain, pair: as in `fanin.rules.mirrored`.
+        axes: one spec for each tensor; by the number of dimensions where None.
+        generator, seed: as everywhere in `fanin.torch`.
+        names: one for each tensor; "0", "1", … where None.
+
+    Returns:
+        The tensors.
+
+    Raises:
+        FaninValueError: the tensors do not follow each other, or the activation has no slope to hand on.
+
+    Paper:
+        Balduzzi et al. 2017, "The shattered gradients problem"; for activations other than ReLU, fanin's design.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4))
+        >>> _ = mirrored_([net[0].weight, net[2].weight, net[4].weight], "relu", seed=0)
+        >>> _ = [nn.init.zeros_(net[k].bias) for k in (0, 2, 4)]
+        >>> x = torch.randn(5, 8)
+        >>> bool(torch.allclose(net(2 * x), 2 * net(x), atol=1e-5) and torch.allclose(net(-x), -net(x), atol=1e-5))
+        True
+    """
+    tensors = list(tensors)
+    count = len(tensors)
+    if count < 2:
+        raise FaninValueError(f"mirrored_: tensors holds {count} weights; a chain has at least two")
+    each = nonlinearity if isinstance(nonlinearity, list | tuple) else [nonlinearity] * (count - 1)
+    specs, labels = list(axes or [None] * count), list(names or map(str, range(count)))
+    for label, given, wanted in (("nonlinearity", each, count - 1), ("axes", specs, count), ("names", labels, count)):
+        if len(given) != wanted:
+            raise FaninValueError(f"mirrored_: {label} has {len(given)} elements; for {count} tensors it takes {wanted}")
+    functions = [None, *(Activation.of(f) for f in each), None]
+    rule = FACTORIES["mirrored"](first=first, head=head, gain=gain, pair=pair)
+    jobs: list[tuple[Tensor, Axes | None, ChainLink]] = []
+    units = 0
+    for k, tensor in enumerate(tensors):
+        _check_tensor(tensor, "mirrored_")
+        meaning = _axes(specs[k], tuple(tensor.shape))
+        inputs = meaning.size("in") if meaning is not None else 0
+        if k and (units == 0 or inputs % units):
+            raise FaninValueError(
+                f"mirrored_: tensor {k} has {inputs} inputs, but the {units} outputs before it do not go into them evenly"
+            )
+        pairing = Pairing(units, inner=inputs // units) if k else None
+        jobs.append((tensor, meaning, ChainLink(labels[0], k, count, functions[k], functions[k + 1], pairing)))
+        units = meaning.size("out") if meaning is not None else 0
+    for (tensor, meaning, link), label in zip(jobs, labels, strict=True):  # nothing is written if any rule refuses
+        rule(Slot(label, tuple(tensor.shape), _dtype(tensor), "weight", axes=meaning, chain=link))
+    key = take_key(generator) if seed is None else seed
+    for (tensor, meaning, link), label in zip(jobs, labels, strict=True):
+        _fill(tensor, rule, meaning, None, key, label, link)
+    return tensors
+
+
+def init_(
+    module: nn.Module,
+    rule: Any,
+    *,
+    seed: int | None = None,
+    generator: torch.Generator | None = None,
+) -> nn.Module:
+    """Draw the weights of a module and its children from one rule, in place; biases become zeros, scales of norms ones.
+
+    Fans come from the kind of each module (`Linear`, `Conv`, `ConvTranspose`, `Embedding`, `MultiheadAttention`, `LSTM`, …),
+    groups and strides included, and weights behind weight norm are set through it. Parameters of kinds that are not known
+    keep their values only if they are no weights (one dimension); otherwise an error names them.
+
+    Args:
+        module: what to fill.
+        rule: a rule, a distribution, or the text of a rule ("he_normal(nonlinearity='gelu')").
+        seed: of the draws; each weight's own numbers come from its name in `module`.
+        generator: where the seed is taken from without `seed`.
+
+    Returns:
+        The module.
+
+    Raises:
+        FaninValueError: a weight's axes are not known from its module; `fanin.plan(model, batch)` watches the op instead.
+
+    Example:
+        >>> net = init_(nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)), "he_normal", seed=0)
+        >>> round(float(net[0].weight.std()) * 16, 2)
+        1.0
+    """
+    if not isinstance(module, nn.Module):
+        raise FaninTypeError(f"init_: module={type(module).__name__} cannot be used; give a torch.nn.Module")
+    if isinstance(rule, str):
+        rule = parse(rule)
+    slots = module_slots(module)
+    zeros, ones = FACTORIES["zeros"](), FACTORIES["ones"]()
+    law = rule if callable(rule) else lambda slot: rule
+    by_role: dict[str, Callable[[Slot], Any]] = {"bias": zeros, "norm_shift": zeros, "norm_scale": ones}
+    entries = {s.name: Entry(by_role.get(s.role, law)(s), "init_") for s in slots}
+    key = take_key(generator) if seed is None else seed
+    return Plan.of(slots, entries, seed=key).apply(module)
+
+
+def _in_place(name: str, label: str) -> Callable[..., Tensor]:
+    """The in-place function of one rule, under the name `label`."""
+    factory = FACTORIES[name]
+    parameters = list(inspect.signature(factory).parameters.values())
+    theirs = getattr(nn.init, label, None)
+    agreed = list(inspect.signature(theirs).parameters)[1:] if theirs is not None else []
+    same = 0
+    while same < min(len(parameters), len(agreed)) and parameters[same].name == agreed[same]:
+        same += 1
+    first = inspect.Parameter("tensor", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Tensor)
+    by_name = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters[same:]]
+    kinds = (str | Axes | None, torch.Generator | None, int | None, str | None)
+    extra = [
+        inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for n, kind in zip(EXTRA, kinds, strict=True)
+    ]
+    signature = inspect.Signature([first, *parameters[:same], *by_name, *extra], return_annotation=Tensor)
+
+    def function(*args: Any, **kwargs: Any) -> Tensor:
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise FaninTypeError(f"{label}: {error}; it takes {signature_text(signature)}") from None
+        tensor = given.pop("tensor")
+        axes, generator, seed, label_ = (given.pop(n, None) for n in EXTRA)
+        return _fill(tensor, factory(**given), axes, generator, seed, label_)
+
+    function.__name__ = function.__qualname__ = label
+    function.__module__ = __name__
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    function.__doc__ = _doc(name, label, factory)
+    return function
+
+
+def signature_text(signature: inspect.Signature) -> str:
+    """The parameters without their annotations."""
+    plain = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    return str(inspect.Signature(plain))
+
+
+def _doc(name: str, label: str, factory: Callable[..., Rule]) -> str:
+    text = (inspect.getdoc(factory) or "").partition("\nExample:")[0]
+    summary, _, rest = text.partition("\n\n")
+    example = "torch.empty(64, 32, 3, 3)" if name in ("dirac", "delta_orthogonal") else "torch.empty(64, 32)"
+    required = [p.name for p in inspect.signature(factory).parameters.values() if p.default is p.empty]
+    shown = "".join(f"{p}=0.02, " for p in required) + ("bound=0.05, " if name == "uniform" else "")
+    body = "\n".join(f"    {line}" if line else "" for line in rest.splitlines())
+    assert section(text, "Formula"), f"{name} has no formula"
+    return f"""{summary}
+
+    Fills `tensor` in place, under `no_grad`, and returns it. A tensor on the meta device or without elements is left alone,
+    with a warning.
+
+{body}
+
+    Args:
+        tensor: what to fill; any real floating-point type, any device.
+        axes: what the tensor's axes mean, such as "io" for x @ W or "(s8o)ikk" for 8 groups; else by dimensions ("oi", "oik").
+        generator: where the seed is taken from without `seed`; torch's default generator if None.
+        seed: from 0 to 2**64 - 1; the same seed, name, shape and rule give the same numbers, and no random state is touched.
+        name: of the weight. Give each weight its own under one seed: equal names and shapes get equal numbers.
+
+    Example:
+        >>> w = {label}({example}, {shown}seed=0, name="fc.weight")
+    """
+
+
+FUNCTIONS = {
+    f"{label}_": _in_place(name, f"{label}_")
+    for label, name in {**{n: n for n in FACTORIES}, **ALIASES}.items()
+    if name not in JOINT and label not in OTHERS
+}
+globals().update(FUNCTIONS)
+__all__ = [*sorted(FUNCTIONS), "init_", "mirrored_", "take_key"]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,0 +1,168 @@
+"""Activations are known by their values; gains are exact Gaussian integrals."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from fanin.activations import ALIASES, KNOWN, Activation, table_points
+from fanin.errors import FaninTypeError, FaninValueError
+
+# E[f(z)²]^(-1/2), as other people have measured it
+GAINS = {
+    "linear": 1.0,
+    "relu": math.sqrt(2),
+    "gelu": 1.5335,
+    "silu": 1.6765,
+    "mish": 1.4868,
+    "elu": 1.2452,
+    "tanh": 1.5925,
+    "selu": 1.0000,
+    "sigmoid": 1.8462,
+}
+SMOOTH = [
+    "gelu",
+    "gelu_tanh",
+    "quick_gelu",
+    "silu",
+    "mish",
+    "softplus",
+    "tanh",
+    "sigmoid",
+    "logsigmoid",
+    "tanhshrink",
+    "sin",
+]
+
+
+@pytest.mark.parametrize(("name", "gain"), GAINS.items())
+def test_gains(name: str, gain: float) -> None:
+    assert Activation.named(name).gain == pytest.approx(gain, abs=5e-5)
+
+
+@pytest.mark.parametrize("a", [0.0, 0.01, 0.2, 1.0, math.sqrt(5)])
+def test_leaky_gain_has_a_closed_form(a: float) -> None:
+    assert Activation.named("leaky_relu", a).gain == pytest.approx(math.sqrt(2 / (1 + a * a)), rel=1e-9)
+
+
+def test_selu_is_the_fixed_point_that_it_was_made_for() -> None:
+    """Klambauer et al. 2017: mean 0 and second moment 1 come out as they went in."""
+    selu = Activation.named("selu")
+    assert selu.mean() == pytest.approx(0, abs=1e-9)
+    assert selu.second_moment() == pytest.approx(1, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+@pytest.mark.parametrize("q", [0.25, 1.0, 4.0])
+def test_moments_are_the_integrals(name: str, q: float) -> None:
+    """Against adaptive quadrature with the kinks given."""
+    f = Activation.named(name)
+    kinks = [k / math.sqrt(q) for k in (-6, -3, -1, 0, 1, 3, 6) if abs(k) < 11 * math.sqrt(q)]
+
+    def expectation(g) -> float:
+        return integrate.quad(
+            lambda z: float(g(f(np.array([z * math.sqrt(q)]))[0])) * stats.norm.pdf(z), -12, 12, points=kinks, limit=400
+        )[0]
+
+    assert f.mean(q) == pytest.approx(expectation(lambda y: y), rel=1e-6, abs=1e-8)
+    assert f.second_moment(q) == pytest.approx(expectation(lambda y: y * y), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["relu", "leaky_relu", "gelu", "silu", "softplus", "hardswish", "quick_gelu", "gelu_tanh"]
+)
+def test_odd_parts_that_are_straight(name: str) -> None:
+    """The fact that mirrored chains rest on: f(u) - f(-u) is a line."""
+    assert Activation.named(name).odd_is_linear
+    assert not Activation.named(name).is_odd
+
+
+@pytest.mark.parametrize("name", ["elu", "mish", "sigmoid", "selu", "tanh"])
+def test_odd_parts_that_are_curved(name: str) -> None:
+    assert not Activation.named(name).odd_is_linear
+
+
+@pytest.mark.parametrize(
+    ("name", "slope"),
+    [("relu", 1), ("gelu", 1), ("silu", 1), ("softplus", 1), ("sigmoid", 0.5), ("tanh", 2), ("abs", 0)],
+)
+def test_odd_slopes(name: str, slope: float) -> None:
+    assert Activation.named(name).odd_slope == pytest.approx(slope, abs=1e-6)
+
+
+def test_slope_moments() -> None:
+    """χ₁ of the edge of chaos: E[relu'²] = 1/2, E[1²] = 1."""
+    assert Activation.named("relu").slope_moment() == pytest.approx(0.5, abs=1e-3)
+    assert Activation.named("linear").slope_moment() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_values_are_recognised(name: str) -> None:
+    """A function written by hand becomes the activation that it is (or one with the same values)."""
+    known = Activation.named(name)
+    found = Activation.recognised(known(table_points()))
+    assert np.allclose(found(table_points()), known(table_points()), rtol=1e-4, atol=1e-5)
+    assert found.table is None
+
+
+@pytest.mark.parametrize(
+    ("f", "expected"),
+    [
+        (lambda z: z / (1 + np.exp(-z)), "silu"),
+        (lambda z: np.where(z > 0, z, 0 * z), "relu"),
+        (lambda z: np.where(z > 0, z, 0.3 * z), "leaky_relu(0.3)"),
+        (lambda z: z, "linear"),
+        (np.tanh, "tanh"),
+        (lambda z: np.log1p(np.exp(z)), "softplus"),
+    ],
+)
+def test_functions_written_by_hand(f, expected: str) -> None:
+    assert str(Activation.of(f)) == expected
+
+
+def test_an_unknown_function_becomes_a_table() -> None:
+    def wavy(z):
+        return np.tanh(z) + 0.1 * np.sin(3 * z)
+
+    f = Activation.of(wavy)
+    assert f.name == "wavy"
+    assert f.table is not None
+    z = np.linspace(-13, 13, 999)
+    inside = abs(z) <= 12
+    assert np.allclose(f(z[inside]), wavy(z[inside]), atol=1e-3)
+    assert np.isfinite(f(z)).all()
+    exact = integrate.quad(lambda x: wavy(x) ** 2 * stats.norm.pdf(x), -12, 12)[0]
+    assert f.second_moment() == pytest.approx(exact, rel=1e-3)
+    assert Activation.from_dict(json.loads(json.dumps(f.to_dict()))) == f
+
+
+@pytest.mark.parametrize("name", [*KNOWN, *ALIASES, "ReLU", "GELU"])
+def test_names_are_taken_in_any_case(name: str) -> None:
+    assert Activation.of(name) == Activation.named(name.upper())
+
+
+@pytest.mark.parametrize(
+    ("f", "error", "message"),
+    [
+        ("rellu", FaninValueError, "nonlinearity='rellu' is not known; accepted are abs, celu"),
+        (3, FaninTypeError, "nonlinearity=3 cannot be used"),
+        (lambda z: z[:2], FaninValueError, "it must map each number to a finite one"),
+        (lambda z: z * np.inf, FaninValueError, "non-finite values"),
+    ],
+)
+def test_what_is_no_activation_is_named(f, error: type[Exception], message: str) -> None:
+    with np.errstate(invalid="ignore"), pytest.raises(error, match=message):
+        Activation.of(f)
+
+
+def test_too_many_parameters() -> None:
+    with pytest.raises(FaninValueError, match=r"takes 1 parameters, but got \(1, 2\)"):
+        Activation.named("elu", 1, 2)
+
+
+def test_texts() -> None:
+    assert str(Activation.named("relu")) == "relu"
+    assert str(Activation.named("leaky_relu", 0.2)) == "leaky_relu(0.2)"
+    assert str(Activation.named("leaky_relu")) == "leaky_relu"
