@@ -143,6 +143,17 @@ class Mirrored(Distribution):
 
 
 @dataclass(frozen=True)
+class Centred(Distribution):
+    """`base` less its mean over the inputs: each output's weights sum to zero (per stacked block and tap of a kernel).
+
+    A constant that all inputs share, such as the f(0) of a sigmoid, is then not handed on. `axes` are those of the base.
+    """
+
+    base: Distribution
+    axes: Axes
+
+
+@dataclass(frozen=True)
 class Stack(Distribution):
     """Different distributions for consecutive blocks along one axis, such as the gates of an LSTM.
 

@@ -25,10 +25,9 @@ from torch import Tensor, nn
 from fanin.activations import Activation
 from fanin.draws import draw_distribution
 from fanin.errors import FaninTypeError, FaninValueError
-from fanin.layouts.torch import module_slots
 from fanin.plans.records import Entry, Plan
+from fanin.plans.torch.modules import module_slots
 from fanin.rules import parse
-from fanin.rules.registry import section
 from fanin.rules.rule import ALIASES, FACTORIES, Rule
 from fanin.slots import Axes, ChainLink, Pairing, Slot
 
@@ -36,6 +35,15 @@ JOINT = {"mirrored"}  # rules for several weights at once: they have a function 
 # Names that torch.nn.init has for something else: its bounds are absolute, and its order of arguments another.
 OTHERS = {"trunc_normal", "random_normal", "random_uniform", "looks_linear"}
 EXTRA = ("axes", "generator", "seed", "name")
+
+# The parts of the functions' documentation that they share.
+FILLS = """Fills `tensor` in place, under `no_grad`, and returns it. A tensor on the meta device or without elements is left alone,
+with a warning."""
+TENSOR = "    tensor: what to fill; any real floating-point type, any device.\n"
+KEYS = """    axes: what the tensor's axes mean, such as "io" for x @ W or "(s8o)ikk" for 8 groups; else by dimensions ("oi", "oik").
+    generator: where the seed is taken from without `seed`; torch's default generator if None.
+    seed: from 0 to 2**64 - 1; the same seed, name, shape and rule give the same numbers, and no random state is touched.
+    name: of the weight. Give each weight its own under one seed: equal names and shapes get equal numbers."""
 
 
 def take_key(generator: torch.Generator | None = None) -> int:
@@ -73,8 +81,10 @@ def _fill(
 def _check_tensor(tensor: Any, what: str) -> None:
     if not isinstance(tensor, Tensor):
         raise FaninTypeError(f"{what}: tensor={type(tensor).__name__} cannot be used; give a torch.Tensor")
-    if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
-        raise FaninValueError(f"{what}: the tensor is lazy and has no shape yet; run one batch through its module first")
+    if nn.parameter.is_lazy(tensor):
+        raise FaninValueError(
+            f"{what}: the tensor is lazy and has no shape yet; run one batch through its module first"
+        )
     if not tensor.is_floating_point():
         raise FaninTypeError(f"{what}: the tensor has dtype {tensor.dtype}; accepted are real floating-point tensors")
     if type(tensor).__name__ == "DTensor":
@@ -155,7 +165,9 @@ def mirrored_(
     specs, labels = list(axes or [None] * count), list(names or map(str, range(count)))
     for label, given, wanted in (("nonlinearity", each, count - 1), ("axes", specs, count), ("names", labels, count)):
         if len(given) != wanted:
-            raise FaninValueError(f"mirrored_: {label} has {len(given)} elements; for {count} tensors it takes {wanted}")
+            raise FaninValueError(
+                f"mirrored_: {label} has {len(given)} elements; for {count} tensors it takes {wanted}"
+            )
     functions = [None, *(Activation.of(f) for f in each), None]
     rule = FACTORIES["mirrored"](first=first, head=head, gain=gain, pair=pair)
     jobs: list[tuple[Tensor, Axes | None, ChainLink]] = []
@@ -263,30 +275,26 @@ def signature_text(signature: inspect.Signature) -> str:
 
 
 def _doc(name: str, label: str, factory: Callable[..., Rule]) -> str:
-    text = (inspect.getdoc(factory) or "").partition("\nExample:")[0]
-    summary, _, rest = text.partition("\n\n")
-    example = "torch.empty(64, 32, 3, 3)" if name in ("dirac", "delta_orthogonal") else "torch.empty(64, 32)"
+    """The documentation of an in-place function: the rule's own, with the tensor and what goes with it among the arguments."""
+    text = (inspect.getdoc(factory) or "").partition("\nExample:")[0].rstrip()
+    head, found, tail = text.partition("\nArgs:\n")
+    if not found:
+        head, paper, tail = text.partition("\nPaper:\n")
+        tail = f"\nPaper:\n{tail}" if paper else ""
+    own, _, rest = tail.partition("\n\n") if found else ("", "", tail)
+    dense = "torch.empty(64, 32, 3, 3)" if name == "dirac" else "torch.empty(64, 32)"
     required = [p.name for p in inspect.signature(factory).parameters.values() if p.default is p.empty]
     shown = "".join(f"{p}=0.02, " for p in required) + ("bound=0.05, " if name == "uniform" else "")
-    body = "\n".join(f"    {line}" if line else "" for line in rest.splitlines())
-    assert section(text, "Formula"), f"{name} has no formula"
-    return f"""{summary}
-
-    Fills `tensor` in place, under `no_grad`, and returns it. A tensor on the meta device or without elements is left alone,
-    with a warning.
-
-{body}
-
-    Args:
-        tensor: what to fill; any real floating-point type, any device.
-        axes: what the tensor's axes mean, such as "io" for x @ W or "(s8o)ikk" for 8 groups; else by dimensions ("oi", "oik").
-        generator: where the seed is taken from without `seed`; torch's default generator if None.
-        seed: from 0 to 2**64 - 1; the same seed, name, shape and rule give the same numbers, and no random state is touched.
-        name: of the weight. Give each weight its own under one seed: equal names and shapes get equal numbers.
-
-    Example:
-        >>> w = {label}({example}, {shown}seed=0, name="fc.weight")
-    """
+    summary, _, body = head.partition("\n\n")
+    parts = [
+        summary,
+        FILLS,
+        body.strip("\n"),
+        f"Args:\n{TENSOR}" + (f"{own}\n" if own else "") + KEYS,
+        rest.strip("\n"),
+    ]
+    example = f'Example:\n    >>> w = {label}({dense}, {shown}seed=0, name="fc.weight")\n'
+    return "\n\n".join(part for part in [*parts, example] if part)
 
 
 FUNCTIONS = {
@@ -295,4 +303,4 @@ FUNCTIONS = {
     if name not in JOINT and label not in OTHERS
 }
 globals().update(FUNCTIONS)
-__all__ = [*sorted(FUNCTIONS), "init_", "mirrored_", "take_key"]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*sorted(FUNCTIONS), "init_", "mirrored_", "take_key"]  # pyright: ignore[reportUnsupportedDunderAll]

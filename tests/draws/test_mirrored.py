@@ -78,6 +78,14 @@ def test_stacked_blocks_are_mirrored_one_by_one() -> None:
     assert len(np.unique(abs(w[:, 0, 0]))) == 3
 
 
+def test_a_pairing_of_the_whole_axis_is_cut_into_blocks() -> None:
+    """Outputs (2 blocks × 4): given for the axis with outer = 2, or for a block, it is the same weight."""
+    axes, half = Axes.parse("(s2o)i", (8, 3)), Axes.parse("(s2o)i", (4, 3))
+    whole = blocks_of(Mirrored(Orthogonal(half), axes, out=Pairing(4, outer=2)))
+    assert np.array_equal(whole, blocks_of(Mirrored(Orthogonal(half), axes, out=Pairing(4))))
+    assert np.array_equal(whole[:, :2], -whole[:, 2:])
+
+
 def test_a_convolutions_taps_stay_together() -> None:
     axes = Axes.parse("oikk", (4, 6, 3, 3))
     law = Mirrored(DeltaOrthogonal(Axes.parse("oikk", (2, 3, 3, 3))), axes, Pairing(4), Pairing(6))

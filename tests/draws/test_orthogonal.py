@@ -74,7 +74,7 @@ def test_haar(rows: int, columns: int) -> None:
     For the entries of a Haar matrix of order n: E[q] = 0, E[q²] = 1/n, E[q⁴] = 3 / (n (n + 2)), E[q₁₁² q₂₂²] =
     (n + 1) / ((n - 1) n (n + 2)) (Collins & Śniady 2006).
     """
-    n, blocks = max(rows, columns), 20_000
+    n, blocks = max(rows, columns), 6000
     w = drawn(Orthogonal(Axes.parse("soi", (blocks, rows, columns))))
     noise = 5 / np.sqrt(blocks)
     assert abs(w.mean(axis=0)).max() < noise / np.sqrt(n)

@@ -30,7 +30,7 @@ from fanin.distributions import Constant, Distribution, Normal
 from fanin.theory import Prediction
 from fanin.theory.forward import WEIGHT_KINDS
 from fanin.theory.gaussian import orthant
-from fanin.traces.records import INPUT, Op, Trace
+from fanin.traces.records import INPUT, Op, Signal, Trace
 
 CODE = "FI205"
 SLUG = "dead-units"
@@ -39,22 +39,22 @@ UNLIKE = 0.05  # what examples of unequal likeness add to the fraction that is d
 
 
 def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
-    """One finding a layer."""
+    """One finding for all such layers."""
+    found: list[tuple[str, Signal, float, float]] = []
     for op in trace.ops:
         if op.activation is None or op.signal is None or not kills(op.activation) or not op.signal.dead > 0:
             continue
         source = _weight_before(trace, law, op)
-        if source is None:
+        k, units = op.signal.examples, max(op.signal.units, 1)
+        if source is None or k < 2:
             continue
         weight, correlation, deviation = source
-        k, units = op.signal.examples, max(op.signal.units, 1)
-        if k < 2:
-            continue
-        likely = 1 - (1 - correlation) * math.exp(-SIGMAS * deviation)
-        chance = orthant(k, likely)
+        chance = orthant(k, 1 - (1 - correlation) * math.exp(-SIGMAS * deviation))
         limit = min(chance + UNLIKE + SIGMAS * math.sqrt(chance * (1 - chance) / units + 1 / units**2), 1 - 0.5 / units)
         if op.signal.dead > limit:
-            yield _finding(trace, law, op, weight, chance, limit)
+            found.append((weight, op.signal, chance, limit))
+    if found:
+        yield _finding(trace, law, found)
 
 
 def kills(f: Activation) -> bool:
@@ -85,23 +85,24 @@ def _weight_before(trace: Trace, law: Prediction, op: Op) -> tuple[str, float, f
     return None
 
 
-def _finding(trace: Trace, law: Prediction, op: Op, weight: str, chance: float, limit: float) -> Finding:
-    signal, slot = op.signal, trace.slot(weight)
-    assert signal is not None
+def _finding(trace: Trace, law: Prediction, found: list[tuple[str, Signal, float, float]]) -> Finding:
+    weight, signal, chance, limit = max(found, key=lambda f: f[1].dead - f[2])
+    names = tuple(dict.fromkeys((weight, *(f[0] for f in found))))
     everything = signal.dead >= 1 - 0.5 / max(signal.units, 1)
-    edits: dict[str, Distribution] = {
-        s.name: Constant(0.0) for s in trace.slots if s.role == "bias" and s.weight == slot.name
-    }
-    if slot.axes is not None and slot.trainable and law.laws[weight].mean != 0 and slot.axes.fan_in > 0:
-        edits[slot.name] = Normal(math.sqrt(2 / slot.axes.fan_in))
+    edits: dict[str, Distribution] = {}
+    for slot in (trace.slot(n) for n in names):
+        edits |= {s.name: Constant(0.0) for s in trace.slots if s.role == "bias" and s.weight == slot.name}
+        if slot.axes is not None and slot.trainable and law.laws[slot.name].mean != 0 and slot.axes.fan_in > 0:
+            edits[slot.name] = Normal(math.sqrt(2 / slot.axes.fan_in))
+    more = f" (and too many of {len(names) - 1} more layers)" if len(names) > 1 else ""
     return Finding(
         CODE,
         SLUG,
         "error" if everything else SEVERITY,
-        (weight,),
-        f"{number(100 * signal.dead)} % of the {signal.units} units behind {weight} are zero for every example; "
+        names,
+        f"{number(100 * signal.dead)} % of the {signal.units} units behind {weight} are zero for every example{more}; "
         f"chance explains {number(100 * chance)} %.",
-        {"dead": signal.dead},
+        {"dead": signal.dead, "layers": float(len(names))},
         {"dead": chance, "limit": limit},
         "A unit that is never above zero has no gradient: it does not learn.",
         Fix("Set the biases to zero and draw the weights with mean zero.", edits),

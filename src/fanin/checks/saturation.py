@@ -41,7 +41,8 @@ LIMIT = 0.5
 
 
 def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
-    """One finding a layer."""
+    """One finding for all such layers."""
+    found: list[tuple[str, float, float, float, Activation]] = []
     for op in trace.ops:
         if (
             op.activation is None
@@ -57,21 +58,27 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
         least = flat_fraction(op.activation, u.mean, u.variance * math.exp(-SIGMAS * math.sqrt(u.var_q)))
         predicted = flat_fraction(op.activation, u.mean, u.variance)
         measured = op.signal.saturated if op.signal is not None else math.nan
-        if least <= LIMIT or measured < predicted / 2:
-            continue
-        steps = [s for segment in law.segments for s in segment.steps if s.name == weight]
-        yield Finding(
-            CODE,
-            SLUG,
-            SEVERITY,
-            (weight,),
-            f"{number(100 * predicted)} % of the units behind {weight} are in the flat part of {op.activation} "
-            f"(measured {number(100 * measured)} %): its input has deviation {number(math.sqrt(u.variance))}.",
-            {"saturated": measured},
-            {"saturated": predicted, "limit": LIMIT, "deviation": math.sqrt(u.variance)},
-            "A flat unit passes almost no gradient: the typical unit does not learn.",
-            Fix("Draw the weights smaller: 1 / (f'(0) sqrt(fan_in)).", _edits(trace, steps)),
-        )
+        if least > LIMIT and not measured < predicted / 2:
+            found.append((weight, predicted, measured, math.sqrt(u.variance), op.activation))
+    if not found:
+        return
+    weight, predicted, measured, size, activation = max(found, key=lambda f: f[1])
+    names = tuple(dict.fromkeys((weight, *(f[0] for f in found))))
+    steps = [s for segment in law.segments for s in segment.steps if s.name in names]
+    more = f", and most units of {len(names) - 1} more layers" if len(names) > 1 else ""
+    seen = f" (measured {number(100 * measured)} %)" if math.isfinite(measured) else ""
+    yield Finding(
+        CODE,
+        SLUG,
+        SEVERITY,
+        names,
+        f"{number(100 * predicted)} % of the units behind {weight}{more} are in the flat part of {activation}{seen}: "
+        f"its input has deviation {number(size)}.",
+        {"saturated": measured, "layers": float(len(names))},
+        {"saturated": predicted, "limit": LIMIT, "deviation": size},
+        "A flat unit passes almost no gradient: the typical unit does not learn.",
+        Fix("Draw the weights smaller: 1 / (f'(0) sqrt(fan_in)).", _edits(trace, steps)),
+    )
 
 
 def bounded(f: Activation) -> bool:
@@ -121,7 +128,7 @@ def _weight_before(trace: Trace, law: Prediction, op: Op) -> str | None:
 
 def _edits(trace: Trace, steps: list[Step]) -> dict[str, Distribution]:
     edits: dict[str, Distribution] = {}
-    for step in steps[:1]:
+    for step in steps:
         slot = trace.slot(step.name)
         draw = judge.critical(step, slot) if slot.trainable else None
         if draw is not None:

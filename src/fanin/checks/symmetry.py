@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 from fanin.checks.finding import Finding, Fix, Severity
 from fanin.checks.judge import number
-from fanin.distributions import Normal
+from fanin.distributions import Distribution, Normal
 from fanin.slots import Slot
 from fanin.theory import Prediction
 from fanin.theory.forward import WEIGHT_KINDS
@@ -35,7 +35,8 @@ WHY = "Equal units with equal gradients stay equal for ever: the layer is narrow
 
 
 def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
-    """One finding a weight."""
+    """One finding for all such weights."""
+    found: list[tuple[Slot, int, str]] = []
     for slot in trace.slots:
         facts = trace.weights.get(slot.name)
         if facts is None or slot.role not in ("weight", "recurrent") or not slot.trainable or slot.axes is None:
@@ -43,35 +44,36 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
         units = slot.axes.size("out")
         if facts.duplicate_units and facts.equal_gradients:
             i, j = facts.duplicate_units[0]
-            message = (
-                f"{facts.duplicate_count} of {units} units of {slot.name} equal another one, gradients included "
-                f"(units {i} and {j})."
-            )
-            yield _finding(trace, slot, facts.duplicate_count, message, all_equal=facts.duplicate_count >= units - 1)
+            said = f"{facts.duplicate_count} of {units} units of {slot.name} equal another one, gradients included ({i} and {j})"
+            found.append((slot, facts.duplicate_count, said))
         elif facts.constant and facts.low != 0 and units > 1 and _stays_constant(trace, law, slot):
-            message = f"All {units} units of {slot.name} are equal (every weight is {number(facts.low)}), and so is what follows."
-            yield _finding(trace, slot, units - 1, message, all_equal=True)
-
-
-def _finding(trace: Trace, slot: Slot, count: int, message: str, *, all_equal: bool) -> Finding:
-    axes = slot.axes
-    assert axes is not None
-    gain = slot.activation.gain if slot.activation is not None else 1.0
-    edits = {slot.name: Normal(min(gain, 10.0) / max(axes.fan_in, 1.0) ** 0.5)}
-    return Finding(
+            said = f"all {units} units of {slot.name} are equal (every weight is {number(facts.low)}), and so is what follows"
+            found.append((slot, units - 1, said))
+    if not found:
+        return
+    slot, count, said = max(found, key=lambda f: f[1] / f[0].axes.size("out") if f[0].axes else 0.0)
+    units = slot.axes.size("out") if slot.axes is not None else 1
+    names = tuple(dict.fromkeys((slot.name, *(f[0].name for f in found))))
+    more = f"; the same of {len(names) - 1} more weights" if len(names) > 1 else ""
+    yield Finding(
         CODE,
         SLUG,
-        "error" if all_equal else SEVERITY,
-        (slot.name,),
-        message,
-        {"equal_units": float(count), "units": float(axes.size("out"))},
+        "error" if count >= units - 1 else SEVERITY,
+        names,
+        f"{said[0].upper()}{said[1:]}{more}.",
+        {"equal_units": float(count), "units": float(units), "weights": float(len(names))},
         {"equal_units": 0.0},
         WHY,
         Fix(
             "Draw the weight from a law with a deviation: here He's, with the gain of the activation that follows.",
-            dict(edits),
+            {f[0].name: _broken(f[0]) for f in found},
         ),
     )
+
+
+def _broken(slot: Slot) -> Distribution:
+    gain = slot.activation.gain if slot.activation is not None else 1.0
+    return Normal(min(gain, 10.0) / max(slot.axes.fan_in if slot.axes else 1.0, 1.0) ** 0.5)
 
 
 def _stays_constant(trace: Trace, law: Prediction, slot: Slot) -> bool:

@@ -8,9 +8,9 @@ cause; FI201, FI202, FI301 and FI302 name what comes of it.
 
 How it was measured: gain² = fan · std² for the fan in, the fan out or their mean, whichever fits best (all three are rules in use).
 Null hypothesis: it lies between what keeps the second moment, 1 / E f(z)², what keeps gradients, 1 / E f'(u)² at the predicted
-pre-activation, and 1 / f'(0)² for small signals. Tolerance: the stretch bears six depth scales (FI201), so one of its L
+pre-activation, and the same for a small signal. Tolerance: the stretch bears six depth scales (FI201), so one of its L
 layers bears |ln (gain² / needed)| = 6 / L; passed by 3 standard errors of the estimate. Mirrored weights count as the half net that
-they are. `info` where the layers' deviations together stay under six. Heads, branches, and layers before norms are not judged.
+they are. `info` where the layers' deviations together stay under six. Heads, branches, layers before norms, and a first layer that is alone in it are not judged.
 Silent for PyTorch's default with ReLU up to 3 hidden layers, with tanh up to 5; at depth 20 from × 0.86 to × 1.16 of the right gain.
 
 How to fix: std = gain / sqrt(fan_in) with `fanin.gain(f)`, biases zero.
@@ -32,6 +32,7 @@ from fanin.traces.records import Trace
 CODE = "FI402"
 SLUG = "wrong-gain"
 SEVERITY: Severity = "warning"
+SMALL = 1e-4  # second moment of a small signal
 
 
 def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
@@ -50,8 +51,8 @@ def _segment(trace: Trace, segment: Segment) -> Iterator[Finding]:
         effect = deviation(step)
         if abs(effect) - SIGMAS * math.sqrt(step.law.doubt) > share:
             off.append((step, effect))
-    if not off:
-        return
+    if not any(step is not segment.judged[0] for step, _ in off):
+        return  # a small first layer alone is a choice: it keeps the signal where the activation is straight
     total = sum(effect for _, effect in off)
     step, effect = max(off, key=lambda item: abs(item[1]))
     have, need = math.sqrt(step.law.power), math.sqrt(step.law.power) * math.exp(-effect / 2)
@@ -83,9 +84,8 @@ def deviation(step: Step) -> float:
     power = step.power / law.fan_in if law.fan_in > 0 else 0.0
     if f is not None:
         g = Odd(f) if step.between.paired else f
-        second, chi = moments(g, 0.0, 1.0).second, moments(g, step.between.mean, step.between.variance).slope2
-        slope = f.odd_slope if step.between.paired else f.slope
-        needs = [1 / x for x in (second, chi, slope**2) if x > 0]
+        second, small = moments(g, 0.0, 1.0).second, moments(g, 0.0, SMALL).slope2
+        needs = [1 / x for x in (second, small, step.slope2) if x > 0]
         low, high = (min(needs), max(needs)) if needs else (1.0, 1.0)
     found = []
     for fan in (law.fan_in, law.fan_out, (law.fan_in + law.fan_out) / 2):

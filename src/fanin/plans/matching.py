@@ -17,6 +17,8 @@ from fanin.distributions import Constant, Distribution, ZeroRows
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.names import canonical_names
 from fanin.plans.records import Entry, Plan, is_zero
+from fanin.rules import parse
+from fanin.rules.rule import FACTORIES
 from fanin.slots import Slot, SlotRole
 from fanin.traces.records import Trace
 
@@ -162,24 +164,25 @@ def _matched(key: Any, value: Any, known: _Known) -> _Key:
             f"rules: the key {key!r} cannot be used; accepted are a pattern, a module class, or a tuple of both"
         )
     if isinstance(value, str):
-        from fanin.rules import parse
-
         value = parse(value)
     if value is not None and not isinstance(value, Distribution) and not callable(value):
         raise FaninTypeError(
             f"rules: {key!r} is given {value!r}; accepted are a rule such as fanin.rules.he_normal(), a distribution, "
             "a text such as 'he_normal', or None to keep the present values"
         )
-    if isinstance(value, type) or (
-        callable(value) and getattr(value, "__module__", "").startswith("fanin.rules") and not hasattr(value, "spec")
-    ):
+    if isinstance(value, type) or value in FACTORIES.values():
         raise FaninTypeError(
             f"rules: {key!r} is given {value!r} itself; call it, as in {getattr(value, '__name__', 'rule')}()"
         )
     slots = [s for s in known.slots if all(_matches(p, s, known) for p in parts)]
     groups = {_group(s) for s in slots}
     about = "weights" if "weights" in groups or not groups else "scales" if "scales" in groups else "biases"
-    return _Key(tuple(parts), value, frozenset(s.name for s in slots), about)
+    return _Key(
+        tuple(parts),
+        value,  # type: ignore[arg-type]
+        frozenset(s.name for s in slots),
+        about,
+    )
 
 
 def _matches(part: str | type, slot: Slot, known: _Known) -> bool:
@@ -201,7 +204,9 @@ def _owners(trace: Trace, names: dict[str, tuple[str, ...]], model: Any) -> dict
     if model is None:
         return {name: frozenset(found) for name, found in owners.items()}
     parameters = [f"{path}.x" for path, _ in model.named_modules(remove_duplicate=False) if path]
-    short = {raw.rpartition(".")[0]: bare.rpartition(".")[0] for raw, bare in canonical_names(parameters).items()}
+    short: dict[str, str] = {
+        raw.rpartition(".")[0]: bare.rpartition(".")[0] for raw, bare in canonical_names(parameters).items()
+    }
     classes: dict[str, set[str]] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         classes.setdefault(short.get(path, path), set()).update(_qualified(c) for c in type(module).__mro__)

@@ -18,6 +18,7 @@ MOST_PLACES = 6
 CAPTIONS = {
     "forward": "How large the signal is after each weight, from the input to the output.",
     "gradient": "How large the gradient of the loss is there; it comes from the right.",
+    "spread": "How much of it tells examples apart: what a bias adds to all of them is left out.",
     "correlation": "How alike two different examples look; at 1 the model cannot tell them apart.",
 }
 
@@ -58,11 +59,12 @@ def signal_section(report: Report, fixed: Any = None) -> str:
     if not report.curves:
         return ""
     after = {c.title: c for c in fixed.after.curves} if fixed is not None else {}
+    shape = "two" if len(report.curves) in (2, 4) else ""
     figures = "".join(curve_figure(curve, after.get(curve.title)) for curve in report.curves)
     lead = "Measured in one watched pass, beside what theory predicts from the laws of the weights. The band is where redraws fall."
     if fixed is not None:
         lead = "Measured in one watched pass before the fix and one after it. A healthy signal keeps its size from end to end."
-    return f'<section id="signal"><h2>Signal through depth</h2><p class="lead">{lead}</p><div class="figures">{figures}</div></section>'
+    return f'<section id="signal"><h2>Signal through depth</h2><p class="lead">{lead}</p><div class="figures {shape}">{figures}</div></section>'
 
 
 def curve_figure(curve: Curve, after: Curve | None = None) -> str:

@@ -222,15 +222,11 @@ def _hf(text: str) -> Target:
 
 
 def own_traceback(error: BaseException) -> str:
-    """The traceback of an error, without the frames of fanin and of the import machinery at its head."""
+    """The traceback of an error, without the frames of fanin, of import and of how torch calls a module."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = str(Path(__file__).parents[1])
-    shown = [
-        f
-        for f in frames
-        if not f.filename.startswith((ours, "<frozen importlib"))
-        and not re.search(r"importlib[/\\]__init__", f.filename)
-    ]
+    hidden = (str(Path(__file__).parents[1]), "<frozen importlib")
+    inside = re.compile(r"importlib[/\\]__init__|torch[/\\](nn[/\\]modules[/\\]module|overrides)\.py")
+    shown = [f for f in frames if not f.filename.startswith(hidden) and not inside.search(f.filename)]
     lines = ["Traceback (most recent call last):\n", *traceback.format_list(shown or list(frames))]
     return "".join([*lines, *traceback.format_exception_only(error)]).rstrip()
 

@@ -109,7 +109,7 @@ def _target(model: nn.Module, name: str, parameter: Tensor) -> Target:
 
 
 def _plain(parameter: Tensor) -> Target:
-    lazy = isinstance(parameter, nn.parameter.UninitializedTensorMixin)
+    lazy = nn.parameter.is_lazy(parameter)
 
     def assign(value: Tensor, directions: Directions) -> None:
         parameter.copy_(value)
@@ -133,7 +133,7 @@ def _parametrized(owner: nn.Module, attribute: str) -> Target:
         for step in reversed(list(steps)):
             if not hasattr(step, "right_inverse"):
                 raise NotImplementedError(f"its parametrisation {type(step).__name__} has no right_inverse")
-            inner = step.right_inverse(inner)
+            inner = step.right_inverse(inner)  # type: ignore[operator]
         values = [inner] if isinstance(inner, Tensor) else list(inner)
         if type(steps[0]).__name__ == "_WeightNorm" and len(steps) == 1:
             values = list(_with_direction(values[0], values[1], directions))
@@ -144,8 +144,7 @@ def _parametrized(owner: nn.Module, attribute: str) -> Target:
     order = sorted(originals, key=lambda t: t.numel())[::-1]  # the direction of weight norm before its scale
     buffers = tuple(steps.buffers())
     with torch.no_grad():
-        meta = any(isinstance(t, nn.parameter.UninitializedTensorMixin) for t in originals)
-        shape = None if meta else tuple(effective().shape)
+        shape = None if any(map(nn.parameter.is_lazy, originals)) else tuple(effective().shape)
     scaled = next((type(s).__name__.strip("_") for s in steps if "SpectralNorm" in type(s).__name__), None)
     return Target((id(owner), attribute), (*order, *buffers), assign, effective, shape, scaled)
 

@@ -1,0 +1,192 @@
+"""`fanin explain`: checks by code or slug, rules by name, ideas by topic. The texts stand with what they explain."""
+
+import difflib
+import functools
+import inspect
+import re
+from importlib import resources
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from fanin.errors import FaninValueError
+from fanin.reports.rich_parts import STYLES, render
+from fanin.reports.words import SEVERITY_WORDS
+
+TOPIC_ALIASES = {
+    "activation": "activations",
+    "backprop": "backpropagation",
+    "backward": "backpropagation",
+    "symmetry": "symmetry-breaking",
+    "convergence": "convergence-speed",
+    "speed": "convergence-speed",
+    "isometry": "convergence-speed",
+    "dynamical-isometry": "convergence-speed",
+    "vanishing": "vanishing-exploding-gradients",
+    "exploding": "vanishing-exploding-gradients",
+    "vanishing-gradients": "vanishing-exploding-gradients",
+    "exploding-gradients": "vanishing-exploding-gradients",
+    "dead": "dead-relu",
+    "dead-relus": "dead-relu",
+    "dying-relu": "dead-relu",
+    "mirrored-chain": "mirrored-chains",
+    "looks-linear": "mirrored-chains",
+    "gains": "gain",
+    "fans": "fan",
+    "fan-in": "fan",
+    "fan-out": "fan",
+}
+
+
+def explain_text(topic: str, width: int = 80, color: bool = False) -> str:
+    """What is known about a code, a slug, a rule or a topic, `width` columns wide.
+
+    Raises:
+        FaninValueError: nothing has this name; the message names what is near.
+    """
+    text = find(topic)
+    return render(parts(text), width, color)
+
+
+def find(topic: str) -> str:
+    """The text about a code ("FI301"), a slug ("dead-units"), a rule ("he_normal") or a topic ("dead ReLU")."""
+    from fanin import rules
+
+    name = re.sub(r"[\s_]+", "-", topic.strip().lower())
+    for module in check_modules():
+        if name in (module.CODE.lower(), module.SLUG):
+            level = f"{module.SEVERITY}: {SEVERITY_WORDS[module.SEVERITY]}"
+            return f"# {module.CODE} {module.SLUG} ({level})\n\n{inspect.getdoc(module)}"
+    known_rules = {other: row.name for row in rules.table() for other in (row.name, *row.aliases)}
+    rule = known_rules.get(topic.strip().lower().replace("-", "_").rstrip("_"))
+    if rule is not None:
+        signature, _, rest = rules.explain(rule).partition("\n")
+        return f"# {signature}\n\n{rest.strip()}"
+    name = TOPIC_ALIASES.get(name, name)
+    if name in topics():
+        return topic_text(name)
+    codes = [m.CODE for m in check_modules()]
+    known = [*codes, *(m.SLUG for m in check_modules()), *known_rules, *topics(), *TOPIC_ALIASES]
+    close = difflib.get_close_matches(topic.strip().upper(), codes, 3, 0.7)
+    close += [c for c in difflib.get_close_matches(name, known, 4, 0.55) if c not in close]
+    offered = f"did you mean {', '.join(close[:4])}?" if close else "`fanin explain` lists everything"
+    raise FaninValueError(f"nothing is known about {topic!r}; {offered}")
+
+
+def check_modules() -> tuple:
+    """Every check, by code."""
+    from fanin import checks
+
+    table = checks.ALL.values() if isinstance(checks.ALL, dict) else checks.ALL
+    return tuple(sorted(table, key=lambda m: m.CODE))
+
+
+def check_codes() -> dict[str, str]:
+    """Slug and code in lower case → code."""
+    return {key: m.CODE for m in check_modules() for key in (m.SLUG, m.CODE.lower())}
+
+
+@functools.cache
+def topics() -> dict[str, str]:
+    """Every topic: name → its title."""
+    folder = resources.files("fanin").joinpath("explain_topics")
+    names = sorted(entry.name.removesuffix(".md") for entry in folder.iterdir() if entry.name.endswith(".md"))
+    return {name: topic_text(name).splitlines()[0].removeprefix("# ") for name in names}
+
+
+def topic_text(name: str) -> str:
+    """The text of a topic, as Markdown."""
+    return resources.files("fanin").joinpath("explain_topics", f"{name}.md").read_text(encoding="utf-8")
+
+
+def overview(width: int = 80, color: bool = False) -> str:
+    """The list of everything that can be explained."""
+    from fanin import rules
+
+    found: list[RenderableType] = [Text("Findings", style="bold")]
+    rows = [(m.CODE, f"{m.SLUG}: {(inspect.getdoc(m) or '').splitlines()[0]}", m.SEVERITY) for m in check_modules()]
+    found.append(_grid(rows))
+    found += [Text(), Text("Rules", style="bold"), _grid([(r.name, r.summary, "") for r in rules.table()])]
+    found += [Text(), Text("Ideas", style="bold"), _grid([(name, title, "") for name, title in topics().items()])]
+    return render([*found, Text(), Text("fanin explain FI301 (or a name from the left) tells more.")], width, color)
+
+
+def rules_text(width: int = 80, color: bool = False) -> str:
+    """The table of rules: how each is written, what it draws, where it comes from."""
+    from fanin import rules
+
+    found: list[RenderableType] = []
+    for row in rules.table():
+        found.append(Text.assemble((row.name, "bold"), row.signature))
+        lines = [row.summary, *([row.formula] if row.formula else []), *([row.paper] if row.paper else [])]
+        lines += [f"Also: {', '.join(row.aliases)}"] if row.aliases else []
+        found += [Padding(Text(line), (0, 0, 0, 4)) for line in lines] + [Text()]
+    return render(found[:-1], width, color)
+
+
+def _grid(rows: list[tuple[str, str, str]]) -> RenderableType:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")
+    for name, text, severity in rows:
+        table.add_row(Text(name, style=STYLES.get(severity, "bold")), text)
+    return Padding(table, (0, 0, 0, 2))
+
+
+def parts(text: str) -> list[RenderableType]:
+    """A docstring or a topic as lines that wrap: headings, labels ("Why it hurts:"), lists, code as it stands."""
+    found: list[RenderableType] = []
+    for block in re.split(r"\n\s*\n", text.strip()):
+        found += [*_block(block), Text()]
+    return found[:-1]
+
+
+def _block(block: str) -> list[RenderableType]:
+    lines = block.splitlines()
+    if lines[0].startswith("#"):
+        return [Text(lines[0].lstrip("# "), style="bold")]
+    if ">>>" in block or all(line.startswith("    ") for line in lines):
+        return [Text(line) for line in lines]
+    found: list[RenderableType] = []
+    for indent, content in _joined(lines):
+        label = re.match(r"([A-Z][\w' ]{1,28}):(?=\s|$)", content) if indent == 0 else None
+        bullet = content.startswith("- ")
+        words = _styled(content[2:] if bullet else content, len(label[0]) if label else 0)
+        if bullet:
+            grid = Table.grid(padding=(0, 1, 0, 0))
+            grid.add_row("•", words)
+            found.append(Padding(grid, (0, 0, 0, indent)))
+        else:
+            found.append(Padding(words, (0, 0, 0, indent)))
+    return found
+
+
+def _joined(lines: list[str]) -> list[tuple[int, str]]:
+    """Lines with their continuations: (indent, text). A deeper line, or one of the same depth in prose, continues."""
+    found: list[tuple[int, str]] = []
+    last = 0
+    for line in lines:
+        indent, content = len(line) - len(line.lstrip()), line.strip()
+        named = re.match(r"[\w, *]{1,40}: ", content) is not None and bool(found) and 0 < indent <= found[-1][0]
+        item = content.startswith("- ") or named
+        after_label = bool(found) and found[-1][1].endswith(":") and indent > last
+        if found and not item and not after_label and (indent == last or indent > found[-1][0]):
+            found[-1] = (found[-1][0], f"{found[-1][1]} {content}")
+        else:
+            found.append((indent, content))
+        last = indent
+    return found
+
+
+def _styled(text: str, label: int) -> Text:
+    """Bold for the label and **…**, the rest as it is."""
+    out = Text()
+    if label:
+        out.append(text[:label], style="bold")
+        text = text[label:]
+    for i, piece in enumerate(re.split(r"\*\*(.+?)\*\*|(?<![\w*])\*(?!\s)([^*]+?)\*(?![\w*])", text)):
+        if piece:
+            out.append(piece, style={1: "bold", 2: "italic"}.get(i % 3))
+    return out
