@@ -97,6 +97,8 @@ def carrier_of(f: Activation) -> Carrier:
     middle = float(f(np.zeros(1))[0])
     if np.allclose(even, 2 * middle, rtol=1e-4, atol=1e-6):
         return "single" if abs(middle) < 1e-6 else "centred"
+    if through(f, "paired", 1.0).carried < 1e-6 * through(f, "paired", 1.0).power:
+        return "single"  # an even function has no odd part
     least = min(through(f, "paired", q).curved for q in (0.01, 0.1, 1.0))
     return "paired" if least < through(f, "single", 1.0).curved else "single"
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fanin.distributions import (
+    Centred,
     Constant,
     DeltaOrthogonal,
     Distribution,
@@ -21,6 +22,7 @@ from fanin.distributions import (
 )
 from fanin.draws import quantile
 from fanin.draws.bits import Stream, Words, check_seed
+from fanin.draws.centred import centred
 from fanin.draws.mirrored import mirrored
 from fanin.draws.orthogonal import delta_orthogonal, identity, orthogonal
 from fanin.draws.windows import Ranges, check_shape, collapse, resolve, starts, take, tiles
@@ -165,6 +167,8 @@ def _fill(law: Distribution, shape: tuple[int, ...], stream: Stream, ranges: Ran
             _put(out, take(delta_orthogonal(law, stream), ranges))
         case Mirrored():
             _put(out, take(mirrored(law, stream, _whole), ranges))
+        case Centred():
+            _put(out, take(centred(law, stream, _whole), ranges))
         case Stack():
             _fill_stack(law, shape, stream, ranges, out)
         case ZeroRows():

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from fanin.distributions import (
+    Centred,
     Constant,
     DeltaOrthogonal,
     Distribution,
@@ -47,6 +48,8 @@ def describe(distribution: Distribution) -> str:
             return _times(_blocks("orthogonal", distribution), distribution.gain) + _widening(distribution)
         case DeltaOrthogonal():
             return _times(_blocks("delta-orthogonal", distribution), distribution.gain) + _widening(distribution)
+        case Centred(base=base):
+            return f"centred {describe(base)}"
         case Mirrored(base=base):
             return f"mirrored {describe(base)}"
         case Stack(parts=parts):

@@ -64,7 +64,10 @@ def signal_section(report: Report, fixed: Any = None) -> str:
     lead = "Measured in one watched pass, beside what theory predicts from the laws of the weights. The band is where redraws fall."
     if fixed is not None:
         lead = "Measured in one watched pass before the fix and one after it. A healthy signal keeps its size from end to end."
-    return f'<section id="signal"><h2>Signal through depth</h2><p class="lead">{lead}</p><div class="figures {shape}">{figures}</div></section>'
+    return (
+        f'<section id="signal"><h2>Signal through depth</h2><p class="lead">{lead}</p>'
+        f'<div class="figures {shape}">{figures}</div></section>'
+    )
 
 
 def curve_figure(curve: Curve, after: Curve | None = None) -> str:

@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from fanin.distributions import (
+    Centred,
     Constant,
     DeltaOrthogonal,
     Distribution,
@@ -61,7 +62,7 @@ def expression(distribution: Distribution, shape: Shape) -> str:
         case ZeroRows():
             rows = f"torch.tensor({list(distribution.rows)}, device=w.device)"
             return f"{expression(distribution.base, shape)}.index_fill(0, {rows}, 0.0)"
-        case Identity() | Orthogonal() | DeltaOrthogonal() | Mirrored():
+        case Identity() | Orthogonal() | DeltaOrthogonal() | Mirrored() | Centred():
             return _from_blocks(blocks(distribution), distribution.axes)
     raise FaninTypeError(f"{type(distribution).__name__} cannot be written as torch code")
 
@@ -169,6 +170,9 @@ def blocks(distribution: Distribution) -> Blocks:
             return _on_centre(Blocks(matrix, stack, out, in_, 1), distribution.axes)
         case Mirrored():
             return _mirrored(distribution)
+        case Centred():
+            base = _base(distribution.base, *block_shape(distribution.axes))
+            return base._replace(code=f"less_mean({base.code}, {base.first + 1})")
     raise FaninTypeError(f"{type(distribution).__name__} cannot be written as torch code in blocks")
 
 

@@ -19,6 +19,11 @@ def centre_tap(matrix: Tensor, taps: int, centre: int) -> Tensor:
     return kernel
 
 
+def less_mean(weight: Tensor, dim: int) -> Tensor:
+    """The weight less its mean over this dimension."""
+    return weight - weight.mean(dim, keepdim=True)
+
+
 def paired(half: Tensor, dim: int, units: int, outer: int = 1, inner: int = 1, alone: Tensor | None = None) -> Tensor:
     """(half, -half) along a dimension that becomes (outer, units, inner); a unit left over gets `alone`, or zeros."""
     before, after = half.shape[:dim], half.shape[dim + 1 :]

@@ -1,0 +1,218 @@
+"""Weights of plain chains: layers that follow each other with nothing but activations between them.
+
+At the start the chain is made a linear, isometric net as nearly as its activations allow (see `working_point`): then
+neither the signal nor its gradient dies or grows, and different inputs stay apart, at any depth. What is left is how
+fast it learns. A step of gradient descent changes output k by the learning rate times the trace of the tangent kernel,
+
+    T = Σ over layers l of  fan_in E[f²] · Σ over units E[(∂ output / ∂ pre-activation)²],
+
+which grows with depth, with the head's scale, and with the constant part of f. The head's scale is chosen so that T is
+at most what a net of a few layers has: then learning rates that people use fit every depth.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fanin.activations import Activation
+from fanin.auto import facts
+from fanin.auto.working_point import Carrier, Through, carrier_of, through, working_point
+from fanin.distributions import Centred, DeltaOrthogonal, Distribution, Mirrored, Orthogonal
+from fanin.draws.layout import block_shape, with_sizes
+from fanin.plans import Entry
+from fanin.slots import Pairing, Slot
+from fanin.traces.records import Trace
+
+KERNEL_TRACE = 1500.0  # the most that T may be (measured: 500 to 3000 train alike, from 3 to 100 layers)
+LOGITS = 1.0  # standard deviation of outputs at the start, where T allows it
+
+
+@dataclass(frozen=True)
+class Link:
+    """Two neighbours of a chain: the activation between them, and how it is used.
+
+    Attributes:
+        f: the activation.
+        carrier: how the signal is handed on (see `working_point`).
+        pairing: how the units lie along the consumer's input axis.
+        q: second moment of the pre-activation.
+        moments: of f at q.
+        dropped: share of the units that dropout sets to zero.
+    """
+
+    f: Activation
+    carrier: Carrier
+    pairing: Pairing
+    q: float
+    moments: Through
+    dropped: float
+
+    @property
+    def paired(self) -> bool:
+        """Whether the units come in pairs."""
+        return self.carrier == "paired"
+
+    @property
+    def handed_on(self) -> float:
+        """Second moment of what the next layer sees, per unit (or pair), the noise of dropout included."""
+        copies = 2 if self.paired else 1
+        return self.moments.carried + copies * self.dropped / (1 - self.dropped) * self.moments.power
+
+
+def chain_entries(trace: Trace) -> dict[str, Entry]:
+    """Entries for the weights of every plain chain of the trace."""
+    entries: dict[str, Entry] = {}
+    for slots in chains_of(trace):
+        entries |= _chain(trace, slots)
+    return entries
+
+
+def chains_of(trace: Trace) -> Iterator[list[Slot]]:
+    """The chains of a trace, each a list of slots in order."""
+    groups: dict[str, list[Slot]] = {}
+    for slot in trace.slots:
+        if slot.chain is not None and slot.axes is not None and slot.role == "weight":
+            groups.setdefault(slot.chain.id, []).append(slot)
+    for slots in groups.values():
+        slots.sort(key=lambda s: s.chain.position if s.chain else 0)
+        whole = [s.chain.position for s in slots if s.chain] == list(range(slots[0].chain.length if slots[0].chain else 0))
+        if whole and len(slots) > 1:
+            yield slots
+
+
+def _chain(trace: Trace, slots: list[Slot]) -> dict[str, Entry]:
+    links = _links(trace, slots)
+    rms = facts.input_rms(trace, slots[0])
+    sizes = [_sizes(slot, *_around(links, k)) for k, slot in enumerate(slots)]
+    gains = [math.sqrt(links[0].q) / rms]
+    gains += [math.sqrt(after.q / before.handed_on) for before, after in zip(links, links[1:], strict=False)]
+    target, why = _output(slots, links, sizes, gains, rms)
+    gains.append(target / math.sqrt(links[-1].handed_on))
+    entries: dict[str, Entry] = {}
+    for k, slot in enumerate(slots):
+        before, after = _around(links, k)
+        reason = why if after is None else _reason(slots, before, after, gains[k])
+        gain = gains[k] / math.sqrt(facts.valid_share(trace, slot))
+        entries[slot.name] = Entry(_weight(slot, before, after, gain), reason)
+    return entries
+
+
+def _around(links: Sequence[Link], k: int) -> tuple[Link | None, Link | None]:
+    """The links before and after the chain's weight k."""
+    return links[k - 1] if k else None, links[k] if k < len(links) else None
+
+
+def _links(trace: Trace, slots: list[Slot]) -> list[Link]:
+    widths = [_widths(slots, k) for k in range(len(slots) - 1)]
+    carriers: list[tuple[Activation, Carrier, Pairing]] = []
+    for (units, narrowest_in, narrowest_out), slot in zip(widths, slots[1:], strict=True):
+        assert slot.chain is not None
+        f = slot.chain.before or Activation.named("linear")
+        pairing = slot.chain.in_pairing or Pairing(units)
+        carrier = carrier_of(f)
+        bottleneck = units < min(narrowest_in, narrowest_out)
+        if carrier == "paired" and (bottleneck or pairing.units < 2):
+            carrier = "single"  # pairs would halve what little goes through
+        carriers.append((f, carrier, pairing))
+    links = []
+    for (f, carrier, pairing), slot in zip(carriers, slots[1:], strict=True):
+        alike = sum(f == g and carrier == other for g, other, _ in carriers)
+        lone = carrier == "single" and not f.is_odd
+        q = 1.0 if lone and carrier_of(f) == "paired" else working_point(f, carrier, alike)
+        links.append(Link(f, carrier, pairing, q, through(f, carrier, q), facts.dropout_before(trace, slot)))
+    return links
+
+
+def _widths(slots: list[Slot], k: int) -> tuple[int, int, int]:
+    """Units between the weights k and k + 1, and the narrowest place before and after them."""
+
+    def out(slot: Slot) -> int:
+        return block_shape(slot.axes)[1] if slot.axes else 1
+
+    def into(slot: Slot) -> int:
+        _, _, in_, field = block_shape(slot.axes) if slot.axes else (1, 1, 1, 1)
+        return in_ * field
+
+    narrowest_in = min([into(slots[0]), *(out(s) for s in slots[:k])])
+    narrowest_out = min(out(s) for s in slots[k + 1 :])
+    return out(slots[k]), narrowest_in, narrowest_out
+
+
+def _sizes(slot: Slot, before: Link | None, after: Link | None) -> tuple[int, int, int]:
+    """(out, in, field) of the weight that is drawn: halves where units come in pairs."""
+    assert slot.axes is not None
+    _, out, in_, field = block_shape(slot.axes)
+    if after is not None and after.paired:
+        out //= 2
+    if before is not None and before.paired:
+        p = before.pairing
+        in_ = p.outer * (p.units // 2) * p.inner
+    return out, in_, field
+
+
+def _weight(slot: Slot, before: Link | None, after: Link | None, gain: float) -> Distribution:
+    assert slot.axes is not None
+    axes = slot.axes
+    out, in_, field = _sizes(slot, before, after)
+    made = Pairing(block_shape(axes)[1]) if after is not None and after.paired else None
+    met = before.pairing if before is not None and before.paired else None
+    kind = DeltaOrthogonal if _on_centre(slot, field) else Orthogonal
+    half = with_sizes(axes, out, in_) if made or met else axes
+    law: Distribution = kind(half, gain, scale_out=True)
+    if made or met:
+        law = Mirrored(law, axes, made, met)
+    if before is not None and before.carrier == "centred":
+        law = Centred(law, axes)
+    return law
+
+
+def _on_centre(slot: Slot, field: int) -> bool:
+    """Whether a kernel is drawn on its centre tap alone: in long chains, where every other loss at the borders adds up."""
+    return False
+
+
+def _output(
+    slots: list[Slot], links: list[Link], sizes: list[tuple[int, int, int]], gains: list[float], rms: float
+) -> tuple[float, str]:
+    """How large the chain's output should be at the start (standard deviation), and why."""
+    last = slots[-1]
+    if last.residual is not None and last.residual.last and not last.residual.normed:
+        n = last.residual.branches
+        return 1 / math.sqrt(n), f"last of a residual branch: 1/√{n}, so that {n} branches together double the stream"
+    if not last.head:
+        return 1.0, "last of a plain chain: hands on a signal of unit size"
+    kernel = _kernel_trace(slots, links, sizes, gains, rms)
+    target = min(LOGITS, math.sqrt(KERNEL_TRACE / kernel)) if kernel > 0 else LOGITS
+    return target, f"head: outputs start at ±{target:.2g}, so that {len(slots)} layers learn as fast as a few"
+
+
+def _kernel_trace(
+    slots: list[Slot], links: list[Link], sizes: list[tuple[int, int, int]], gains: list[float], rms: float
+) -> float:
+    """T for a head that gives outputs of unit size."""
+    assert slots[-1].axes is not None
+    below = links[-1]
+    total = slots[-1].axes.fan_in * below.moments.power
+    backward = 1.0 / below.handed_on  # E[(∂ output / ∂ φ)²], summed over units
+    for k in range(len(links) - 1, -1, -1):
+        slot, link = slots[k], links[k]
+        assert slot.axes is not None
+        power = links[k - 1].moments.power if k else rms**2
+        total += slot.axes.fan_in * power * (2 if link.paired else 1) * link.moments.own_slope * backward
+        out, in_, field = sizes[k]
+        backward *= link.moments.slope * gains[k] ** 2 * max(1.0, out / max(in_ * field, 1))
+    return total
+
+
+def _reason(slots: list[Slot], before: Link | None, after: Link, gain: float) -> str:
+    size = f"signal ±{math.sqrt(after.q):.2g}"
+    how = {
+        "paired": f"mirrored: pairs of units hand on {after.f}'s odd part, without mean",
+        "single": "isometry where the activation is nearly straight" if after.f.is_odd else "keeps the second moment",
+        "centred": f"isometry; {after.f} is odd about a constant, which the next layer does not see",
+    }[after.carrier]
+    place = f"first of {len(slots)} layers without norm" if before is None else f"one of {len(slots)} layers without norm"
+    return f"{place}; {how}; {size}"
+
+
+__all__ = ["Link", "chain_entries", "chains_of"]

@@ -1,0 +1,73 @@
+"""What the rules of this room read off a trace besides the slots: what stands between two weights, how large the input is."""
+
+import math
+from collections.abc import Iterator
+
+from fanin.slots import Slot
+from fanin.traces.records import INPUT, Op, Trace
+
+THROUGH = ("shape", "dropout")  # kinds that leave the size of a signal as it is, in the mean
+
+
+def op_of(trace: Trace, slot: Slot) -> Op | None:
+    """The op that consumes the slot."""
+    if slot.op_index is None or not 0 <= slot.op_index < len(trace.ops):
+        return None
+    return trace.ops[slot.op_index]
+
+
+def before(trace: Trace, op: Op) -> Iterator[Op]:
+    """The ops before this one, back along the first input, until a weight op (included) or the model's input."""
+    seen = 0
+    while op.inputs and op.inputs[0] != INPUT and seen < 64:
+        op = trace.ops[op.inputs[0]]
+        yield op
+        if op.kind in ("linear", "conv", "conv_transpose", "embedding", "attention", "recurrent"):
+            return
+        seen += 1
+
+
+def dropout_before(trace: Trace, slot: Slot) -> float:
+    """The share of inputs of this weight that dropout sets to zero (several dropouts together)."""
+    op = op_of(trace, slot)
+    if op is None or not trace.training:
+        return 0.0
+    kept = math.prod(1.0 - o.facts.get("p", 0.0) for o in before(trace, op) if o.kind == "dropout")
+    return 1.0 - kept
+
+
+def input_rms(trace: Trace, slot: Slot) -> float:
+    """The rms of the signal that a weight meets: measured where it is the batch itself, 1 where the plan will make it so."""
+    op = op_of(trace, slot)
+    if op is None or op.module_input is None:
+        return 1.0
+    steps = list(before(trace, op))
+    from_batch = all(o.kind in THROUGH for o in steps) and INPUT in (steps[-1] if steps else op).inputs
+    rms = op.module_input.rms
+    return rms if from_batch and math.isfinite(rms) and rms > 0 else 1.0
+
+
+def valid_share(trace: Trace, slot: Slot) -> float:
+    """The share of a kernel's taps that meets the image and not its zero padding, in the mean over output positions."""
+    op = op_of(trace, slot)
+    if op is None or op.kind != "conv" or slot.axes is None:
+        return 1.0
+    kernel = [factor.size for axis in slot.axes.factors for factor in axis if factor.role == "field"]
+    source = next((o for o in before(trace, op)), None)
+    out = op.shape[-len(kernel) :]
+    into = source.shape[-len(kernel) :] if source is not None else ()
+    if len(into) != len(kernel) or len(out) != len(kernel):
+        return 1.0
+    return math.prod(_valid(k, n, m) for k, n, m in zip(kernel, into, out, strict=True))
+
+
+def _valid(taps: int, inputs: int, outputs: int) -> float:
+    """Along one dimension, for a kernel without dilation, padded alike on both sides."""
+    stride = max(1, round(inputs / outputs))
+    padding = ((outputs - 1) * stride + taps - inputs + 1) // 2
+    if padding <= 0:
+        return 1.0
+    inside = sum(
+        0 <= position * stride + tap - padding < inputs for position in range(outputs) for tap in range(taps)
+    )
+    return inside / (outputs * taps)

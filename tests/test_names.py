@@ -1,0 +1,120 @@
+"""A weight keeps its name whatever the model is wrapped in."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from fanin.names import WRAPPERS, canonical, canonical_names, unwrapped_names
+
+
+def net() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+
+
+PLAIN = [name for name, _ in net().named_parameters()]
+
+
+def names_of(model: nn.Module) -> list[str]:
+    return list(canonical_names(name for name, _ in model.named_parameters()).values())
+
+
+@pytest.mark.parametrize("wrapper", sorted(WRAPPERS))
+@pytest.mark.parametrize("name", ["{}.layer.weight", "layer.{}.weight", "{}.layer.{}.weight"])
+def test_components_that_only_wrappers_make_go_wherever_they_stand(wrapper: str, name: str) -> None:
+    bare = name.replace("{}.", "")
+    assert canonical(name.replace("{}", wrapper)) == bare
+
+
+def test_compiled() -> None:
+    assert names_of(torch.compile(net())) == PLAIN  # type: ignore[arg-type]
+
+
+def test_compiled_inside() -> None:
+    model = net()
+    model[2] = torch.compile(model[2])  # type: ignore[assignment]
+    assert names_of(model) == PLAIN
+
+
+@pytest.mark.parametrize(
+    "wrap", [nn.DataParallel, lambda m: torch.compile(nn.DataParallel(m)), lambda m: nn.DataParallel(torch.compile(m))]
+)
+def test_data_parallel_also_with_compiled_outside_or_inside(wrap: object) -> None:
+    assert names_of(wrap(net())) == PLAIN  # type: ignore[operator]
+
+
+def test_averaged_model() -> None:
+    assert names_of(torch.optim.swa_utils.AveragedModel(net())) == PLAIN
+
+
+def test_checkpoint_wrapper() -> None:
+    wrap = pytest.importorskip("torch.distributed.algorithms._checkpoint.checkpoint_wrapper").checkpoint_wrapper
+    model = net()
+    model[0] = wrap(model[0])
+    assert any("_checkpoint_wrapped_module" in name for name, _ in model.named_parameters())
+    assert names_of(model) == PLAIN
+
+
+def test_a_users_own_submodule_called_module_stays() -> None:
+    model = nn.ModuleDict({"module": nn.Linear(2, 2), "head": nn.Linear(2, 2)})
+    assert names_of(model) == [name for name, _ in model.named_parameters()]
+    assert names_of(nn.DataParallel(model)) == [name for name, _ in model.named_parameters()]
+
+
+def test_module_in_the_middle_stays() -> None:
+    assert canonical("encoder.module.weight") == "encoder.module.weight"
+    assert canonical("encoder.module.weight", among=["encoder.module.weight"]) == "encoder.module.weight"
+
+
+@pytest.mark.parametrize(
+    ("norm", "count"),
+    [(parametrizations.weight_norm, 2), (parametrizations.spectral_norm, 1), (parametrizations.orthogonal, 1)],
+)
+def test_parametrized_weights_go_by_the_weights_name(norm: object, count: int) -> None:
+    layer = norm(nn.Linear(3, 3))  # type: ignore[operator]
+    assert names_of(nn.Sequential(layer)).count("0.weight") == count
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_hooked_norms_go_by_the_weights_name() -> None:
+    model = nn.Sequential(nn.utils.weight_norm(nn.Linear(3, 3)), nn.utils.spectral_norm(nn.Linear(3, 3)))
+    assert set(names_of(model)) == {"0.weight", "0.bias", "1.weight", "1.bias"}
+
+
+def test_a_pair_of_a_users_own_parameters_stays_apart() -> None:
+    """RWKV has x_v and x_g: they are no weight norm."""
+    names = ["att.x_v", "att.x_g", "att.weight_v"]
+    assert list(canonical_names(names).values()) == names
+
+
+def test_parameters_of_a_parametrization_keep_their_names() -> None:
+    name = "conv.parametrizations.weight.0.scale"
+    assert canonical(name) == name
+
+
+def test_one_name_and_many_agree() -> None:
+    names = [
+        "module._orig_mod.a.weight",
+        "module._orig_mod.b.parametrizations.weight.original0",
+        "module._orig_mod.b.bias",
+    ]
+    assert (
+        [canonical(n, among=names) for n in names]
+        == list(canonical_names(names).values())
+        == ["a.weight", "b.weight", "b.bias"]
+    )
+
+
+def test_canonical_names_are_fixed_points() -> None:
+    names = ["module._orig_mod.a.weight", "module.b.weight"]
+    once = list(canonical_names(names).values())
+    assert list(canonical_names(once).values()) == once
+
+
+def test_unwrapped_names_keep_parametrizations() -> None:
+    name = "module.conv.parametrizations.weight.original1"
+    assert unwrapped_names([name])[name] == "conv.parametrizations.weight.original1"
+
+
+def test_no_names() -> None:
+    assert canonical_names([]) == {}
