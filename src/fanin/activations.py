@@ -75,7 +75,13 @@ KNOWN: dict[str, tuple[Callable[..., Array], tuple[float, ...]]] = {
     "logsigmoid": (lambda z: -_softplus(-z), ()),
     "tanhshrink": (lambda z: z - np.tanh(z), ()),
 }
-ALIASES = {"swish": "silu", "identity": "linear", "logistic": "sigmoid", "leakyrelu": "leaky_relu", "gelu_new": "gelu_tanh"}
+ALIASES = {
+    "swish": "silu",
+    "identity": "linear",
+    "logistic": "sigmoid",
+    "leakyrelu": "leaky_relu",
+    "gelu_new": "gelu_tanh",
+}
 ALIASES |= {f"conv{d}d": "linear" for d in (1, 2, 3)} | {f"conv_transpose{d}d": "linear" for d in (1, 2, 3)}
 
 
@@ -114,7 +120,9 @@ class Activation(Record):
         if isinstance(f, str):
             return cls.named(f)
         if not callable(f):
-            raise FaninTypeError(f"nonlinearity={f!r} cannot be used; accepted are a name or a function of a NumPy array")
+            raise FaninTypeError(
+                f"nonlinearity={f!r} cannot be used; accepted are a name or a function of a NumPy array"
+            )
         z = table_points()
         y = np.asarray(f(z), dtype=np.float64)
         if y.shape != z.shape or not np.isfinite(y).all():
@@ -128,7 +136,7 @@ class Activation(Record):
         """The activation with these values on `table_points()`: a known one where it is one, a table otherwise."""
         z, values = table_points(), _known_values()
         fits = np.abs(values - y) <= 1e-5 + 1e-4 * np.abs(y)
-        for known, fit in zip(KNOWN, fits.all(axis=1), strict=True):
+        for known, fit in zip(KNOWN, np.all(fits, axis=1).tolist(), strict=True):
             if fit:
                 return cls(known, KNOWN[known][1])
         slope = float(y[0] / z[0])

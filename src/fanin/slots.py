@@ -54,9 +54,13 @@ class Axes(Record):
         """Axes from a spec: one letter an axis (o, i, k, s, v) or a group such as `(s3o)`, at most one size left open."""
         groups = re.findall(r"\(([^()]*)\)|([a-z])", spec)
         if "".join(f"({g})" if g else letter for g, letter in groups) != spec or not spec:
-            raise FaninValueError(f"axes={spec!r} does not parse; write one of o, i, k, s, v an axis, or (s3o) for blocks")
+            raise FaninValueError(
+                f"axes={spec!r} does not parse; write one of o, i, k, s, v an axis, or (s3o) for blocks"
+            )
         if len(groups) != len(shape):
-            raise FaninValueError(f"axes={spec!r} names {len(groups)} axes, but the shape {tuple(shape)} has {len(shape)}")
+            raise FaninValueError(
+                f"axes={spec!r} names {len(groups)} axes, but the shape {tuple(shape)} has {len(shape)}"
+            )
         factors = tuple(
             _parse_axis(group or letter, size, spec) for (group, letter), size in zip(groups, shape, strict=True)
         )

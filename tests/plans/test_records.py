@@ -1,12 +1,12 @@
 """What a plan is: entries that fit what it requires, edits, differences."""
 
 import pytest
+from tests.plans.models import slot
 
 from fanin.distributions import Constant, Mirrored, Normal, Orthogonal, Stack, ZeroRows
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import Entry, Need, Plan, PlanDiff
 from fanin.slots import Axes, ChainLink, Pairing, Slot
-from tests.plans.models import slot
 
 SLOTS = (slot("a.weight"), slot("a.bias", "", (4,), role="bias"), slot("b.weight", shape=(2, 4)))
 PLAN = Plan.of(SLOTS, {"b.weight": Entry(Normal(0.5), "wide"), "a.weight": Entry(Normal(1.0), "why")}, seed=3)

@@ -1,5 +1,7 @@
 """Activations, chains and residual streams are found however the code is written."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,7 @@ class Chain(nn.Module):
 
     def __init__(self, f, widths=(6, 9, 7, 4)):
         super().__init__()
-        self.weights = nn.ParameterList(nn.Parameter(torch.randn(a, b)) for a, b in zip(widths, widths[1:], strict=False))
+        self.weights = nn.ParameterList(nn.Parameter(torch.randn(a, b)) for a, b in pairwise(widths))
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(b)) for b in widths[1:])
         self.f = f
 

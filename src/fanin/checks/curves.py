@@ -77,4 +77,4 @@ def _correlation(law: Prediction, index: int) -> Point:
 def _gradient(law: Prediction, index: int) -> Point:
     signal = law.trace.ops[index].signal
     measured = signal.grad_rms if signal is not None else math.nan
-    return _banded(measured, law.gradients[index], law.gradient_variances[index])
+    return _banded(measured, law.gradients[0][index], law.gradients[1][index])

@@ -6,8 +6,8 @@ Why it hurts: such a unit has no gradient. Unless other layers move its input ba
 it looks; a layer whose units are all dead cuts everything before it off.
 
 How it was measured: the fraction of units that are zero for each of the k examples (and at each looked-at position). Null
-hypothesis: the weights are symmetric about zero and biases do not kill, so that a unit is dead with the chance that k Gaussians
-of the correlation ρ of the layer's input are all negative, ∫ φ(z) Φ(-√(ρ / (1 - ρ)) z)ᵏ dz (2⁻ᵏ for unrelated examples, one half
+hypothesis: weights and biases are symmetric about zero (lopsided biases are left out), so that a unit is dead with the chance that k Gaussians
+of the correlation ρ are all negative, ∫ φ(z) Φ(-√(ρ / (1 - ρ)) z)ᵏ dz (2⁻ᵏ for unrelated examples, one half
 for equal ones: a deep net's units are not dead because its examples look alike; that is FI203). Tolerance: 3 deviations of a
 binomial fraction over the units, 3 of the correlation's own fluctuation between redraws, and 0.05 for pairs that differ in
 likeness (measured on He nets). Only layers with a law are judged; convolutions see many positions, so that the null is generous.
@@ -72,10 +72,12 @@ def _weight_before(trace: Trace, law: Prediction, op: Op) -> tuple[str, float, f
             likeness = state.correlation
         if here.kind in WEIGHT_KINDS:
             weight, x = law.forward.weight_of(here), law.forward.arriving(here)
-            if weight is None or x is None or not x.q > 0:
+            if weight is None or x is None or not x.q > 0 or state is None:
                 return None
-            measured = here.module_input
             if likeness is None:
+                # Biases that lean to neither side make examples alike, and so are part of the null.
+                even = _even_biases(trace, here)
+                x, measured = (state, here.signal) if even else (x, here.module_input)
                 likeness = x.correlation
                 if measured is not None and measured.rms > 0 and math.isfinite(measured.spread):
                     likeness = max(likeness, 1 - (measured.spread / measured.rms) ** 2)
@@ -83,6 +85,12 @@ def _weight_before(trace: Trace, law: Prediction, op: Op) -> tuple[str, float, f
         if here.kind not in ("norm", "shape", "pointwise", "dropout"):
             return None
     return None
+
+
+def _even_biases(trace: Trace, op: Op) -> bool:
+    """Whether the op's biases reach about as far above zero as below: then they make examples alike, but kill no unit by rule."""
+    facts = [trace.weights[n] for n in op.weights if n in trace.weights and trace.slot(n).role == "bias"]
+    return all(max(-f.low, f.high) < 2 * min(-f.low, f.high) for f in facts if not (f.constant and f.low == 0))
 
 
 def _finding(trace: Trace, law: Prediction, found: list[tuple[str, Signal, float, float]]) -> Finding:

@@ -38,7 +38,7 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
         if slot.role != "recurrent" or slot.hidden <= 0 or weight is None or slot.op_index is None:
             continue
         op = trace.ops[slot.op_index]
-        steps = op.facts.get("steps", math.nan)
+        steps = op.facts.get("steps", op.shape[1] if len(op.shape) == 3 else math.nan)
         if slot.parts == "lstm":
             log = 2 * math.log(_forget_gate(trace, slot))
             remedy = "Start the forget gate's bias at 1 or more (its mean is what counts), or use chrono biases."

@@ -44,20 +44,12 @@ class Prediction:
         self.segments: list[Segment] = segments(self.forward)
 
     @functools.cached_property
-    def gradients(self) -> list[float]:
-        """Predicted second moment of the gradient behind each op, NaN where unknown; the measured one at the end is given."""
-        return gradients(self.forward)
+    def gradients(self) -> tuple[list[float], list[float]]:
+        """Second moment of the gradient behind each op (NaN where unknown) and the variance of its log between redraws.
 
-    @functools.cached_property
-    def gradient_variances(self) -> list[float]:
-        """Variance of ln of each op's gradient between redraws: what the layers of the main path after it add up to."""
-        found = [0.0] * len(self.trace.ops)
-        total = 0.0
-        for step in reversed([s for segment in self.segments for s in segment.steps]):
-            if not step.head:
-                total += step.wobble
-            found[step.op] = total
-        return found
+        The measured gradient at the end of the net is given.
+        """
+        return gradients(self.forward)
 
     def weight_ops(self) -> list[int]:
         """Indices of the ops that multiply a signal by a weight, in order."""

@@ -73,7 +73,9 @@ def trace(
         mark_norms(graph)
         builder = Builder(graph, model, {g[0]: g for _, g in names})
         opaque = any("cannot be seen" in note for note in notes)
-        slots = tuple(builder.slot(n, p, reached.get(n) if reached is not None else None, opaque) for n, p in parameters.items())
+        slots = tuple(
+            builder.slot(n, p, reached.get(n) if reached is not None else None, opaque) for n, p in parameters.items()
+        )
         bias_of = {s.weight: parameters[s.name] for s in slots if s.role == "bias" and s.weight and s.uses == 1}
         weights = {
             s.name: weight_facts(
@@ -118,7 +120,9 @@ def unwrap(model: Any) -> tuple[torch.nn.Module, list[str]]:
             notes.append("The model is wrapped for data parallelism; the module inside was watched in one thread.")
         else:
             break
-    scripted = [path for path, m in model.named_modules() if isinstance(m, torch.jit.ScriptModule | torch.jit.ScriptFunction)]
+    scripted = [
+        path for path, m in model.named_modules() if isinstance(m, torch.jit.ScriptModule | torch.jit.ScriptFunction)
+    ]
     if scripted:
         where = scripted[0] or "the model"
         notes.append(f"The inside of scripted code cannot be seen ({where}); its weights are known by autograd alone.")
@@ -127,7 +131,7 @@ def unwrap(model: Any) -> tuple[torch.nn.Module, list[str]]:
 
 def _refuse(model: torch.nn.Module) -> None:
     parameters = list(model.named_parameters())
-    lazy = [n for n, p in parameters if isinstance(p, torch.nn.parameter.UninitializedTensorMixin)]
+    lazy = [n for n, p in parameters if torch.nn.parameter.is_lazy(p)]
     if lazy:
         raise FaninValueError(f"model has lazy parameters without a shape ({lazy[0]}); run one batch through it first")
     if not parameters:
@@ -179,7 +183,9 @@ def _forward(
         except Exception as error:
             if training and "more than 1 value per channel" in str(error):
                 model.eval()
-                notes.append("A norm refuses a batch of one example in train mode; the model was watched in evaluation mode.")
+                notes.append(
+                    "A norm refuses a batch of one example in train mode; the model was watched in evaluation mode."
+                )
                 watch.modules[:] = [""]
                 torch.manual_seed(seed)
                 watch.nodes.clear()
@@ -221,7 +227,9 @@ def _backward(
     try:
         found = torch.autograd.grad(start, list(wanted.values()), allow_unused=True)
     except RuntimeError as error:
-        notes.append(f"The backward pass could not run ({str(error).splitlines()[0]}); only the forward signal is known.")
+        notes.append(
+            f"The backward pass could not run ({str(error).splitlines()[0]}); only the forward signal is known."
+        )
         watch.gradients.clear()
         return "none", {}, None
     gradients = {n: g for n, g in zip(wanted, found, strict=True) if g is not None}
@@ -251,4 +259,6 @@ def _loss_record(graph: Graph, watch: Watch, value: torch.Tensor | None) -> Loss
         return None
     number = float(value.detach())
     made_by = watch.value_of(value).node
-    return loss_facts(graph, made_by, number) if made_by >= 0 else LossFacts(number if math.isfinite(number) else math.nan)
+    return (
+        loss_facts(graph, made_by, number) if made_by >= 0 else LossFacts(number if math.isfinite(number) else math.nan)
+    )

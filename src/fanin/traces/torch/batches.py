@@ -21,12 +21,14 @@ class ForwardError(FaninValueError):
 
 def first_batch(batch: Any, targets: Any, loss: Any) -> tuple[Any, Any]:
     """(batch, targets): a loader gives its first batch, and with a loss a pair is (inputs, targets)."""
-    if isinstance(batch, torch.Tensor | tuple | dict) or isinstance(batch, Mapping):
+    if isinstance(batch, (torch.Tensor | tuple | dict, Mapping)):
         return batch, targets
     if isinstance(batch, list):
         return tuple(batch), targets
     if batch is None:
-        raise FaninValueError("batch=None cannot be used; give a tensor, a tuple, a dict or a loader that fits the model")
+        raise FaninValueError(
+            "batch=None cannot be used; give a tensor, a tuple, a dict or a loader that fits the model"
+        )
     if not hasattr(batch, "__iter__"):
         raise FaninTypeError(
             f"batch is of type {type(batch).__name__}, but must be a tensor, a tuple, a dict or a loader of such"
@@ -66,7 +68,9 @@ def check_batch(batch: Any) -> None:
     """Raises `FaninValueError` for a batch without tensors, or with NaN in it."""
     tensors = list(batch_tensors(batch))
     if not tensors:
-        raise FaninValueError(f"batch of type {type(batch).__name__} holds no tensor; give a tensor, a tuple or a dict of them")
+        raise FaninValueError(
+            f"batch of type {type(batch).__name__} holds no tensor; give a tensor, a tuple or a dict of them"
+        )
     for name, tensor in tensors:
         if tensor.is_floating_point() and not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
             bad = int((~torch.isfinite(tensor)).sum())
@@ -74,7 +78,9 @@ def check_batch(batch: Any) -> None:
                 f"batch: {name} of shape {tuple(tensor.shape)} holds {bad} values that are NaN or infinite; clean the data first"
             )
         if tensor.numel() == 0:
-            raise FaninValueError(f"batch: {name} of shape {tuple(tensor.shape)} has no elements; give at least one example")
+            raise FaninValueError(
+                f"batch: {name} of shape {tuple(tensor.shape)} has no elements; give at least one example"
+            )
 
 
 def output_tensors(output: Any) -> Iterator[torch.Tensor]:
@@ -96,12 +102,16 @@ def loss_of(output: Any, targets: Any, loss: Callable[..., Any] | None) -> torch
     """loss(out, targets), or loss(out), or the output's own `.loss`; None where there is none."""
     if loss is not None:
         if not callable(loss):
-            raise FaninTypeError(f"loss={loss!r} cannot be used; it must be a function of (output, targets) or of (output)")
+            raise FaninTypeError(
+                f"loss={loss!r} cannot be used; it must be a function of (output, targets) or of (output)"
+            )
         value = loss(output) if targets is None else loss(output, targets)
         if not isinstance(value, torch.Tensor):
             raise FaninTypeError(f"loss gave a {type(value).__name__}, but must give a tensor with one element")
         if value.numel() != 1:
-            raise FaninValueError(f"loss gave shape {tuple(value.shape)}, but must give one number; reduce it, e.g. with .mean()")
+            raise FaninValueError(
+                f"loss gave shape {tuple(value.shape)}, but must give one number; reduce it, e.g. with .mean()"
+            )
         return value if value.ndim == 0 else value.reshape(())
     if targets is not None:
         raise FaninValueError("targets are given without a loss; give loss=, a function of (output, targets)")
@@ -138,6 +148,4 @@ def input_facts(name: str, tensor: torch.Tensor, op: int) -> InputFacts:
         if kept.numel() > 1:
             spread = float(kept.max() / kept.median())
     low, high = (float(v) for v in torch.aminmax(x))
-    return InputFacts(
-        name, shape, dtype, True, float(x.mean()), float(x.std(correction=0)), low, high, 0.0, spread, op
-    )
+    return InputFacts(name, shape, dtype, True, float(x.mean()), float(x.std(correction=0)), low, high, 0.0, spread, op)

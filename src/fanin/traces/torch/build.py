@@ -1,5 +1,6 @@
 """From the raw graph of a watched pass to the records of a `Trace`: slots, ops, residual adds."""
 
+import itertools
 import math
 
 import torch
@@ -41,7 +42,7 @@ class Builder:
             weights = [(n, u) for n, u in found if u.role == "weight" and not u.indexed]
             if len(weights) < 2 or weights[0][1].role != "weight":
                 continue
-            pairs = zip(weights, weights[1:], strict=False)
+            pairs = itertools.pairwise(weights)
             if all(self.graph.ancestors[b.index] >> a.index & 1 for (a, _), (b, _) in pairs):
                 for node, use in weights:
                     use.role = "recurrent"
@@ -71,7 +72,9 @@ class Builder:
         node, use = min(found, key=lambda pair: (ORDER.index(pair[1].role), pair[0].index))
         facts = {
             "role": use.role,
-            "op": node.kind if node.kind not in ("pointwise", "shape", "other", "mul", "add", "activation") else node.name,
+            "op": node.kind
+            if node.kind not in ("pointwise", "shape", "other", "mul", "add", "activation")
+            else node.name,
             "op_index": node.index,
             "axes": self._axes(base, use, node, found),
             "depth": self.graph.depths[node.index] - (node.name == "multi_head_attention_forward" and use.step == 0),
@@ -83,7 +86,9 @@ class Builder:
         if use.parts is None and facts["axes"] is not None:
             facts["parts"] = self._parts(node, use)
         if is_weight_op(node):
-            facts |= self._surroundings(node, use, [n for n, u in found if u.role in ("weight", "embedding", "recurrent")])
+            facts |= self._surroundings(
+                node, use, [n for n, u in found if u.role in ("weight", "embedding", "recurrent")]
+            )
         if use.role in ("bias", "scale"):
             facts["weight"] = self._partner(node, use)
             if use.role == "bias":
@@ -138,8 +143,8 @@ class Builder:
             stacked = math.prod(f.size for f in axes.factors[unit] if f.role == "stack")
             if stacked > 1:
                 step = math.prod(source.shape[unit + 1 :])
-                offset = shown.storage_offset() // step % source.shape[unit] if step else 0
-                starts.setdefault((root, stacked), set()).add(int(offset))
+                offset = int(shown.storage_offset()) // step % source.shape[unit] if step else 0
+                starts.setdefault((root, stacked), set()).add(offset)
         for (_, stacked), offsets in starts.items():
             if len(offsets) == stacked:
                 return stacked
@@ -282,7 +287,9 @@ class Builder:
         """The residual adds as records."""
 
         def weights(nodes: tuple[int, ...]) -> tuple[str, ...]:
-            found = [u.parameter for i in nodes for u in self.graph.nodes[i].consumed if u.role in ("weight", "recurrent")]
+            found = [
+                u.parameter for i in nodes for u in self.graph.nodes[i].consumed if u.role in ("weight", "recurrent")
+            ]
             return tuple(dict.fromkeys(found))
 
         def op(value: int) -> int:

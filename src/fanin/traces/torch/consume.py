@@ -54,9 +54,7 @@ def _uses(value: Value | None, role: str, axes: str | None = None, **facts: Any)
     if value.view is not None:
         view = value.view
         fits = axes is not None and view.layout is not None and view.layout.ndim == len(axes)
-        yield Use(
-            view.name, role, axes if fits else None, view.layout if fits else None, indexed=view.indexed, **facts
-        )
+        yield Use(view.name, role, axes if fits else None, view.layout if fits else None, indexed=view.indexed, **facts)
     for name in sorted(value.params - ({value.view.name} if value.view else set())):
         yield Use(name, "scale" if value.view is not None else role, **({} if value.view is not None else facts))
 
@@ -188,13 +186,26 @@ def _embedding(call: Call) -> Iterator[Use]:
     if weight is None or not weight.params:
         weight = call.value(0, "input")
     rows = weight.shape[0] if weight is not None and weight.shape else 0
-    index = int(padding) % rows if isinstance(padding, int) and padding is not None and rows and padding >= -rows else None
-    if isinstance(padding, int) and call.name == "embedding" and padding == -1 and call.kwargs.get("padding_idx") is None:
+    index = (
+        int(padding) % rows if isinstance(padding, int) and padding is not None and rows and padding >= -rows else None
+    )
+    if (
+        isinstance(padding, int)
+        and call.name == "embedding"
+        and padding == -1
+        and call.kwargs.get("padding_idx") is None
+    ):
         index = None  # torch.embedding's own "none"
     yield from _uses(weight, "embedding", "vo", padding_index=index)
 
 
-_NORM_ARGUMENTS = {"batch_norm": (3, 4), "instance_norm": (3, 4), "layer_norm": (2, 3), "group_norm": (2, 3), "rms_norm": (2, 99)}
+_NORM_ARGUMENTS = {
+    "batch_norm": (3, 4),
+    "instance_norm": (3, 4),
+    "layer_norm": (2, 3),
+    "group_norm": (2, 3),
+    "rms_norm": (2, 99),
+}
 
 
 def _norm(call: Call) -> Iterator[Use]:
@@ -280,9 +291,23 @@ def _elementwise(kind: str, call: Call, params: list[Value], data: list[Value]) 
             yield from _uses(value, "embedding", None)
         elif name == "prelu":
             yield from _uses(value, "scale", "o" if len(value.shape) == 1 and value.shape[0] > 1 else None)
-        elif (name == "getitem" and data and value is params[0]) or name in ("index_select", "gather", "take_along_dim"):
+        elif (name == "getitem" and data and value is params[0]) or name in (
+            "index_select",
+            "gather",
+            "take_along_dim",
+        ):
             yield from _uses(value, "embedding", "v" + "o" * (len(value.shape) - 1))
-        elif kind == "pointwise" and name in ("mul", "rmul", "multiply", "div", "rdiv", "divide", "true_divide", "pow", "rpow"):
+        elif kind == "pointwise" and name in (
+            "mul",
+            "rmul",
+            "multiply",
+            "div",
+            "rdiv",
+            "divide",
+            "true_divide",
+            "pow",
+            "rpow",
+        ):
             yield from _uses(value, "scale")
         elif kind == "pointwise" and name in ("add", "radd", "sub", "rsub", "subtract"):
             yield from _uses(value, "bias")  # a bias or a position: decided when the graph is whole

@@ -110,16 +110,15 @@ def _duplicates(slot: Slot, x: torch.Tensor, bias: torch.Tensor | None) -> tuple
     return tuple(pairs[:8]), len(pairs)
 
 
-def _equal_gradients(
-    slot: Slot, gradient: torch.Tensor | None, pairs: tuple[tuple[int, int], ...]
-) -> bool | None:
+def _equal_gradients(slot: Slot, gradient: torch.Tensor | None, pairs: tuple[tuple[int, int], ...]) -> bool | None:
     if gradient is None or not pairs:
         return None
     matrix = _matrix(slot, gradient)
     if matrix is None:
         return None
     return all(
-        bool(torch.allclose(matrix[a], matrix[b], rtol=1e-3, atol=float(matrix[a].abs().max()) * 1e-4)) for a, b in pairs
+        bool(torch.allclose(matrix[a], matrix[b], rtol=1e-3, atol=float(matrix[a].abs().max()) * 1e-4))
+        for a, b in pairs
     )
 
 

@@ -77,7 +77,12 @@ def factor_axes(
 
 def _axis_of(stride: int, steps: list[int], shape: tuple[int, ...]) -> int | None:
     for axis in range(len(shape)):
-        if shape[axis] > 1 and stride >= steps[axis] and stride % steps[axis] == 0 and stride // steps[axis] < shape[axis]:
+        if (
+            shape[axis] > 1
+            and stride >= steps[axis]
+            and stride % steps[axis] == 0
+            and stride // steps[axis] < shape[axis]
+        ):
             return axis
     return None
 

@@ -33,7 +33,7 @@ def take(tensor: torch.Tensor, unit_axis: int, margin: int = 0) -> np.ndarray:
         x = _stride(x, unit_axis, UNITS)
         x = x.movedim(unit_axis, -1)
         others = x.ndim - 2
-        per_axis = max(1, int(round(POSITIONS ** (1 / others)))) if others else 1
+        per_axis = max(1, round(POSITIONS ** (1 / others))) if others else 1
         for axis in range(1, x.ndim - 1):
             x = _stride(x, axis, per_axis)
         x = x.reshape(x.shape[0], -1, x.shape[-1])

@@ -21,7 +21,23 @@ KEPT_KINDS = frozenset(("pointwise", "activation", "shape", "dropout", "softmax"
 RANKED = frozenset(("linear", "conv", "conv_transpose", "attention", "recurrent", "add", "norm", "embedding"))
 FORWARD_ONLY = frozenset(("pointwise", "reduce", "other", "softmax", "dropout"))  # their gradients say nothing new
 COPIES = frozenset(
-    ["to", "type", "type_as", "float", "half", "bfloat16", "double", "cuda", "cpu", "clone", "contiguous", "requires_grad_", "data", "alias", "identity"]
+    [
+        "to",
+        "type",
+        "type_as",
+        "float",
+        "half",
+        "bfloat16",
+        "double",
+        "cuda",
+        "cpu",
+        "clone",
+        "contiguous",
+        "requires_grad_",
+        "data",
+        "alias",
+        "identity",
+    ]
 )
 
 
@@ -135,9 +151,7 @@ class Watch(TorchFunctionMode):
         if not data and not (kind == "embedding" and params):
             self._derived(func, name, kind, args, kwargs, inputs, outputs, params, in_place)
             return
-        node = Node(
-            len(self.nodes), func, name, kind, (), {}, tuple(v.index for v in inputs), (), self.modules[-1]
-        )
+        node = Node(len(self.nodes), func, name, kind, (), {}, tuple(v.index for v in inputs), (), self.modules[-1])
         call = consume.Call(name, args, kwargs, lambda t: self.value_of(t))
         node.consumed = consume.uses_of(kind, call, inputs)
         node.kind = self._refine(node, inputs)

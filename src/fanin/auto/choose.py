@@ -1,0 +1,86 @@
+"""A rule for every weight, from the trace alone: `choose`.
+
+Each family of weights has a file of its own with one function (trace, …) → entries; the first that knows a weight has it.
+What none knows keeps its values, and the plan's notes say why.
+"""
+
+from collections.abc import Iterable
+
+from fanin.auto.chains import chain_entries
+from fanin.auto.keep import kept
+from fanin.auto.matrices import matrix_entries
+from fanin.auto.recurrent import recurrent_entries
+from fanin.auto.vectors import vector_entries
+from fanin.plans import Entry, Plan
+from fanin.traces.records import Trace
+
+FAMILIES = (chain_entries, recurrent_entries, matrix_entries, vector_entries)
+
+
+def choose(trace: Trace, *, seed: int = 0, keep: Iterable[str] | str = ()) -> Plan:
+    """The plan that fanin would choose: a distribution and a one-line reason for each weight.
+
+    Args:
+        trace: a watched pass of the model.
+        seed: the plan's seed (0 ≤ seed < 2⁶⁴).
+        keep: patterns over weight names that keep their present values; "pretrained" stands for every weight whose
+            values no longer look freshly drawn, "frozen" for those that need no gradient.
+
+    Returns:
+        A plan with an entry for each weight that fanin has a rule for; `notes` names the others and says why.
+
+    Raises:
+        FaninValueError: a pattern in `keep` matches no weight.
+
+    Example:
+        >>> import torch
+        >>> from fanin.traces.torch import trace
+        >>> model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
+        >>> print(choose(trace(model, torch.randn(32, 8))).entries["2.bias"].reason)
+        bias: zero
+    """
+    held = kept(trace, keep)
+    entries: dict[str, Entry] = {}
+    for family in FAMILIES:
+        for name, entry in family(trace).items():
+            entries.setdefault(name, entry)
+    notes = [*held.notes]
+    for slot in trace.slots:
+        if slot.name in held.names:
+            entries.pop(slot.name, None)
+        elif slot.name not in entries:
+            notes.append(f"{slot.name} keeps its values: {_why_left(slot.role, slot.axes is None)}.")
+    broken = _without_broken_chains(trace, entries)
+    notes += [f"{name} keeps its values: its neighbours in a mirrored chain keep theirs." for name in broken]
+    return Plan.of(trace.slots, entries, seed=seed, notes=notes)
+
+
+def _without_broken_chains(trace: Trace, entries: dict[str, Entry]) -> list[str]:
+    """Draws anew, by the rules for single weights, what is left of chains from which a weight is kept."""
+    from fanin.auto.chains import chains_of
+
+    alone = matrix_entries(trace)
+    left = []
+    for slots in chains_of(trace):
+        names = [s.name for s in slots]
+        if all(n in entries for n in names):
+            continue
+        for name in names:
+            if name in entries and name in alone:
+                entries[name] = alone[name]
+            elif name in entries:
+                del entries[name]
+                left.append(name)
+    return left
+
+
+def _why_left(role: str, no_axes: bool) -> str:
+    if role == "unused":
+        return "no op used it in the watched pass"
+    if role == "opaque":
+        return "it is used by code that cannot be seen into"
+    if role == "scale":
+        return "it is a scale outside a norm, and such scales are set on purpose"
+    if role in ("weight", "recurrent", "embedding") and no_axes:
+        return "the meaning of its axes is not known"
+    return "fanin has no rule for its role"
