@@ -26,7 +26,8 @@ help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 demo: $(VENV)/.stamp-demo
-	$(BIN)/fanin demo
+	@mkdir -p out
+	$(BIN)/fanin demo --html out/demo.html
 
 test: $(VENV)/.stamp-dev
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal

@@ -74,11 +74,10 @@ def laws(draw: Any) -> tuple[Distribution, tuple[int, ...]]:
     if wrapped == "stack":
         axis = draw(st.integers(0, len(shape) - 1))
         other = draw(sizes)
-        return Stack((law, draw(elementwise)), (shape[axis], other), axis), (
-            *shape[:axis],
-            shape[axis] + other,
-            *shape[axis + 1 :],
-        )
+        parts = ((law, shape[axis]), (draw(elementwise), other))
+        parts = parts if draw(st.booleans()) else parts[::-1]
+        whole = (*shape[:axis], shape[axis] + other, *shape[axis + 1 :])
+        return Stack(tuple(part for part, _ in parts), tuple(size for _, size in parts), axis), whole
     return law, shape
 
 

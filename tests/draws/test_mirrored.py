@@ -60,6 +60,23 @@ def test_the_unpaired_row_is_as_large_as_the_others() -> None:
     assert np.linalg.norm(w[:48, :48] @ w[:48, :48].T - 2.25 * np.eye(48)) < 1e-10  # the pairs lost nothing to it
 
 
+@pytest.mark.parametrize("scale_out", [False, True])
+@pytest.mark.parametrize(("units", "in_"), [(97, 5), (97, 200), (3, 7), (1, 6)])
+def test_the_unpaired_row_is_as_large_where_the_layer_widens(units: int, in_: int, scale_out: bool) -> None:
+    law = Mirrored(
+        Orthogonal(Axes.parse("oi", (units // 2, in_)), 1.5, scale_out), Axes.parse("oi", (units, in_)), Pairing(units)
+    )
+    w = draw_distribution(law, (units, in_), seed=0, name="w", dtype="float64")
+    others = np.sqrt((w[:-1] ** 2).sum(axis=1).mean()) if units > 1 else 1.5
+    assert np.linalg.norm(w[-1]) == pytest.approx(others)
+
+
+def test_the_unpaired_row_is_drawn_apart() -> None:
+    law = Mirrored(Normal(1.0), Axes.parse("oi", (7, 4)), out=Pairing(7))
+    w = draw_distribution(law, (7, 4), seed=0, name="w")
+    assert len(np.unique(abs(w))) == 4 * 4
+
+
 def test_units_can_lie_inside_an_axis() -> None:
     """A flatten of (channels, height, width): all places of a channel belong to one unit."""
     pairing = Pairing(units=4, inner=3)

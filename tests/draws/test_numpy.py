@@ -89,6 +89,15 @@ def test_lower_precision_is_the_float32_number_rounded(case: tuple[Distribution,
     assert np.array_equal(half, single.astype(np.float16))
 
 
+def test_float16_is_rounded_by_way_of_float32() -> None:
+    """Twice, as a framework does that casts a float32 weight: one number in some thousands is another than directly."""
+    half, single, double = (
+        draw_distribution(Normal(1.0), (N,), seed=0, name="w", dtype=t) for t in ("float16", "float32", "float64")
+    )
+    assert np.array_equal(half, single.astype(np.float16))
+    assert not np.array_equal(half, double.astype(np.float16))
+
+
 def test_out_is_filled_in_place() -> None:
     law, shape = Normal(1.0), (300, 500)
     whole = draw_distribution(law, shape, seed=0, name="w")
@@ -118,6 +127,14 @@ def test_stacked_parts_are_independent_and_in_place() -> None:
     w = draw_distribution(law, (3, 10), seed=0, name="w")
     assert (w[:, 4:6] == 1).all()
     assert not np.intersect1d(w[:, :4], w[:, 6:]).size
+
+
+def test_a_stacked_part_has_its_own_law() -> None:
+    """Two gates of a recurrent weight: zeros first, then an orthogonal matrix, whole."""
+    law = Stack((Constant(0.0), Orthogonal(Axes.parse("oi", (6, 6)))), (4, 6))
+    w = draw_distribution(law, (10, 6), seed=0, name="w", dtype="float64")
+    assert not w[:4].any()
+    assert np.allclose(w[4:] @ w[4:].T, np.eye(6))
 
 
 def test_zero_rows_leave_the_others_alone() -> None:

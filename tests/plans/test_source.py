@@ -30,8 +30,30 @@ from fanin.distributions import (
     ZeroRows,
 )
 from fanin.draws import draw_distribution
+from fanin.draws.layout import block_shape, centre, to_blocks
+from fanin.draws.orthogonal import gain
 from fanin.plans import Entry, Need, Plan, plan_from_rules
 from fanin.slots import Axes, Pairing
+
+ORTHOGONALS = [
+    ("oi", (5, 8)),
+    ("io", (5, 8)),
+    ("(s3o)i", (12, 6)),
+    ("oikk", (6, 4, 3, 3)),
+    ("iok", (4, 6, 5)),
+    ("(s2o)ikk", (8, 3, 3, 3)),
+    ("sio", (3, 4, 7)),
+    ("(o2s3)(i2k2)", (6, 4)),
+]
+IDENTITIES = [
+    ("oi", (4, 6)),
+    ("io", (4, 6)),
+    ("oikk", (6, 4, 3, 3)),
+    ("(s2o)ikk", (6, 4, 3, 3)),
+    ("(s2o)i", (6, 4)),
+    ("iokk", (4, 6, 4, 3)),
+    ("sio", (2, 3, 4)),
+]
 
 
 def run(code: str) -> Any:
@@ -59,14 +81,14 @@ def by_code(
     return model.weight.detach().float().numpy()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(laws())
 def test_every_law_has_the_same_first_and_second_moments_as_the_draw(law: tuple[Distribution, tuple[int, ...]]) -> None:
-    """E[w] and E[w wᵀ] over 250 draws each, to six of their own standard errors: sign patterns and zeros included."""
+    """E[w] and E[w wᵀ] over 200 draws each, to six of their own standard errors: sign patterns and zeros included."""
     distribution, shape = law
     if math.prod(shape) > 120:
         return
-    count = 250
+    count = 200
     code = run(plan_of(distribution, shape).to_python())
     model, generator = holder(shape), torch.Generator().manual_seed(0)
     ours = np.stack([draw_distribution(distribution, shape, seed=s, name="w").reshape(-1) for s in range(count)])
@@ -96,15 +118,11 @@ def test_deviations_and_ranges_are_those_of_the_record(distribution: Any, std: f
 
 
 @pytest.mark.parametrize("kind", [Orthogonal, DeltaOrthogonal])
-@pytest.mark.parametrize("spec, shape", [("oi", (5, 8)), ("io", (5, 8)), ("(s3o)i", (12, 6)), ("oikk", (6, 4, 3, 3)), ("iok", (4, 6, 5)),
-                                         ("(s2o)ikk", (8, 3, 3, 3)), ("sio", (3, 4, 7)), ("(o2s3)(i2k2)", (6, 4))])  # fmt: skip
+@pytest.mark.parametrize(("spec", "shape"), ORTHOGONALS)
 def test_orthogonal_families_are_exactly_orthogonal(kind: Any, spec: str, shape: tuple[int, ...]) -> None:
-    from fanin.draws.layout import block_shape, centre, to_blocks
-    from fanin.draws.orthogonal import gain
-
     law = kind(Axes.parse(spec, shape), 1.5, True)
     blocks = to_blocks(by_code(law, shape), law.axes)
-    stack, out, in_, field = block_shape(law.axes)
+    stack, out, *_ = block_shape(law.axes)
     if kind is DeltaOrthogonal:
         assert not np.delete(blocks, centre(law.axes), axis=3).any()
         blocks = blocks[..., centre(law.axes)]
@@ -115,18 +133,14 @@ def test_orthogonal_families_are_exactly_orthogonal(kind: Any, spec: str, shape:
 
 def test_the_orthogonal_law_is_uniform_not_what_qr_happens_to_give() -> None:
     """Without the signs of R's diagonal the first entry of a 2 x 2 matrix would always be negative."""
-    code, model, generator = (
-        run(plan_of(Orthogonal(Axes.parse("oi", (2, 2))), (2, 2)).to_python()),
-        holder((2, 2)),
-        torch.Generator().manual_seed(0),
-    )
+    code = run(plan_of(Orthogonal(Axes.parse("oi", (2, 2))), (2, 2)).to_python())
+    model, generator = holder((2, 2)), torch.Generator().manual_seed(0)
     first = [float(code(model, generator).weight[0, 0].detach()) for _ in range(400)]
     assert abs(np.mean(first)) < 5 * math.sqrt(0.5 / 400)
     assert abs(np.var(first) - 0.5) < 0.1
 
 
-@pytest.mark.parametrize("spec, shape", [("oi", (4, 6)), ("io", (4, 6)), ("oikk", (6, 4, 3, 3)), ("(s2o)ikk", (6, 4, 3, 3)), ("(s2o)i", (6, 4)),
-                                         ("iokk", (4, 6, 4, 3)), ("sio", (2, 3, 4))])  # fmt: skip
+@pytest.mark.parametrize(("spec", "shape"), IDENTITIES)
 def test_identity_is_the_very_same(spec: str, shape: tuple[int, ...]) -> None:
     law = Identity(Axes.parse(spec, shape), 0.7)
     assert np.array_equal(by_code(law, shape), draw_distribution(law, shape, seed=0, name=""))
@@ -135,13 +149,8 @@ def test_identity_is_the_very_same(spec: str, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("units", [(8, 6), (9, 7), (9, 6)])
 def test_mirrored_halves_and_what_an_odd_width_leaves_over(units: tuple[int, int]) -> None:
     out, in_ = units
-    law = Mirrored(
-        Orthogonal(Axes.parse("oi", (out // 2, in_ // 2)), 2.0, True),
-        Axes.parse("oi", units),
-        Pairing(out),
-        Pairing(in_),
-    )
-    w = by_code(law, units)
+    half = Orthogonal(Axes.parse("oi", (out // 2, in_ // 2)), 2.0, True)
+    w = by_code(Mirrored(half, Axes.parse("oi", units), Pairing(out), Pairing(in_)), units)
     h, k = out // 2, in_ // 2
     assert np.array_equal(w[:h], -w[h : 2 * h])
     assert np.array_equal(w[:, :k], -w[:, k : 2 * k])
@@ -171,10 +180,11 @@ def test_zero_rows() -> None:
     assert [row for row in range(5) if not w[row].any()] == [0, 3]
 
 
+PRECISE = [Normal(0.1), TruncatedNormal(0.1), Uniform(0.1), Orthogonal(Axes.parse("oi", (64, 64)))]
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-@pytest.mark.parametrize(
-    "law", [Normal(0.1), TruncatedNormal(0.1), Uniform(0.1), Orthogonal(Axes.parse("oi", (64, 64)))]
-)
+@pytest.mark.parametrize("law", PRECISE)
 def test_in_every_precision(law: Distribution, dtype: torch.dtype) -> None:
     w = by_code(law, (64, 64), dtype=dtype)
     expected = {Normal: 0.1, TruncatedNormal: 0.1, Uniform: 0.1 / math.sqrt(3), Orthogonal: 1 / 8}[type(law)]
@@ -191,12 +201,9 @@ def test_the_multiplier_multiplies_and_the_learning_rate_is_said() -> None:
 def test_the_code_imports_torch_alone_and_runs_where_fanin_is_not() -> None:
     plan = plan_from_rules(traced(mlp()), {"*": rules.mirrored()})
     code = plan.to_python()
-    assert {
-        n.name.split(".")[0] if isinstance(n, ast.alias) else n
-        for node in ast.walk(ast.parse(code))
-        if isinstance(node, ast.Import)
-        for n in node.names
-    } == {"torch"}
+    imported = [a.name for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Import) for a in node.names]
+    sources = [node.module for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    assert {*imported, *sources} == {"torch"}
     script = (
         "import sys; sys.modules['fanin'] = None\n"
         + code
@@ -231,12 +238,9 @@ def test_layers_that_repeat_are_a_loop_with_their_reason() -> None:
 
 def test_the_same_generator_gives_the_same_numbers_and_none_uses_the_default_one() -> None:
     code = run(plan_from_rules(text_trace(), {"*": rules.normal(0.02)}).to_python())
-    a, b = (values(code(Text(), torch.Generator().manual_seed(3))) for _ in range(2))
-    assert {n: v for n, v in a.items() if n != "act.weight"}.keys() == a.keys() - {"act.weight"}
+    model = Text()
+    a, b = (values(code(model, torch.Generator().manual_seed(3))) for _ in range(2))
     assert same(a, b)
-    before = torch.get_rng_state()
-    code(Text(), torch.Generator())
-    del before
     torch.manual_seed(5)
     c = values(code(Text()))
     assert not torch.equal(a["fc.weight"], c["fc.weight"])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fanin.distributions import DeltaOrthogonal, Distribution, Mirrored, Orthogonal
 from fanin.draws.bits import Stream
 from fanin.draws.layout import block_shape, from_blocks, to_blocks, with_sizes
-from fanin.draws.orthogonal import gain
+from fanin.draws.orthogonal import row_size
 from fanin.errors import FaninValueError
 from fanin.slots import Axes, Pairing
 
@@ -75,7 +75,7 @@ def _row_law(base: Distribution, axes: Axes, rows: int, columns: int) -> Distrib
     They are not drawn together with the base: one row more would take the orthogonality from the others.
     """
     if isinstance(base, Orthogonal | DeltaOrthogonal):
-        return dataclasses.replace(base, axes=with_sizes(axes, rows, columns), gain=gain(base), scale_out=False)
+        return dataclasses.replace(base, axes=with_sizes(axes, rows, columns), gain=row_size(base), scale_out=True)
     if getattr(base, "axes", None) is not None:
         return dataclasses.replace(base, axes=with_sizes(axes, rows, columns))  # type: ignore[call-arg]
     return base

@@ -82,6 +82,16 @@ def identity(law: Identity) -> Array:
 
 def gain(law: Orthogonal | DeltaOrthogonal) -> float:
     """The singular value that every nonzero direction of the drawn matrix has (`scale_out` included)."""
-    _, out, in_, field = block_shape(law.axes)
-    columns = in_ * field if isinstance(law, Orthogonal) else in_
+    out, columns = _extents(law)
     return law.gain * (math.sqrt(max(1.0, out / columns)) if law.scale_out and columns else 1.0)
+
+
+def row_size(law: Orthogonal | DeltaOrthogonal) -> float:
+    """The root mean square of the norms of the drawn matrix's rows."""
+    out, columns = _extents(law)
+    return gain(law) * (math.sqrt(min(1.0, columns / out)) if out else 1.0)
+
+
+def _extents(law: Orthogonal | DeltaOrthogonal) -> tuple[int, int]:
+    _, out, in_, field = block_shape(law.axes)
+    return out, in_ * field if isinstance(law, Orthogonal) else in_

@@ -209,7 +209,9 @@ def _owners(trace: Trace, names: dict[str, tuple[str, ...]], model: Any) -> dict
     }
     classes: dict[str, set[str]] = {}
     for path, module in model.named_modules(remove_duplicate=False):
-        classes.setdefault(short[path] if path in short else path, set()).update(_qualified(c) for c in type(module).__mro__)
+        classes.setdefault(short[path] if path in short else path, set()).update(
+            _qualified(c) for c in type(module).__mro__
+        )
     for slot in trace.slots:
         modules = [name.rpartition(".")[0] for name in names[slot.name]]
         found = set().union(*(classes.get(path, set()) for path in (*modules, slot.module)))

@@ -22,9 +22,7 @@ def gradients(forward: Forward) -> tuple[list[float], list[float]]:
     total = [math.nan] * len(trace.ops)
     variance = [0.0] * len(trace.ops)
     for end in ends:
-        signal = trace.ops[end].signal
-        if signal is not None and math.isfinite(signal.grad_rms):
-            total[end] = signal.grad_rms**2
+        total[end] = _measured_end(trace, end)
     for op in reversed(trace.ops):
         g = total[op.index]
         if not math.isfinite(g):
@@ -41,6 +39,20 @@ def gradients(forward: Forward) -> tuple[list[float], list[float]]:
             if both > 0:
                 variance[source] = (part**2 * part_variance + other**2 * variance[source]) / both**2
     return total, variance
+
+
+def _measured_end(trace: Trace, end: int) -> float:
+    """The measured gradient at an output, looked up through shape-only ops, which are not measured."""
+    share, here = 1.0, end
+    while here != INPUT:
+        op = trace.ops[here]
+        if op.signal is not None and math.isfinite(op.signal.grad_rms):
+            return op.signal.grad_rms**2 / share
+        if op.kind != "shape" or not op.inputs or op.inputs[0] == INPUT:
+            return math.nan
+        share *= _elements(trace, here) / _elements(trace, op.inputs[0])
+        here = op.inputs[0]
+    return math.nan
 
 
 def _factor(forward: Forward, op: Op, place: int, source: int) -> tuple[float, float]:
@@ -82,6 +94,9 @@ def _pair_share(forward: Forward, index: int, y: State) -> float:
 
 
 def _norm_factor(forward: Forward, op: Op, x: State | None) -> float:
+    known = any(k in op.name for k in ("batch", "layer", "group", "instance", "rms"))
+    if not known and x is not None and x.q > 0 and op.signal is not None:
+        return op.signal.rms**2 / x.q
     if x is None or forward.states[op.index] is None or ("batch" in op.name and not forward.trace.training):
         return _measured(forward.trace, op, op.inputs[0])
     variance = x.s if "batch" in op.name else x.q if "rms" in op.name else x.variance

@@ -2,10 +2,19 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fanin.slots import Slot
 from fanin.theory.laws import WeightLaw
-from fanin.theory.state import State, added, through_activation, through_dropout, through_norm, through_weight
+from fanin.theory.state import (
+    State,
+    added,
+    through_activation,
+    through_dropout,
+    through_norm,
+    through_unknown_norm,
+    through_weight,
+)
 from fanin.traces.records import INPUT, InputFacts, Op, Signal, Trace
 
 WEIGHT_KINDS = ("linear", "conv", "conv_transpose")
@@ -26,7 +35,15 @@ class Forward:
 
     def weight_of(self, op: Op) -> WeightLaw | None:
         """The law of the weight that multiplies the signal in this op."""
-        return self._law(op, "weight", "recurrent", "embedding")
+        law = self._law(op, "weight", "recurrent", "embedding")
+        if law is None or op.kind not in WEIGHT_KINDS or self.slots[law.name].role != "embedding":
+            return law
+        # A tied head reads the embedding the other way round: rows are its outputs.
+        axes = self.slots[law.name].axes
+        if axes is None:
+            return law
+        width, rows = axes.size("out"), axes.size("lookup")
+        return replace(law, fan_in=float(width), fan_out=float(rows), inputs=width, outputs=rows)
 
     def _law(self, op: Op, *roles: str) -> WeightLaw | None:
         for name in op.weights:
@@ -74,7 +91,8 @@ class Forward:
 
     def _norm(self, op: Op, x: State) -> State | None:
         if not any(k in op.name for k in ("batch", "layer", "group", "instance", "rms")):
-            return None
+            after, before = _measured(op.signal), _measured(self._signal(op, 0))
+            return through_unknown_norm(x, before, after) if after is not None and before is not None else None
         if "batch" in op.name and not self.trace.training:
             return None  # running statistics: only the measurement knows them
         return through_norm(
@@ -152,7 +170,12 @@ class Forward:
         out = _measured(op.signal)
         if out is None:
             return x
-        before = _measured(self._signal(op, 0))
+        place = 0
+        if (
+            op.kind == "attention" and len(op.inputs) >= 3
+        ):  # queries and keys only weigh: the size is that of the values
+            place, x = 2, self.arriving(op, 2) or x
+        before = _measured(self._signal(op, place))
         if x is None or before is None or op.kind in ("softmax", "loss", "recurrent"):
             return out
         q = x.q / before.q if before.q > 0 else 1.0

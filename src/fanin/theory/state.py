@@ -158,6 +158,20 @@ def added(a: State, b: State) -> State:
     """The sum of two signals that share no weight."""
     q = max(a.q + b.q + 2 * a.mean * b.mean, 0.0)
     s = a.s + b.s
-    var_q = (a.q**2 * a.var_q + b.q**2 * b.var_q) / q**2 if q > 0 else 0.0
-    var_r = (a.s**2 * a.var_r + b.s**2 * b.var_r) / s**2 if s > 0 else 0.0
+    var_q = _blend(a.q, a.var_q, b.q, b.var_q, q)
+    var_r = _blend(a.s, a.var_r, b.s, b.var_r, s)
     return State(a.mean + b.mean, q, s, a.noise + b.noise, var_q, var_r)
+
+
+def _blend(a: float, var_a: float, b: float, var_b: float, total: float) -> float:
+    """Variance of ln (a + b), a and b independent; `total` is their sum."""
+    return (a / total) ** 2 * var_a + (b / total) ** 2 * var_b if total > 0 and math.isfinite(total) else 0.0
+
+
+def through_unknown_norm(x: State, before: State, after: State) -> State:
+    """The signal behind a norm written by hand: its size is the measured one, its contrast follows the predicted share."""
+    share = x.s / x.q if x.q > 0 else 0.0
+    was = before.s / before.q if before.q > 0 else 0.0
+    s = min(after.s * share / was, 2 * after.q) if was > 0 else after.s
+    noise = s * x.noise / x.s if x.s > 0 else 0.0
+    return State(after.mean, after.q, s, noise, 0.0, x.var_r)

@@ -1,6 +1,7 @@
 """A plan put into a model: everything is checked, then everything is drawn, then everything is written."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -94,12 +95,12 @@ def _value(distribution: Distribution, multiplier: float, target: Target, seed: 
 
 def _write(chosen: Chosen, values: list[np.ndarray], seed: int) -> None:
     """Write every value, or put every old one back. Drawn values are let go as old ones are kept."""
-    kept: list[tuple[Target, list[Tensor]]] = []
+    kept: list[Callable[[], None]] = []
     wrong: list[str] = []
     try:
         for name, _, target in chosen:
             value = torch.from_numpy(values.pop(0))
-            kept.append((target, [tensor.clone() for tensor in target.tensors]))
+            kept.append(target.keep())
             wrong += _assigned(name, target, value.to(target.tensor.device), seed)
     except BaseException:
         _restore(kept)
@@ -139,11 +140,9 @@ def _assigned(name: str, target: Target, value: Tensor, seed: int) -> list[str]:
     return []
 
 
-def _restore(kept: list[tuple[Target, list[Tensor]]]) -> None:
-    for target, tensors in reversed(kept):
-        for tensor, old in zip(target.tensors, tensors, strict=True):
-            tensor.copy_(old)
-        target.restored()
+def _restore(kept: list[Callable[[], None]]) -> None:
+    for put_back in reversed(kept):
+        put_back()
 
 
 def _report_scales(chosen: Chosen) -> None:

@@ -37,6 +37,8 @@ def statement(distribution: Distribution, shape: Shape | None) -> list[str]:
         raise FaninValueError("to_python needs the shapes of the weights; make the plan with Plan.of(slots, entries)")
     if isinstance(distribution, ZeroRows):
         rows = distribution.rows
+        if not rows:
+            return statement(distribution.base, shape)
         return [*statement(distribution.base, shape), f"w[{rows[0] if len(rows) == 1 else list(rows)}] = 0.0"]
     if isinstance(distribution, Stack):
         return _stack(distribution, shape)

@@ -14,7 +14,7 @@ WIDTH = 110
 HEADER = '''"""Initial weights in plain PyTorch, from a plan that fanin wrote."""
 
 import torch
-from torch import Tensor, nn
+from torch import {names}
 
 '''
 START = '''
@@ -34,7 +34,8 @@ def to_python(plan: Plan) -> str:
         body += _group(plan, group)
     body.append("return model")
     text = "\n".join(f"    {line}" if line else "" for line in body)
-    return f"{HEADER}{_helpers(text)}{START}{text}\n"
+    helpers = _helpers(text)
+    return f"{HEADER.format(names='Tensor, nn' if helpers else 'nn')}{helpers}{START}{text}\n"
 
 
 def _helpers(body: str) -> str:

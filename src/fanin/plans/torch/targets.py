@@ -31,7 +31,7 @@ class Target:
         effective: the weight as its op sees it.
         shape: of the weight as its op sees it; None for a lazy weight.
         scaled: a parametrisation that fixes the weight's scale, by name; the planned scale cannot hold.
-        restored: called after `tensors` have been put back.
+        snapshot: remembers what `assign` changes besides the values of `tensors`, and returns what puts it back.
     """
 
     key: tuple[int, str]
@@ -40,12 +40,24 @@ class Target:
     effective: Callable[[], Tensor]
     shape: tuple[int, ...] | None
     scaled: str | None = None
-    restored: Callable[[], None] = field(default=lambda: None)
+    snapshot: Callable[[], Callable[[], None]] = field(default=lambda: lambda: None)
 
     @property
     def plain(self) -> bool:
         """Whether it is a parameter that nothing stands before."""
         return not self.key[1]
+
+    def keep(self) -> Callable[[], None]:
+        """Remember everything that `assign` writes to; returns what puts it back."""
+        old = [tensor.clone() for tensor in self.tensors]
+        others = self.snapshot()
+
+        def put_back() -> None:
+            for tensor, values in zip(self.tensors, old, strict=True):
+                tensor.copy_(values)
+            others()
+
+        return put_back
 
     @property
     def tensor(self) -> Tensor:
@@ -74,11 +86,12 @@ class Target:
 def find_targets(model: nn.Module) -> dict[str, Target]:
     """Every weight of the model by all of its names: the model's own, without wrappers, and canonical."""
     raw = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    modules = dict(model.named_modules(remove_duplicate=False))  # scripted modules have no get_submodule
     bare, short = unwrapped_names(raw), canonical_names(raw)
     targets: dict[str, Target] = {}
     aliases: dict[str, list[Target]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
-        target = _target(model, name, parameter)
+        target = _target(modules, name, parameter)
         targets[name] = target
         for alias in {bare[name], short[name]} - {name}:
             aliases.setdefault(alias, []).append(target)
@@ -89,16 +102,16 @@ def find_targets(model: nn.Module) -> dict[str, Target]:
     return targets
 
 
-def _target(model: nn.Module, name: str, parameter: Tensor) -> Target:
+def _target(modules: dict[str, nn.Module], name: str, parameter: Tensor) -> Target:
     path, _, attribute = name.rpartition(".")
     parts = name.split(".")
     if len(parts) >= 3 and parts[-3] == PARAMETRIZED:
-        owner = model.get_submodule(".".join(parts[:-3]))
+        owner = modules[".".join(parts[:-3])]
         if parametrize.is_parametrized(owner, parts[-2]):
             found = _parametrized(owner, parts[-2])
             if found.tensor is parameter:
                 return found
-    owner = model.get_submodule(path)
+    owner = modules[path]
     for hook in owner._forward_pre_hooks.values():
         weight = getattr(hook, "name", None)
         if type(hook).__name__ not in HOOKS or not isinstance(weight, str):
@@ -141,12 +154,21 @@ def _parametrized(owner: nn.Module, attribute: str) -> Target:
             original.copy_(new)
         _settle(steps)
 
+    def snapshot() -> Callable[[], None]:
+        held = [(module, dict(module._buffers)) for module in steps.modules()]  # a right inverse may put in new ones
+
+        def put_back() -> None:
+            for module, old in held:
+                module._buffers.update(old)
+
+        return put_back
+
     order = sorted(originals, key=lambda t: t.numel())[::-1]  # the direction of weight norm before its scale
     buffers = tuple(steps.buffers())
     with torch.no_grad():
         shape = None if any(map(nn.parameter.is_lazy, originals)) else tuple(effective().shape)
     scaled = next((type(s).__name__.strip("_") for s in steps if "SpectralNorm" in type(s).__name__), None)
-    return Target((id(owner), attribute), (*order, *buffers), assign, effective, shape, scaled)
+    return Target((id(owner), attribute), (*order, *buffers), assign, effective, shape, scaled, snapshot)
 
 
 def _hooked(owner: nn.Module, attribute: str, hook: object) -> Target:
@@ -160,11 +182,9 @@ def _hooked(owner: nn.Module, attribute: str, hook: object) -> Target:
             weight = hook.compute_weight(owner, do_power_iteration=True)  # type: ignore[attr-defined]
         setattr(owner, attribute, weight)
 
-    def restored() -> None:
-        if type(hook).__name__ == "WeightNorm":
-            refresh()
-        else:
-            setattr(owner, attribute, hook.compute_weight(owner, do_power_iteration=False))  # type: ignore[attr-defined]
+    def snapshot() -> Callable[[], None]:
+        old = getattr(owner, attribute)
+        return lambda: setattr(owner, attribute, old)
 
     if type(hook).__name__ == "WeightNorm":
         scale, direction = getattr(owner, f"{attribute}_g"), getattr(owner, f"{attribute}_v")
@@ -186,7 +206,7 @@ def _hooked(owner: nn.Module, attribute: str, hook: object) -> Target:
         tensors = (stored, getattr(owner, f"{attribute}_u"), getattr(owner, f"{attribute}_v"))
         scaled = "SpectralNorm"
     shape = tuple(tensors[0].shape)
-    return Target((id(owner), attribute), tensors, assign, lambda: getattr(owner, attribute), shape, scaled, restored)
+    return Target((id(owner), attribute), tensors, assign, lambda: getattr(owner, attribute), shape, scaled, snapshot)
 
 
 def _with_direction(norms: Tensor, value: Tensor, directions: Directions) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,329 @@
+"""A plan put into a model: whole or not at all, and nothing but the values changes."""
+
+import copy
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.plans.models import NORMS, Text, mlp, normed, same, text_trace, traced, values
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize
+
+from fanin import rules
+from fanin.distributions import Constant, Identity, Normal, Orthogonal
+from fanin.draws import draw_distribution
+from fanin.errors import FaninTypeError, FaninValueError
+from fanin.plans import Entry, Need, Plan, plan_from_rules
+from fanin.slots import Axes
+
+WRAPPERS: dict[str, Any] = {
+    "compiled": torch.compile,
+    "data parallel": nn.DataParallel,
+    "averaged": torch.optim.swa_utils.AveragedModel,
+    "compiled data parallel": lambda m: torch.compile(nn.DataParallel(m)),
+}
+pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning", "ignore:the scale of:UserWarning")
+
+
+def plan_for(model: nn.Module, distribution: Any = None, **rules_: Any) -> Plan:
+    return plan_from_rules(traced(model), {"*": distribution or Normal(0.5)}, model=model, **rules_)
+
+
+def by_hand(**entries: tuple[Any, tuple[int, ...]]) -> Plan:
+    return Plan({n: Entry(d) for n, (d, _) in entries.items()}, requires={n: Need(s) for n, (_, s) in entries.items()})
+
+
+class TestValues:
+    def test_are_those_of_the_draw_with_seed_and_name(self) -> None:
+        model = plan_for(mlp()).apply(mlp(), seed=5)
+        for name in ("0.weight", "2.weight"):
+            weight = model.get_parameter(name).detach().numpy()
+            assert np.array_equal(weight, draw_distribution(Normal(0.5), weight.shape, seed=5, name=name))
+
+    def test_the_plans_own_seed_is_the_default_and_seeds_differ(self) -> None:
+        plan = plan_for(mlp(), seed=7)
+        assert same(values(plan.apply(mlp())), values(plan.apply(mlp(), seed=7)))
+        assert not same(values(plan.apply(mlp())), values(plan.apply(mlp(), seed=8)))
+
+    def test_do_not_depend_on_the_other_entries(self) -> None:
+        whole = plan_for(mlp())
+        part = Plan({"4.weight": whole.entries["4.weight"]}, requires={"4.weight": whole.requires["4.weight"]})
+        assert torch.equal(whole.apply(mlp())[4].weight, part.apply(mlp())[4].weight)
+
+    def test_the_multiplier_multiplies_them(self) -> None:
+        plan = by_hand(weight=(Normal(1.0), (4, 3)))
+        double = plan.edit({"weight": Entry(Normal(1.0), multiplier=2.0)})
+        assert torch.equal(double.apply(nn.Linear(3, 4)).weight, 2 * plan.apply(nn.Linear(3, 4)).weight)
+
+    def test_weights_without_an_entry_keep_theirs(self) -> None:
+        model = nn.Linear(3, 4)
+        bias = model.bias.detach().clone()
+        by_hand(weight=(Normal(1.0), (4, 3))).apply(model)
+        assert torch.equal(model.bias, bias)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_of_lower_precision_are_the_float32_numbers_rounded(self, dtype: torch.dtype) -> None:
+        plan = by_hand(weight=(Orthogonal(Axes.parse("oi", (8, 8))), (8, 8)))
+        low, full = plan.apply(nn.Linear(8, 8).to(dtype)), plan.apply(nn.Linear(8, 8))
+        assert low.weight.dtype == dtype
+        assert torch.equal(low.weight, full.weight.to(dtype))
+
+    def test_of_double_precision_are_drawn_in_it(self) -> None:
+        weight = by_hand(weight=(Normal(1.0), (50, 50))).apply(nn.Linear(50, 50).double()).weight.detach()
+        assert (weight != weight.float().double()).any()
+
+    def test_of_scalars(self) -> None:
+        model = nn.Module()
+        model.alpha = nn.Parameter(torch.tensor(3.0))
+        by_hand(alpha=(Constant(0.5), ())).apply(model)
+        assert float(model.alpha.detach()) == 0.5
+
+    def test_in_a_memory_format_of_its_own(self) -> None:
+        conv = nn.Conv2d(4, 8, 3)
+        plan = by_hand(weight=(Normal(1.0), (8, 4, 3, 3)))
+        plain = plan.apply(copy.deepcopy(conv)).weight
+        last = plan.apply(conv.to(memory_format=torch.channels_last)).weight
+        assert torch.equal(plain, last)
+        assert last.is_contiguous(memory_format=torch.channels_last)
+
+
+class TestUntouched:
+    def test_everything_but_the_values(self) -> None:
+        model = Text()
+        model.fc.weight.requires_grad_(False)
+        model.fc.bias.grad = torch.ones(8)
+        before = {n: (id(p), p.dtype, p.device, p.requires_grad, p.data_ptr()) for n, p in model.named_parameters()}
+        versions = {n: p._version for n, p in model.named_parameters()}
+        plan = plan_from_rules(text_trace(model), {"*": rules.normal(0.1)}, model=model)
+        states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
+        assert plan.apply(model) is model
+        assert torch.equal(states[0], torch.get_rng_state())
+        assert states[1] == random.getstate()
+        assert np.array_equal(states[2][1], np.random.get_state()[1])  # noqa: NPY002
+        assert before == {
+            n: (id(p), p.dtype, p.device, p.requires_grad, p.data_ptr()) for n, p in model.named_parameters()
+        }
+        assert all(p._version > versions[n] for n, p in model.named_parameters() if n in plan.entries)
+        assert all(p.grad_fn is None for p in model.parameters())
+        assert torch.equal(model.fc.bias.grad, torch.ones(8))
+        assert model.lm_head.weight is model.wte.weight
+
+    def test_autograd_notices_the_change(self) -> None:
+        model = nn.Linear(3, 4)
+        out = (model.weight**2).sum()
+        by_hand(weight=(Normal(1.0), (4, 3))).apply(model)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            out.backward()
+
+
+class TestWrapped:
+    @pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
+    def test_a_plan_for_the_bare_model_goes_into_the_wrapped_one_and_back(self, wrap: Any) -> None:
+        bare = plan_for(mlp()).apply(mlp())
+        inner = mlp()
+        wrapped = wrap(inner)
+        assert plan_for(mlp()).apply(wrapped) is wrapped
+        assert all(torch.equal(a, b) for a, b in zip(wrapped.parameters(), bare.parameters(), strict=True))
+
+    def test_a_scripted_model(self) -> None:
+        scripted = torch.jit.script(mlp())
+        plan_for(mlp()).apply(scripted)
+        assert torch.equal(scripted.get_parameter("0.weight"), plan_for(mlp()).apply(mlp())[0].weight)
+
+
+class TestRefused:
+    def test_every_mismatch_is_listed_and_nothing_changed(self) -> None:
+        plan = plan_for(mlp(width=8, depth=3))
+        model = nn.Sequential(*mlp(width=8, depth=3))
+        model[2] = nn.Linear(8, 8, bias=False)
+        model[4] = nn.Linear(8, 9)
+        before = values(model)
+        with pytest.raises(FaninValueError) as error:
+            plan.apply(model)
+        for words in (
+            "2.bias: the model has no such weight",
+            "4.weight: its shape is (9, 8), but the plan is for (8, 8)",
+            "4.bias",
+        ):
+            assert words in str(error.value)
+        assert same(values(model), before)
+
+    @pytest.mark.parametrize(
+        ("dtype", "word"), [(torch.int8, "integer"), (torch.complex64, "complex"), (torch.bool, "integer")]
+    )
+    def test_weights_that_are_no_real_numbers(self, dtype: torch.dtype, word: str) -> None:
+        model = nn.Module()
+        model.codes = nn.Parameter(torch.zeros(3, dtype=dtype), requires_grad=False)
+        with pytest.raises(FaninValueError, match=f"codes is {word}"):
+            by_hand(codes=(Constant(1.0), (3,))).apply(model)
+
+    def test_meta_lazy_and_expanded_weights(self) -> None:
+        plan = by_hand(weight=(Normal(1.0), (4, 3)))
+        expanded = nn.Module()
+        expanded.weight = nn.Parameter(torch.zeros(1, 3).expand(4, 3))
+        for model, word in (
+            (nn.Linear(3, 4, device="meta"), "to_empty"),
+            (nn.LazyLinear(4), "lazy"),
+            (expanded, "expanded"),
+        ):
+            with pytest.raises(FaninValueError, match=word):
+                plan.apply(model)
+
+    def test_a_tie_that_is_gone_and_a_tie_that_is_new(self) -> None:
+        untied = Text()
+        untied.lm_head.weight = nn.Parameter(torch.randn(11, 8))
+        tied_plan = plan_from_rules(text_trace(), {"*": rules.normal(0.1)})
+        with pytest.raises(FaninValueError, match="two weights here, but one"):
+            tied_plan.apply(untied)
+        with pytest.raises(FaninValueError, match="one weight here"):
+            plan_from_rules(text_trace(untied), {"*": rules.normal(0.1)}).apply(Text())
+
+    @pytest.mark.parametrize("model", [3, nn.Linear, None, [nn.Linear(1, 1)]])
+    def test_other_things_than_modules(self, model: Any) -> None:
+        with pytest.raises(FaninTypeError, match="torch.nn.Module"):
+            Plan({}).apply(model)
+
+    @pytest.mark.parametrize("seed", [-1, 2**64, 0.5])
+    def test_seeds_out_of_range(self, seed: Any) -> None:
+        with pytest.raises(FaninValueError, match="seed"):
+            plan_for(mlp()).apply(mlp(), seed=seed)
+
+    def test_numbers_that_the_type_cannot_hold(self) -> None:
+        model = nn.Linear(3, 4).half()
+        before = values(model)
+        with pytest.raises(FaninValueError, match="weight .*too large for float16"):
+            by_hand(bias=(Constant(0.0), (4,)), weight=(Constant(1e5), (4, 3))).apply(model)
+        assert same(values(model), before)
+
+    def test_a_failure_while_writing_puts_the_old_values_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plan, model = plan_for(mlp()), mlp()
+        before, calls, write = values(model), [0], Tensor.copy_
+
+        def fails_at_the_third(self: Tensor, other: Tensor) -> Tensor:
+            calls[0] += 1
+            if calls[0] == 3:
+                raise KeyboardInterrupt
+            return write(self, other)
+
+        monkeypatch.setattr(Tensor, "copy_", fails_at_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            plan.apply(model)
+        assert calls[0] > 3, "the old values went back through copy_"
+        assert same(values(model), before)
+
+
+class Halved(nn.Module):
+    """A parametrisation that can be set: the weight in effect is half of what is stored."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / 2
+
+    def right_inverse(self, x: Tensor) -> Tensor:
+        return x * 2
+
+
+class OneWay(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x**2
+
+
+class TestParametrized:
+    @pytest.mark.parametrize(
+        "norm", [NORMS["parametrized weight norm"], NORMS["hooked weight norm"]], ids=["new", "old"]
+    )
+    @pytest.mark.parametrize("distribution", [Normal(2.0), Constant(0.0), Identity(Axes.parse("oi", (8, 6)))])
+    def test_weight_norm_gets_the_planned_weight_in_effect(self, norm: Any, distribution: Any) -> None:
+        """Constants of zero and identities have rows without a direction, where g v / |v| would be 0/0."""
+        model = normed(norm)
+        plan = plan_from_rules(traced(model), {"0.weight": distribution}, model=model)
+        plan.apply(model)
+        (name,) = plan.entries
+        expected = torch.from_numpy(draw_distribution(distribution, (8, 6), seed=0, name=name))
+        out = model[0](torch.eye(6))
+        assert torch.allclose(model[0].weight, expected, atol=1e-5)
+        assert torch.allclose(out - model[0].bias, expected.T, atol=1e-5)
+        out.sum().backward()
+        assert all(torch.isfinite(p.grad).all() for p in model[0].parameters() if p.grad is not None)
+
+    @pytest.mark.parametrize(
+        "norm", [NORMS["parametrized spectral norm"], NORMS["hooked spectral norm"]], ids=["new", "old"]
+    )
+    @pytest.mark.parametrize("training", [True, False])
+    def test_spectral_norm_keeps_the_direction_and_says_that_the_scale_is_its_own(
+        self, norm: Any, training: bool
+    ) -> None:
+        torch.manual_seed(0)
+        model = nn.Sequential(norm(nn.Linear(30, 40))).train(training)
+        plan = plan_from_rules(traced(model, torch.randn(4, 30)), {"0.weight": Normal(7.0)}, model=model)
+        with pytest.warns(UserWarning, match=r"0\.weight \(SpectralNorm\)"):
+            plan.apply(model)
+        drawn = torch.from_numpy(draw_distribution(Normal(7.0), (40, 30), seed=0, name="0.weight"))
+        model.eval()
+        model(torch.randn(4, 30))
+        weight = model[0].weight.detach()
+        assert abs(float(torch.linalg.matrix_norm(weight, 2)) - 1) < 0.02, "stale singular vectors would blow it up"
+        assert torch.allclose(weight / weight.norm(), drawn / drawn.norm(), atol=1e-5)
+
+    def test_a_parametrization_of_ones_own(self) -> None:
+        model = nn.Linear(3, 4)
+        parametrize.register_parametrization(model, "weight", Halved())
+        original = model.parametrizations.weight.original
+        plan = by_hand(weight=(Normal(1.0), (4, 3)))
+        plan.apply(model)
+        drawn = torch.from_numpy(draw_distribution(Normal(1.0), (4, 3), seed=0, name="weight"))
+        assert torch.allclose(model.weight, drawn)
+        assert model.parametrizations.weight.original is original
+
+    def test_one_that_cannot_be_set_is_refused_and_everything_is_put_back(self) -> None:
+        model = mlp()
+        parametrize.register_parametrization(model[4], "weight", OneWay())
+        before = values(model)
+        plan = plan_for(model)
+        with pytest.raises(FaninValueError, match=r"4\.weight cannot be set through its parametrisation: .*OneWay"):
+            plan.apply(model)
+        assert same(values(model), before)
+
+    def test_one_that_does_not_take_the_values_is_refused(self) -> None:
+        model = nn.Sequential(parametrizations.orthogonal(nn.Linear(6, 6)))
+        before = values(model)
+        plan = Plan({"0.weight": Entry(Normal(1.0))}, requires={"0.weight": Need((6, 6))})
+        with pytest.raises(FaninValueError, match=r"0\.weight"):
+            plan.apply(model)
+        assert same(values(model), before)
+
+    def test_an_orthogonal_parametrization_takes_an_orthogonal_weight(self) -> None:
+        model = nn.Sequential(parametrizations.orthogonal(nn.Linear(6, 6)))
+        law = Orthogonal(Axes.parse("oi", (6, 6)))
+        Plan({"0.weight": Entry(law)}, requires={"0.weight": Need((6, 6))}).apply(model)
+        drawn = torch.from_numpy(draw_distribution(law, (6, 6), seed=0, name="0.weight"))
+        assert torch.allclose(model[0].weight, drawn, atol=1e-5)
+
+    @pytest.mark.parametrize("norm", NORMS.values(), ids=NORMS)
+    def test_a_plan_that_fails_elsewhere_leaves_them_as_they_were(self, norm: Any) -> None:
+        model = normed(norm).double().eval()
+        before, effective = values(model), model[0].weight.detach().clone()
+        plan = Plan({"0.weight": Entry(Normal(1.0)), "nope": Entry(Normal(1.0))})
+        with pytest.raises(FaninValueError, match="nope"):
+            plan.apply(model)
+        assert same(values(model), before)
+        assert torch.equal(model[0].weight, effective)
+
+    @pytest.mark.parametrize("norm", NORMS.values(), ids=NORMS)
+    def test_a_failure_while_writing_puts_them_back(self, norm: Any) -> None:
+        model = normed(norm)
+        parametrize.register_parametrization(model[4], "weight", OneWay())
+        model.eval()
+        before, effective = values(model), model[0].weight.detach().clone()
+        with pytest.raises(FaninValueError, match="OneWay"):
+            plan_for(model).apply(model)
+        assert same(values(model), before)
+        assert torch.allclose(model[0].weight, effective, atol=1e-6)
+
+
+def test_an_empty_plan_changes_nothing() -> None:
+    model = mlp()
+    before = values(model)
+    assert Plan({}).apply(model) is model
+    assert same(values(model), before)
