@@ -23,9 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from fanin.activations import Activation
+from fanin.distributions import Distribution
 from fanin.draws import draw_distribution
 from fanin.errors import FaninTypeError, FaninValueError
-from fanin.plans.records import Entry, Plan
+from fanin.plans import Entry, Plan, keep_padding
 from fanin.plans.torch.modules import module_slots
 from fanin.rules import parse
 from fanin.rules.rule import ALIASES, FACTORIES, Rule
@@ -34,6 +35,7 @@ from fanin.slots import Axes, ChainLink, Pairing, Slot
 JOINT = {"mirrored"}  # rules for several weights at once: they have a function of their own below
 # Names that torch.nn.init has for something else: its bounds are absolute, and its order of arguments another.
 OTHERS = {"trunc_normal", "random_normal", "random_uniform", "looks_linear"}
+THEIRS = {"value": "val"}  # what torch.nn.init calls it
 EXTRA = ("axes", "generator", "seed", "name")
 
 # The parts of the functions' documentation that they share.
@@ -225,9 +227,14 @@ def init_(
         raise FaninTypeError(f"init_: module={type(module).__name__} cannot be used; give a torch.nn.Module")
     if isinstance(rule, str):
         rule = parse(rule)
+    if not isinstance(rule, Distribution) and not callable(rule):
+        raise FaninTypeError(f"init_: rule={rule!r} cannot be used; give a rule, a distribution, or a rule's text")
     slots = module_slots(module)
     zeros, ones = FACTORIES["zeros"](), FACTORIES["ones"]()
-    law = rule if callable(rule) else lambda slot: rule
+
+    def law(slot: Slot) -> Distribution:
+        return keep_padding(slot, rule if isinstance(rule, Distribution) else rule(slot))  # type: ignore[arg-type]
+
     by_role: dict[str, Callable[[Slot], Any]] = {"bias": zeros, "norm_shift": zeros, "norm_scale": ones}
     entries = {s.name: Entry(by_role.get(s.role, law)(s), "init_") for s in slots}
     key = take_key(generator) if seed is None else seed
@@ -241,7 +248,10 @@ def _in_place(name: str, label: str) -> Callable[..., Tensor]:
     theirs = getattr(nn.init, label, None)
     agreed = list(inspect.signature(theirs).parameters)[1:] if theirs is not None else []
     same = 0
-    while same < min(len(parameters), len(agreed)) and parameters[same].name == agreed[same]:
+    while same < min(len(parameters), len(agreed)) and agreed[same] in (
+        parameters[same].name,
+        THEIRS.get(parameters[same].name),
+    ):
         same += 1
     first = inspect.Parameter("tensor", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Tensor)
     by_name = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters[same:]]

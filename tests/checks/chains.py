@@ -136,7 +136,9 @@ def watch(layers: Sequence[Layer], x: Array, labels: Array | None = None) -> Tra
     return _trace(layers, signals, gradients, of_weights, loss)
 
 
-def _trace(layers: Sequence[Layer], signals: list[Array], gradients: list[Array], grads: list[float], loss: float) -> Trace:
+def _trace(
+    layers: Sequence[Layer], signals: list[Array], gradients: list[Array], grads: list[float], loss: float
+) -> Trace:
     ops: list[Op] = []
     slots: list[Slot] = []
     weights: dict[str, WeightFacts] = {}
@@ -170,7 +172,9 @@ def _trace(layers: Sequence[Layer], signals: list[Array], gradients: list[Array]
             weights[f"{name}.weight"] = facts_of(layer.weight, grads[depth - 1])
             names = [f"{name}.weight"]
             if layer.bias is not None:
-                slots.append(Slot(f"{name}.bias", layer.bias.shape, "float32", "bias", op="linear", op_index=i, module=name))
+                slots.append(
+                    Slot(f"{name}.bias", layer.bias.shape, "float32", "bias", op="linear", op_index=i, module=name)
+                )
                 weights[f"{name}.bias"] = facts_of(layer.bias, 1.0)
                 names.append(f"{name}.bias")
             ops.append(

@@ -63,6 +63,18 @@ def test_no_random_state_of_the_caller_is_changed() -> None:
     assert before[2] == random.getstate()
 
 
+def test_the_number_of_threads_is_put_back() -> None:
+    before, inside = torch.get_num_threads(), []
+
+    def factory() -> nn.Module:
+        inside.append(torch.get_num_threads())
+        return models.small()
+
+    trained(factory, threads=3)
+    assert inside == [3]
+    assert torch.get_num_threads() == before
+
+
 def test_a_factory_may_take_the_seed() -> None:
     taken = []
 

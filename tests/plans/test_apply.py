@@ -130,7 +130,7 @@ class TestWrapped:
     def test_a_scripted_model(self) -> None:
         scripted = torch.jit.script(mlp())
         plan_for(mlp()).apply(scripted)
-        assert torch.equal(scripted.get_parameter("0.weight"), plan_for(mlp()).apply(mlp())[0].weight)
+        assert torch.equal(dict(scripted.named_parameters())["0.weight"], plan_for(mlp()).apply(mlp())[0].weight)
 
 
 class TestRefused:

@@ -166,3 +166,21 @@ def test_a_projected_shortcut_is_the_skip():
     place = seen.slot("parts.c2.weight").residual
     assert place.last and place.normed
     assert seen.slot("parts.c2.weight").norm_after
+
+
+def test_rotated_halves_are_no_blocks_and_gates_are():
+    def rotary(p, x):
+        q = p["q"](x)
+        left, right = q.chunk(2, -1)
+        return q * 0.8 + torch.cat([-right, left], -1) * 0.6
+
+    def gated(p, x):
+        gate, up = p["in"](x).chunk(2, -1)
+        return p["out"](F.silu(gate) * up)
+
+    q = trace(Net(rotary, q=nn.Linear(6, 8)), torch.randn(4, 6)).slot("parts.q.weight")
+    assert q.axes.spec == "oi" and q.axes.fan_out == 8
+    seen = trace(Net(gated, **{"in": nn.Linear(6, 8), "out": nn.Linear(4, 3)}), torch.randn(4, 6))
+    gates, out = seen.slot("parts.in.weight"), seen.slot("parts.out.weight")
+    assert gates.axes.spec == "(s2o4)i" and gates.activation is None and gates.chain is None
+    assert out.input_activation is None and out.chain is None

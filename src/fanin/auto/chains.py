@@ -10,6 +10,7 @@ which grows with depth, with the head's scale, and with the constant part of f. 
 at most what a net of a few layers has: then learning rates that people use fit every depth.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from fanin.activations import Activation
 from fanin.auto import facts
 from fanin.auto.working_point import Carrier, Through, carrier_of, through, working_point
-from fanin.distributions import Centred, DeltaOrthogonal, Distribution, Mirrored, Orthogonal
+from fanin.distributions import Centred, Distribution, Mirrored, Orthogonal
 from fanin.draws.layout import block_shape, with_sizes
 from fanin.plans import Entry
 from fanin.slots import Pairing, Slot
@@ -59,12 +60,29 @@ class Link:
         return self.moments.carried + copies * self.dropped / (1 - self.dropped) * self.moments.power
 
 
+@dataclass(frozen=True)
+class ChainPlan:
+    """One plain chain, planned.
+
+    Attributes:
+        slots: its weights, in order.
+        entries: one entry a weight.
+        sizes: the rms that each weight's output is planned to have.
+    """
+
+    slots: list[Slot]
+    entries: dict[str, Entry]
+    sizes: list[float]
+
+
 def chain_entries(trace: Trace) -> dict[str, Entry]:
     """Entries for the weights of every plain chain of the trace."""
-    entries: dict[str, Entry] = {}
-    for slots in chains_of(trace):
-        entries |= _chain(trace, slots)
-    return entries
+    return {name: entry for chain in chain_plans(trace) for name, entry in chain.entries.items()}
+
+
+def chain_plans(trace: Trace) -> list[ChainPlan]:
+    """Every plain chain of the trace, planned."""
+    return [_chain(trace, slots) for slots in chains_of(trace)]
 
 
 def chains_of(trace: Trace) -> Iterator[list[Slot]]:
@@ -75,26 +93,28 @@ def chains_of(trace: Trace) -> Iterator[list[Slot]]:
             groups.setdefault(slot.chain.id, []).append(slot)
     for slots in groups.values():
         slots.sort(key=lambda s: s.chain.position if s.chain else 0)
-        whole = [s.chain.position for s in slots if s.chain] == list(range(slots[0].chain.length if slots[0].chain else 0))
+        whole = [s.chain.position for s in slots if s.chain] == list(
+            range(slots[0].chain.length if slots[0].chain else 0)
+        )
         if whole and len(slots) > 1:
             yield slots
 
 
-def _chain(trace: Trace, slots: list[Slot]) -> dict[str, Entry]:
+def _chain(trace: Trace, slots: list[Slot]) -> ChainPlan:
     links = _links(trace, slots)
     rms = facts.input_rms(trace, slots[0])
-    sizes = [_sizes(slot, *_around(links, k)) for k, slot in enumerate(slots)]
+    drawn = [_sizes(slot, *_around(links, k)) for k, slot in enumerate(slots)]
     gains = [math.sqrt(links[0].q) / rms]
-    gains += [math.sqrt(after.q / before.handed_on) for before, after in zip(links, links[1:], strict=False)]
-    target, why = _output(slots, links, sizes, gains, rms)
+    gains += [math.sqrt(after.q / before.handed_on) for before, after in itertools.pairwise(links)]
+    target, why = _output(slots, links, drawn, gains, rms)
     gains.append(target / math.sqrt(links[-1].handed_on))
     entries: dict[str, Entry] = {}
     for k, slot in enumerate(slots):
         before, after = _around(links, k)
-        reason = why if after is None else _reason(slots, before, after, gains[k])
+        reason = why if after is None else _reason(slots, before, after)
         gain = gains[k] / math.sqrt(facts.valid_share(trace, slot))
         entries[slot.name] = Entry(_weight(slot, before, after, gain), reason)
-    return entries
+    return ChainPlan(slots, entries, [*(math.sqrt(link.q) for link in links), target])
 
 
 def _around(links: Sequence[Link], k: int) -> tuple[Link | None, Link | None]:
@@ -153,22 +173,16 @@ def _sizes(slot: Slot, before: Link | None, after: Link | None) -> tuple[int, in
 def _weight(slot: Slot, before: Link | None, after: Link | None, gain: float) -> Distribution:
     assert slot.axes is not None
     axes = slot.axes
-    out, in_, field = _sizes(slot, before, after)
+    out, in_, _ = _sizes(slot, before, after)
     made = Pairing(block_shape(axes)[1]) if after is not None and after.paired else None
     met = before.pairing if before is not None and before.paired else None
-    kind = DeltaOrthogonal if _on_centre(slot, field) else Orthogonal
     half = with_sizes(axes, out, in_) if made or met else axes
-    law: Distribution = kind(half, gain, scale_out=True)
+    law: Distribution = Orthogonal(half, gain, scale_out=True)
     if made or met:
         law = Mirrored(law, axes, made, met)
     if before is not None and before.carrier == "centred":
         law = Centred(law, axes)
     return law
-
-
-def _on_centre(slot: Slot, field: int) -> bool:
-    """Whether a kernel is drawn on its centre tap alone: in long chains, where every other loss at the borders adds up."""
-    return False
 
 
 def _output(
@@ -204,15 +218,17 @@ def _kernel_trace(
     return total
 
 
-def _reason(slots: list[Slot], before: Link | None, after: Link, gain: float) -> str:
+def _reason(slots: list[Slot], before: Link | None, after: Link) -> str:
     size = f"signal ±{math.sqrt(after.q):.2g}"
     how = {
         "paired": f"mirrored: pairs of units hand on {after.f}'s odd part, without mean",
         "single": "isometry where the activation is nearly straight" if after.f.is_odd else "keeps the second moment",
         "centred": f"isometry; {after.f} is odd about a constant, which the next layer does not see",
     }[after.carrier]
-    place = f"first of {len(slots)} layers without norm" if before is None else f"one of {len(slots)} layers without norm"
+    place = (
+        f"first of {len(slots)} layers without norm" if before is None else f"one of {len(slots)} layers without norm"
+    )
     return f"{place}; {how}; {size}"
 
 
-__all__ = ["Link", "chain_entries", "chains_of"]
+__all__ = ["ChainPlan", "chain_entries", "chain_plans", "chains_of"]

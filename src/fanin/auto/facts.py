@@ -67,7 +67,5 @@ def _valid(taps: int, inputs: int, outputs: int) -> float:
     padding = ((outputs - 1) * stride + taps - inputs + 1) // 2
     if padding <= 0:
         return 1.0
-    inside = sum(
-        0 <= position * stride + tap - padding < inputs for position in range(outputs) for tap in range(taps)
-    )
+    inside = sum(0 <= position * stride + tap - padding < inputs for position in range(outputs) for tap in range(taps))
     return inside / (outputs * taps)

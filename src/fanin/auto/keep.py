@@ -32,7 +32,9 @@ def kept(trace: Trace, keep: Iterable[str] | str) -> Kept:
     notes: list[str] = []
     for pattern in patterns:
         if not isinstance(pattern, str):
-            raise FaninTypeError(f"keep={pattern!r} cannot be used; give patterns over weight names, 'pretrained' or 'frozen'")
+            raise FaninTypeError(
+                f"keep={pattern!r} cannot be used; give patterns over weight names, 'pretrained' or 'frozen'"
+            )
         found = _matching(trace, pattern)
         if not found and pattern not in ("pretrained", "frozen"):
             known = ", ".join(s.name for s in trace.slots[:3])
@@ -61,6 +63,8 @@ def _worn(slot: Slot, facts: WeightFacts | None) -> bool:
     """Whether a matrix has neither the kurtosis of a fresh draw nor an exact structure (orthogonal, mirrored, constant)."""
     if facts is None or slot.role not in ("weight", "recurrent", "embedding") or facts.sampled < LEAST:
         return False
-    structured = facts.constant or facts.zeros > 0.2 or facts.mirrored_in or facts.mirrored_out or facts.orthogonality < 0.3
+    structured = (
+        facts.constant or facts.zeros > 0.2 or facts.mirrored_in or facts.mirrored_out or facts.orthogonality < 0.3
+    )
     doubt = 4 * (24 / facts.sampled) ** 0.5
     return not structured and all(abs(facts.kurtosis - k) > tolerance + doubt for k, tolerance in FRESH_KURTOSIS)

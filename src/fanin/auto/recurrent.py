@@ -16,7 +16,9 @@ def recurrent_entries(trace: Trace) -> dict[str, Entry]:
     for slot in trace.slots:
         if slot.role == "recurrent" and slot.axes is not None:
             per = " per gate" if slot.parts in GATES else ""
-            entries[slot.name] = Entry(Orthogonal(slot.axes), f"recurrent: orthogonal{per}, so that the state neither dies nor grows")
+            entries[slot.name] = Entry(
+                Orthogonal(slot.axes), f"recurrent: orthogonal{per}, so that the state neither dies nor grows"
+            )
         if slot.role == "bias" and slot.parts == "lstm":
             biases.setdefault(slot.module, []).append(slot)
     for slots in biases.values():

@@ -38,4 +38,6 @@ def _embedding(trace: Trace, slot: Slot) -> Entry:
     law: Distribution = Normal(std)
     if slot.padding_index is not None:
         law = ZeroRows(law, (slot.padding_index % slot.shape[0],))
-    return Entry(law, "embedding that is the head too: logits start at ±1" if tied else "embedding: unit size per element")
+    return Entry(
+        law, "embedding that is the head too: logits start at ±1" if tied else "embedding: unit size per element"
+    )

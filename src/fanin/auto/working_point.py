@@ -133,4 +133,4 @@ def _least_harm(f: Activation, carrier: Carrier) -> float:
         chi = q * t.slope / t.carried if t.carried > 0 else math.inf
         return (round(abs(math.log(chi)), 2) if 0 < chi < math.inf else math.inf, abs(math.log(q)))
 
-    return min((q for q in (1.0, *GRID) if 0.01 <= q), key=harm)
+    return min((q for q in (1.0, *GRID) if q >= 0.01), key=harm)

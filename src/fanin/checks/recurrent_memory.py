@@ -38,9 +38,12 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
         if slot.role != "recurrent" or slot.hidden <= 0 or weight is None or slot.op_index is None:
             continue
         op = trace.ops[slot.op_index]
-        if op.kind != "recurrent" and (slot.residual is not None or slot.norm_after or slot.norm_before):
+        looped = slot.activation is not None and slot.residual is None and not (slot.norm_after or slot.norm_before)
+        if op.kind != "recurrent" and not looped:
             continue  # a block that is shared in depth, such as ALBERT's: norms and residuals carry the signal
         steps = op.facts.get("steps", op.shape[1] if len(op.shape) == 3 else math.nan)
+        if op.kind != "recurrent":
+            steps = float(slot.uses)
         if slot.parts == "lstm":
             log = 2 * math.log(_forget_gate(trace, slot))
             remedy = "Start the forget gate's bias at 1 or more (its mean is what counts), or use chrono biases."

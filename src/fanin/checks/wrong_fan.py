@@ -7,8 +7,9 @@ Why it hurts: the layer's gain is off by sqrt(right fan / wrong fan): a transpos
 of the variance it was promised, stacked experts a hundredth.
 
 How it was measured: the right fans come from the op (Axes); the wrong ones are those that `torch.nn.init` or a channels-last rule
-computes from the raw shape. Null hypothesis: std² = g² / fan for a right fan (in, out, or their mean) and the g of a known rule (He for this
-activation, 2, 1, PyTorch's 1/3, (5/3)²), or std is a round number. Tolerance: 3 standard errors of the estimated std
+computes from the raw shape. Null hypothesis: std² = g² / fan for a right fan and the g of
+a known rule (He's, for this activation or ReLU, with the fan in or out; Xavier's and LeCun's with any; PyTorch's default with
+the fan in), or std is a round number. Tolerance: 3 standard errors of the estimated std
 (sqrt((kurtosis - 1) / 4n)) and 0.5 % for rounding. A wrong fan that happens to be within 10 % of a right one is not reported, nor
 weights with another law. It is a warning where the layer takes more than its share of six depth scales (see FI402), otherwise `info`:
 fused q/k/v projections, layers next to norms.
@@ -61,22 +62,28 @@ def wrong_fan(trace: Trace, slot: Slot) -> tuple[float, float, float] | None:
     tolerance = ROUNDING + SIGMAS * math.sqrt(max(facts.kurtosis - 1, 0.0) / (4 * facts.sampled))
     if _round(facts.std, tolerance):
         return None
-    fan_in, fan_out = slot.axes.fan_in, slot.axes.fan_out
-    taps = (slot.axes.in_taps, slot.axes.out_taps)
-    right = [fan_in, fan_out, (fan_in + fan_out) / 2, fan_in / taps[0], fan_out / taps[1]]
-    right.append((fan_in / taps[0] + fan_out / taps[1]) / 2)
+    axes = slot.axes
+    fan_in, fan_out = axes.fan_in, axes.fan_out
+    # Both with the taps that stride leaves and without: rules in use differ, and a factor of the stride is no wrong axis.
+    into, out = (fan_in, fan_in / axes.in_taps), (fan_out, fan_out / axes.out_taps)
+    both = tuple((i + o) / 2 for i in into for o in out)
     squares = _squares(slot, facts)
 
-    def explains(fan: float) -> float | None:
-        return next((g for g in squares if fan > 0 and abs(math.log(facts.std**2 * fan / g)) / 2 < tolerance), None)
+    def explains(fan: float, square: float) -> bool:
+        return fan > 0 and abs(math.log(facts.std**2 * fan / square)) / 2 < tolerance
 
-    if any(explains(fan) is not None for fan in right):
-        return None
+    for square, fans in squares:
+        right = {"in": into, "he": (*into, *out), "any": (*into, *out, *both)}[fans]
+        if any(explains(fan, square) for fan in right):
+            return None
+    every = (*into, *out, *both)
     for fan, mode in _raw_fans(slot.shape):
-        g = explains(fan)
         against = {"in": fan_in, "out": fan_out, "mean": (fan_in + fan_out) / 2}[mode]
-        if g is not None and all(abs(math.log(fan / r)) > NEAR for r in right):
-            return g, fan, against
+        for square, fans in squares:
+            allowed = mode == "in" or (fans == "he" and mode == "out") or fans == "any"
+            known = into if fans == "in" else every
+            if allowed and explains(fan, square) and all(abs(math.log(fan / r)) > NEAR for r in known):
+                return square, fan, against
     return None
 
 
@@ -91,17 +98,17 @@ def _lawful(slot: Slot, facts: WeightFacts) -> bool:
     return ok and not (facts.mirrored_in or facts.mirrored_out) and abs(facts.mean) < facts.std / 10
 
 
-def _squares(slot: Slot, facts: WeightFacts) -> list[float]:
+def _squares(slot: Slot, facts: WeightFacts) -> list[tuple[float, str]]:
+    """(g², which fans the rule uses) of the rules that draw from a law of this kurtosis."""
+    squares = [(1.0, "any"), (2.0, "he")]  # LeCun and Xavier; He
     if facts.kurtosis < UNIFORM_KURTOSIS:
-        squares = [1 / 3, 1.0, 2.0]
-    elif facts.kurtosis > 2.6:
-        squares = [1.0, 2.0]
-    else:
-        squares = [1.0, 2.0, 1.0 * 0.7737, 2.0 * 0.7737]  # cut at two sigmas with and without the correction
+        squares.append((1 / 3, "in"))  # PyTorch's default
+    elif facts.kurtosis < 2.6:  # a normal cut at two sigmas, without the correction of its variance
+        squares += [(0.7737, "any"), (2 * 0.7737, "he")]
     if slot.activation is not None and math.isfinite(slot.activation.gain):
-        squares.append(slot.activation.gain**2)
+        squares.append((slot.activation.gain**2, "he"))
         if slot.activation.name == "tanh":
-            squares.append(25 / 9)
+            squares.append((25 / 9, "any"))
     return squares
 
 

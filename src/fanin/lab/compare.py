@@ -33,6 +33,7 @@ def compare(
     evaluations: int = 30,
     loss: Any = None,
     workers: int = 1,
+    threads: int = 1,
     references: bool = False,
     progress: bool | None = None,
     on_result: Callable[[RunResult], None] | None = None,
@@ -58,6 +59,7 @@ def compare(
         evaluations: how often the test part is looked at while training; steps to the target are known to this grain.
         loss: a name, or a function of (output, targets); the task's own where not given.
         workers: processes; 1 trains in this one. With more, `factory` must be importable by name.
+        threads: of the CPU that a run uses.
         references: also fit ordinary learners (scikit-learn's) on the same split.
         progress: a bar on the terminal; only where there is one, unless said.
         on_result: called with each run as it is done.
@@ -85,7 +87,7 @@ def compare(
         dataset,
         steps,
         epochs,
-        Training(optimizer, lr, momentum, weight_decay, batch_size, 1, loss, target, evaluations),
+        Training(optimizer, lr, momentum, weight_decay, batch_size, 1, loss, target, evaluations, threads),
     )
     from fanin.lab import engine_torch
 

@@ -69,9 +69,15 @@ def random_state(seed: int) -> Iterator[None]:
             random.setstate(python_state)
 
 
-def one_thread() -> None:
-    """For a worker process among several: more threads than cores slow all of them down."""
-    torch.set_num_threads(1)
+@contextlib.contextmanager
+def thread_count(threads: int) -> Iterator[None]:
+    """Runs torch on this many threads of the CPU, and on as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def construct(factory: Callable[..., Any], seed: int) -> nn.Module:
@@ -143,6 +149,18 @@ def run(
     Args:
         on_step: called with the number of steps done, after each.
     """
+    with thread_count(training.threads):
+        return _run(factory, init, data, training, seed, on_step)
+
+
+def _run(
+    factory: Callable[..., Any],
+    init: Init,
+    data: DataSet,
+    training: Training,
+    seed: int,
+    on_step: Callable[[int], None] | None,
+) -> RunResult:
     start = time.perf_counter()
     model = construct(factory, seed)
     device = _device(model)

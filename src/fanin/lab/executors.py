@@ -119,10 +119,7 @@ _task: list[Task] = []  # of this worker
 
 
 def _start(modules: dict[str, str], payload: bytes) -> None:
-    from fanin.lab import engine_torch
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
-    engine_torch.one_thread()
     for name, file in modules.items():
         spec = importlib.util.spec_from_file_location(name, file)
         if spec and spec.loader:

@@ -72,7 +72,7 @@ def parse_init(value: Any) -> Init:
     if isinstance(value, str):
         return Init(Path(value).stem if kind == "plan" else value, kind, what)
     if kind == "rule":
-        return Init(what.spec, kind, what)
+        return Init(what.spec.removesuffix("()"), kind, what)
     name = getattr(value, "__name__", "") or type(value).__name__.lower()
     return Init(name, kind, what)
 

@@ -142,9 +142,15 @@ def _entry(slot: Slot, keys: list[_Key]) -> tuple[Entry | None, str | None]:
         if slot.role in VAGUE and any(WILD & set(p) for p in key.key if isinstance(p, str)):
             return None, f"{slot.name} is left as it is: {error}"
         raise type(error)(f"rules: {key.shown!r} cannot serve {slot.name}: {error}") from None
-    if slot.padding_index is not None and not is_zero(distribution) and not isinstance(distribution, ZeroRows):
-        distribution = ZeroRows(distribution, (slot.padding_index % slot.shape[0],))
+    distribution = keep_padding(slot, distribution)
     return Entry(distribution, f"{spec} for {key.shown!r}" if spec else f"given for {key.shown!r}"), None
+
+
+def keep_padding(slot: Slot, distribution: Distribution) -> Distribution:
+    """The distribution with an embedding's padding row left at zero."""
+    if slot.padding_index is None or is_zero(distribution) or isinstance(distribution, ZeroRows):
+        return distribution
+    return ZeroRows(distribution, (slot.padding_index % slot.shape[0],))
 
 
 def _distribution(value: Value, slot: Slot) -> tuple[Distribution, str]:
@@ -209,9 +215,7 @@ def _owners(trace: Trace, names: dict[str, tuple[str, ...]], model: Any) -> dict
     }
     classes: dict[str, set[str]] = {}
     for path, module in model.named_modules(remove_duplicate=False):
-        classes.setdefault(short[path] if path in short else path, set()).update(
-            _qualified(c) for c in type(module).__mro__
-        )
+        classes.setdefault(short.get(str(path), str(path)), set()).update(_qualified(c) for c in type(module).__mro__)
     for slot in trace.slots:
         modules = [name.rpartition(".")[0] for name in names[slot.name]]
         found = set().union(*(classes.get(path, set()) for path in (*modules, slot.module)))

@@ -54,8 +54,8 @@ def bar_span(values: Iterable[float]) -> tuple[float, float]:
     """Lowest and highest log10 of the positive values, at least `MIN_DECADES` apart."""
     logs = [math.log10(v) for v in values if math.isfinite(v) and v > 0]
     low, high = (min(logs), max(logs)) if logs else (0.0, 0.0)
-    short = max(0.0, MIN_DECADES - (high - low)) / 2
-    return low - short, high + short
+    short = max(0.0, MIN_DECADES - (high - low))
+    return low - short * 4 / 7, high + short * 3 / 7  # the middle falls on a bar, not between two
 
 
 def sparkline(values: Sequence[float], width: int = 36, span: tuple[float, float] | None = None) -> str:

@@ -80,7 +80,7 @@ def _factor(forward: Forward, op: Op, place: int, source: int) -> tuple[float, f
     if op.kind == "concat":
         return 1.0, 0.0
     if op.kind == "shape":
-        return share, 0.0
+        return (1.0 if op.name == "pad" else share), 0.0
     return _measured(trace, op, source), 0.0
 
 

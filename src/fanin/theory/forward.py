@@ -122,6 +122,9 @@ class Forward:
         return through_dropout(x, op.facts.get("p", math.nan)) if self.trace.training else x
 
     def _shape(self, op: Op, x: State) -> State | None:
+        if op.name == "pad" and op.inputs and op.inputs[0] != INPUT:
+            kept = min(math.prod(self.trace.ops[op.inputs[0]].shape) / max(math.prod(op.shape), 1), 1.0)
+            return x.scaled(kept, kept) if kept < 1 else x
         return x
 
     def _add(self, op: Op, x: State) -> State | None:
@@ -130,7 +133,13 @@ class Forward:
             return None
         if op.inputs[0] == op.inputs[1]:
             return x.scaled(4.0, 4.0)
-        return added(x, y)
+        return added(self._broadcast(op, 0, x), self._broadcast(op, 1, y))
+
+    def _broadcast(self, op: Op, place: int, x: State) -> State:
+        """A part that is the same for all examples (positions, class tokens) adds no contrast."""
+        shape = self.trace.ops[op.inputs[place]].shape if op.inputs[place] != INPUT else op.shape
+        same = len(shape) < len(op.shape) or (shape[:1] == (1,) and op.shape[:1] != (1,))
+        return replace(x, s=0.0, noise=0.0) if same else x
 
     def _concat(self, op: Op, x: State) -> State | None:
         parts = [(self.arriving(op, i), self._extent(source)) for i, source in enumerate(op.inputs)]

@@ -9,7 +9,7 @@ from fanin.activations import KNOWN, Activation
 from fanin.slots import Axes, Factor, Slot
 from fanin.traces.records import INPUT, Op, ResidualAdd
 from fanin.traces.torch import structure
-from fanin.traces.torch.graph import THROUGH, Graph, is_weight_op
+from fanin.traces.torch.graph import THROUGH, Graph, Reach, is_weight_op
 from fanin.traces.torch.layout import factor_axes
 from fanin.traces.torch.structure import Residual
 from fanin.traces.torch.values import Node, Use, Value
@@ -141,6 +141,8 @@ class Builder:
             if axes is None:
                 continue
             stacked = math.prod(f.size for f in axes.factors[unit] if f.role == "stack")
+            if stacked == 1 and self._used_whole(index):
+                return 1  # halves that are put together again (rotary positions) are no blocks
             if stacked > 1:
                 step = math.prod(source.shape[unit + 1 :])
                 offset = int(shown.storage_offset()) // step % source.shape[unit] if step else 0
@@ -149,6 +151,11 @@ class Builder:
             if len(offsets) == stacked:
                 return stacked
         return 1
+
+    def _used_whole(self, value: int) -> bool:
+        """Whether anything but a shape-only call takes the value, while other calls cut it up."""
+        kinds = [self.graph.nodes[i].kind == "shape" for i in self.graph.consumers.get(value, ())]
+        return any(kinds) and not all(kinds)
 
     def _surroundings(self, node: Node, use: Use, nodes: list[Node]) -> dict[str, object]:
         graph = self.graph
@@ -185,8 +192,17 @@ class Builder:
         way = structure.follow(self.graph, node.outputs[0])
         if way is not None and way.activation is not None:
             return way.activation
-        end = self.graph.reach(node.outputs[0]).last
-        return self.graph.function(node.outputs[0], end) if end != node.outputs[0] else self._sum_function(node)
+        start, reach = node.outputs[0], self.graph.reach(node.outputs[0])
+        if reach.last == start:
+            return self._sum_function(node)
+        taken = {v for _, v in reach.ends} or {reach.last}
+        functions = {self.graph.function(start, v) for v in taken}
+        return functions.pop() if len(functions) == 1 else self._main_function(start, reach)
+
+    def _main_function(self, start: int, reach: Reach) -> Activation | None:
+        """Of several uses of one output, the function that the next weight sees; None for parts with different functions."""
+        functions = {self.graph.function(start, v) for n, v in reach.ends if is_weight_op(self.graph.nodes[n])}
+        return functions.pop() if len(functions) == 1 else None
 
     def _sum_function(self, node: Node) -> Activation | None:
         """The activation after a sum of several weights' outputs (a recurrent cell written by hand)."""

@@ -1,6 +1,7 @@
 """Walks the graph of a watched pass: consumers, ancestors, and the elementwise function between two values."""
 
 import heapq
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,6 +113,7 @@ class Graph:
     def reach(self, start: int) -> Reach:
         """The values that are elementwise functions of `start` alone, and who consumes them."""
         inside, order = {start}, [start]
+        part = {start: start}  # the slice that a value belongs to: two slices of one signal are different units
         queue = list(self.consumers.get(start, ()))
         heapq.heapify(queue)
         seen: set[int] = set()
@@ -122,16 +124,25 @@ class Graph:
                 continue
             seen.add(index)
             node = self.nodes[index]
-            if not self.is_elementwise(node, inside):
+            parts = {part[v] for v in self.signals_of(node) if v in inside}
+            if len(parts) > 1 or not self.is_elementwise(node, inside):
                 outside.append(index)
                 continue
             for value in node.outputs:
                 inside.add(value)
+                part[value] = value if self._cuts(node, value) else min(parts)
                 order.append(value)
                 for consumer in self.consumers.get(value, ()):
                     heapq.heappush(queue, consumer)
         ends = tuple((n, v) for n in outside for v in self.signals_of(self.nodes[n]) if v in inside)
         return Reach(tuple(order), ends, ends[-1][1] if ends else order[-1])
+
+    def _cuts(self, node: Node, value: int) -> bool:
+        """Whether a value is only a part of what went into the call (a chunk, a slice)."""
+        if node.kind != "shape":
+            return False
+        before = self.values[self.signals_of(node)[0]].shape
+        return len(node.outputs) > 1 or math.prod(self.values[value].shape) < math.prod(before)
 
     def back(self, value: int) -> tuple[int, int]:
         """(root, value): the nearest value before that this one is an elementwise function of, through pools too."""
@@ -145,7 +156,7 @@ class Graph:
                 current = self.signals_of(node)[0]
                 continue
             root = self._elementwise_root(current)
-            if root == current:
+            if root == current or current not in self.reach(root).values:
                 return current, value
             current = root
 

@@ -1,0 +1,126 @@
+"""A plan corrected by one measured pass: where theory cannot know a signal's size, it is measured.
+
+Theory follows a signal through dense layers and activations. Pools, means over positions, states of recurrent layers and
+correlated pixels change its size in ways that depend on the data, so after a trial the planned sizes of a chain and of
+a head's outputs are compared with the measured ones, and each weight's gain is set right.
+
+Each correction divides the ratio of two *measured* sizes by the ratio of the planned ones: it is what the layer itself
+did, whatever the layers before it did, so one pass sets all of them right. Small deviations are the luck of one draw
+(finite width) and stay.
+"""
+
+import dataclasses
+import math
+
+from fanin.auto import facts
+from fanin.auto.chains import chain_plans
+from fanin.distributions import Centred, DeltaOrthogonal, Distribution, Mirrored, Normal, Orthogonal
+from fanin.plans import Entry, Plan
+from fanin.slots import Slot
+from fanin.traces.records import Trace
+
+LUCK = 1.3  # a measured size within this factor of the planned one is the luck of the draw
+MOST = 100.0  # no gain is changed by more than this factor
+AVERAGED = 0.3  # outputs of a head after a mean over positions: larger ones grow unstable in training (measured)
+
+
+def corrections(planned: Trace, measured: Trace, plan: Plan) -> dict[str, Entry]:
+    """Entries to replace after a trial of the plan.
+
+    Args:
+        planned: the trace that the plan was chosen from.
+        measured: a trace of the same model with the plan's weights.
+        plan: the plan.
+    """
+    changed: dict[str, Entry] = {}
+    done: set[str] = set()
+    for chain in chain_plans(planned):
+        names = [s.name for s in chain.slots]
+        if all(n in plan.entries for n in names):
+            changed |= _chain(chain.slots, chain.sizes, measured, plan)
+            done |= set(names)
+    for slot in measured.slots:
+        if (
+            slot.head
+            and slot.role == "weight"
+            and slot.name in plan.entries
+            and slot.name not in done
+            and not slot.residual
+        ):
+            changed |= _head(slot, measured, plan)
+    return changed
+
+
+def _chain(slots: list[Slot], sizes: list[float], measured: Trace, plan: Plan) -> dict[str, Entry]:
+    found = [_size(measured, slot) for slot in slots]
+    if found[0] is None or found[0] <= 0:
+        return {}
+    changed = {}
+    bend = sizes[0] / found[0] if _off(sizes[0] / found[0]) else 1.0
+    ratios = [bend]
+    for k in range(1, len(slots)):
+        before, after = found[k - 1], found[k]
+        if before is None or after is None or before <= 0 or after <= 0:
+            return {}
+        wanted = _averaged(measured, slots[k], sizes[k]) if k == len(slots) - 1 else sizes[k]
+        factor = (wanted / sizes[k - 1]) / (after / before)
+        ratios.append(factor)
+    # what is not corrected at one layer is carried on to the next
+    carried = 1.0
+    for slot, ratio in zip(slots, ratios, strict=True):
+        carried *= ratio
+        if _off(carried):
+            changed |= _scaled(slot, carried, plan)
+            carried = 1.0
+    return changed
+
+
+def _head(slot: Slot, measured: Trace, plan: Plan) -> dict[str, Entry]:
+    size = _size(measured, slot)
+    if size is None or size <= 0:
+        return {}
+    factor = _averaged(measured, slot, 1.0) / size
+    return _scaled(slot, factor, plan) if _off(factor) else {}
+
+
+def _averaged(trace: Trace, slot: Slot, wanted: float) -> float:
+    op = facts.op_of(trace, slot)
+    steps = list(facts.before(trace, op)) if op is not None else []
+    return min(wanted, AVERAGED) if any(o.kind == "reduce" for o in steps) else wanted
+
+
+def _off(factor: float) -> bool:
+    return math.isfinite(factor) and factor > 0 and not 1 / LUCK <= factor <= LUCK
+
+
+def _size(trace: Trace, slot: Slot) -> float | None:
+    """The measured size of what a weight gives: across examples for outputs, over everything inside."""
+    op = facts.op_of(trace, slot)
+    if op is None or op.signal is None or op.signal.nonfinite > 0:
+        return None
+    size = op.signal.spread if slot.head and op.signal.examples > 1 else op.signal.rms
+    return size if math.isfinite(size) else None
+
+
+def _scaled(slot: Slot, factor: float, plan: Plan) -> dict[str, Entry]:
+    factor = min(max(factor, 1 / MOST), MOST)
+    entry = plan.entries[slot.name]
+    law = times(entry.distribution, factor)
+    if law is None:
+        return {}
+    return {
+        slot.name: dataclasses.replace(entry, distribution=law, reason=f"{entry.reason}; × {factor:.2g} as measured")
+    }
+
+
+def times(law: Distribution, factor: float) -> Distribution | None:
+    """The distribution scaled, None where this kind is not scaled."""
+    match law:
+        case Orthogonal() | DeltaOrthogonal():
+            return dataclasses.replace(law, gain=law.gain * factor)
+        case Normal(mean=0.0):
+            return Normal(law.std * factor)
+        case Mirrored() | Centred():
+            base = times(law.base, factor)
+            return dataclasses.replace(law, base=base) if base is not None else None
+    return None

@@ -1,0 +1,267 @@
+"""fanin in PyTorch's idiom."""
+
+import inspect
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import fanin.torch as face
+from fanin import rules
+from fanin.draws import draw
+from fanin.errors import FaninTypeError, FaninValueError
+from fanin.slots import Axes
+
+GIVEN = {
+    "constant": {"value": 2.0},
+    "normal": {"std": 0.3},
+    "truncated_normal": {"std": 0.3},
+    "uniform": {"bound": 0.3},
+}
+NAMES = [info.name for info in rules.table() if info.name != "mirrored"]
+
+
+def shape_for(name: str) -> tuple[int, ...]:
+    return (8, 6, 3, 3) if name == "dirac" else (8, 6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestEveryRule:
+    def test_fills_with_the_numbers_of_the_draw_and_touches_no_random_state(self, name: str) -> None:
+        shape, given = shape_for(name), GIVEN.get(name, {})
+        tensor, state = torch.empty(shape), torch.get_rng_state()
+        assert getattr(face, f"{name}_")(tensor, **given, seed=3, name="w") is tensor
+        axes = "oikk" if len(shape) == 4 else "oi"
+        assert np.array_equal(tensor.numpy(), draw(rules.get(name)(**given), shape, seed=3, name="w", axes=axes))
+        assert torch.equal(state, torch.get_rng_state())
+
+    def test_has_the_rules_arguments_and_documentation(self, name: str) -> None:
+        function, factory = getattr(face, f"{name}_"), rules.get(name)
+        parameters = inspect.signature(function).parameters
+        assert next(iter(parameters)) == "tensor"
+        assert list(parameters)[-4:] == ["axes", "generator", "seed", "name"]
+        assert [(p, parameters[p].default) for p in list(parameters)[1:-4]] == [
+            (p.name, p.default) for p in inspect.signature(factory).parameters.values()
+        ]
+        text = inspect.getdoc(function) or ""
+        for words in (*parameters, "Formula:", "Paper:", (inspect.getdoc(factory) or "").splitlines()[0]):
+            assert words in text, words
+        assert text.count("Args:") == 1
+
+    def test_keeps_requires_grad_and_leaves_no_graph(self, name: str) -> None:
+        tensor = torch.nn.Parameter(torch.zeros(shape_for(name)))
+        version = tensor._version
+        getattr(face, f"{name}_")(tensor, **GIVEN.get(name, {}), seed=0)
+        assert tensor.requires_grad
+        assert tensor.grad_fn is None
+        assert tensor._version > version
+
+    def test_meta_and_empty_tensors_are_left_with_a_warning(self, name: str) -> None:
+        for tensor in (torch.empty(shape_for(name), device="meta"), torch.empty((0, *shape_for(name)[1:]))):
+            with pytest.warns(UserWarning, match="nothing was done"):
+                assert getattr(face, f"{name}_")(tensor, **GIVEN.get(name, {})) is tensor
+
+
+@pytest.mark.parametrize("alias", ["kaiming_normal_", "kaiming_uniform_", "glorot_normal_", "glorot_uniform_", "eye_"])
+def test_names_that_people_know(alias: str) -> None:
+    theirs = {"glorot_normal_": "xavier_normal_", "glorot_uniform_": "xavier_uniform_", "eye_": "identity_"}
+    name = theirs.get(alias, alias.replace("kaiming", "he"))
+    a, b = (getattr(face, n)(torch.empty(8, 6), seed=1) for n in (alias, name))
+    assert torch.equal(a, b)
+
+
+class TestArguments:
+    def test_by_position_only_where_torch_has_the_same_one_there(self) -> None:
+        assert torch.equal(
+            face.orthogonal_(torch.empty(4, 4), 2.0, seed=0), face.orthogonal_(torch.empty(4, 4), gain=2.0, seed=0)
+        )
+        assert (face.constant_(torch.empty(3), 2.0) == 2).all()
+        for function in (face.normal_, face.kaiming_normal_, face.he_normal_):  # torch: mean before std; a first; none
+            with pytest.raises(FaninTypeError, match="it takes"):
+                function(torch.empty(4, 4), 0.5)
+
+    def test_errors_name_the_argument(self) -> None:
+        with pytest.raises(FaninValueError, match="std"):
+            face.normal_(torch.empty(3), std=-1.0)
+        with pytest.raises(FaninTypeError, match="tensor=list"):
+            face.zeros_([1.0])
+        with pytest.raises(FaninTypeError, match="int64"):
+            face.zeros_(torch.zeros(3, dtype=torch.int64))
+        with pytest.raises(FaninValueError, match="axes"):
+            face.he_normal_(torch.empty(3))
+
+    @pytest.mark.parametrize(
+        ("spec", "shape", "fan_in"),
+        [("io", (100, 30), 100), ("(s4o)ikk", (400, 5, 3, 3), 45), ("sio", (4, 50, 60), 50)],
+    )
+    def test_fans_come_from_the_axes(self, spec: str, shape: tuple[int, ...], fan_in: int) -> None:
+        for axes in (spec, Axes.parse(spec, shape)):
+            w = face.he_normal_(torch.empty(shape), nonlinearity="relu", axes=axes, seed=0)
+            assert abs(float(w.std()) / math.sqrt(2 / fan_in) - 1) < 0.05
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+    def test_every_precision(self, dtype: torch.dtype) -> None:
+        low = face.orthogonal_(torch.empty(8, 8, dtype=dtype), seed=0)
+        assert torch.equal(low.to(torch.float32).to(dtype), face.orthogonal_(torch.empty(8, 8), seed=0).to(dtype))
+
+    def test_a_view_fills_the_part_of_its_parameter(self) -> None:
+        weight = nn.Parameter(torch.zeros(6, 4))
+        face.normal_(weight[:2], std=1.0, seed=0)
+        assert weight[:2].all()
+        assert not weight[2:].any()
+
+    def test_a_computed_weight_is_refused_instead_of_filled_in_vain(self) -> None:
+        layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 4))
+        with pytest.raises(FaninValueError, match="computed"):
+            face.he_normal_(layer.weight)
+
+
+class TestSeeds:
+    def test_without_one_a_single_number_is_taken_from_the_generator(self) -> None:
+        a, b = torch.Generator().manual_seed(1), torch.Generator().manual_seed(1)
+        face.normal_(torch.empty(1000, 10), std=1.0, generator=a)
+        face.orthogonal_(torch.empty(3, 3), generator=b)
+        assert torch.equal(a.get_state(), b.get_state()), "what is taken does not depend on the shape"
+        assert not torch.equal(a.get_state(), torch.Generator().manual_seed(1).get_state())
+
+    def test_or_from_torchs_default_one(self) -> None:
+        torch.manual_seed(7)
+        first, second = face.normal_(torch.empty(9), std=1.0), face.normal_(torch.empty(9), std=1.0)
+        torch.manual_seed(7)
+        assert torch.equal(first, face.normal_(torch.empty(9), std=1.0))
+        assert not torch.equal(first, second)
+
+    def test_a_key_has_64_bits(self) -> None:
+        keys = [face.take_key(torch.Generator().manual_seed(k)) for k in range(64)]
+        assert max(keys) > 2**63 > min(keys) >= 0
+        assert len(set(keys)) == 64
+
+    def test_nothing_is_taken_where_nothing_is_drawn(self) -> None:
+        state = torch.get_rng_state()
+        with pytest.warns(UserWarning, match="nothing was done"):
+            face.he_normal_(torch.empty(0, 3))
+        with pytest.raises(FaninValueError):
+            face.he_normal_(torch.empty(3))
+        assert torch.equal(state, torch.get_rng_state())
+
+    def test_names_and_seeds_give_other_numbers(self) -> None:
+        w = [face.normal_(torch.empty(9), std=1.0, seed=s, name=n) for s, n in ((0, "a"), (0, "b"), (1, "a"), (0, "a"))]
+        assert torch.equal(w[0], w[3])
+        assert not torch.equal(w[0], w[1])
+        assert not torch.equal(w[0], w[2])
+
+
+class TestMirrored:
+    def chain(self, *widths: int) -> list[nn.Linear]:
+        return [nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(widths)]
+
+    @pytest.mark.parametrize("activation", [nn.ReLU(), nn.GELU(), nn.SiLU(), nn.LeakyReLU(0.2)])
+    def test_a_deep_chain_is_linear_at_the_start(self, activation: nn.Module) -> None:
+        layers = self.chain(10, *[64] * 20, 5)
+
+        def f(z: np.ndarray) -> np.ndarray:
+            return activation(torch.from_numpy(z)).numpy()
+
+        face.mirrored_([layer.weight for layer in layers], f, seed=0)
+
+        def net(x: torch.Tensor) -> torch.Tensor:
+            for layer in layers[:-1]:
+                x = activation(layer(x))
+            return layers[-1](x)
+
+        x, y = torch.randn(4, 10), torch.randn(4, 10)
+        assert torch.allclose(net(x + y), net(x) + net(y), atol=2e-3)
+        assert 0.3 < float(net(x).detach().norm() / x.norm()) < 3
+
+    def test_pairs_follow_the_channels_through_a_flatten(self) -> None:
+        conv, head = nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.Linear(8 * 16, 4, bias=False)
+        face.mirrored_([conv.weight, head.weight], "relu", seed=0)
+        x = torch.randn(2, 3, 4, 4)
+        net = nn.Sequential(conv, nn.ReLU(), nn.Flatten(), head)
+        assert torch.allclose(net(-x), -net(x), atol=1e-5)
+
+    def test_tensors_that_do_not_follow_each_other_are_refused_before_anything_is_written(self) -> None:
+        first, second = nn.Linear(3, 4).weight, nn.Linear(5, 2).weight
+        before = first.detach().clone()
+        with pytest.raises(FaninValueError, match="tensor 1 has 5 inputs"):
+            face.mirrored_([first, second])
+        assert torch.equal(first, before)
+        for arguments in ({"nonlinearity": ["relu", "relu"]}, {"names": ["a"]}, {"axes": ["oi"]}):
+            with pytest.raises(FaninValueError, match=next(iter(arguments))):
+                face.mirrored_([first, nn.Linear(4, 2).weight], **arguments)  # type: ignore[arg-type]
+        with pytest.raises(FaninValueError, match="at least two"):
+            face.mirrored_([first])
+
+
+class TestInit:
+    def test_fans_of_every_kind_of_module(self) -> None:
+        model = nn.ModuleDict(
+            {
+                "linear": nn.Linear(300, 200),
+                "bilinear": nn.Bilinear(20, 30, 50),
+                "conv": nn.Conv2d(64, 128, 3, groups=4),
+                "transposed": nn.ConvTranspose2d(64, 128, 4, stride=2),
+                "attention": nn.MultiheadAttention(96, 4),
+                "lstm": nn.LSTM(80, 70, proj_size=30),
+                "gru": nn.GRUCell(90, 60),
+            }
+        )
+        face.init_(model, rules.normal_fan(), seed=0)
+        fans = {
+            "linear.weight": 300, "bilinear.weight": 600, "conv.weight": 16 * 9, "transposed.weight": 64 * 16 / 4,
+            "attention.in_proj_weight": 96, "attention.out_proj.weight": 96, "lstm.weight_ih_l0": 80, "lstm.weight_hh_l0": 30,
+            "lstm.weight_hr_l0": 70, "gru.weight_ih": 90, "gru.weight_hh": 60,
+        }  # fmt: skip
+        for name, fan in fans.items():
+            assert abs(float(model.get_parameter(name).std().detach()) * math.sqrt(fan) - 1) < 0.05, name
+        assert all(not p.detach().any() for n, p in model.named_parameters() if "bias" in n)
+
+    def test_norms_padding_ties_and_weight_norm(self) -> None:
+        model = nn.ModuleDict(
+            {"norm": nn.BatchNorm1d(4), "wte": nn.Embedding(50, 40, padding_idx=3), "head": nn.Linear(40, 50)}
+        )
+        model["head"].weight = model["wte"].weight  # type: ignore[union-attr]
+        model["normed"] = nn.utils.parametrizations.weight_norm(nn.Linear(30, 40))
+        face.init_(model, "normal(std=2.0)", seed=0)
+        assert (model.get_parameter("norm.weight") == 1).all()
+        assert not model.get_parameter("wte.weight")[3].any()
+        assert model["head"].weight is model["wte"].weight  # type: ignore[union-attr]
+        assert abs(float(model["normed"].weight.std().detach()) - 2) < 0.1  # type: ignore[union-attr,operator]
+
+    def test_layers_of_one_shape_differ_and_a_seed_repeats(self) -> None:
+        nets = [face.init_(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)), "he_normal", seed=s) for s in (0, 0, 1)]
+        assert torch.equal(nets[0][0].weight, nets[1][0].weight)
+        assert not torch.equal(nets[0][0].weight, nets[0][1].weight)
+        assert not torch.equal(nets[0][0].weight, nets[2][0].weight)
+
+    def test_without_a_seed_one_number_is_taken(self) -> None:
+        a, b = torch.Generator().manual_seed(1), torch.Generator().manual_seed(1)
+        face.init_(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)), "he_normal", generator=a)
+        face.take_key(b)
+        assert torch.equal(a.get_state(), b.get_state())
+
+    def test_weights_of_unknown_modules_are_all_named_and_nothing_is_changed(self) -> None:
+        class Own(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.w, self.v, self.gain = (nn.Parameter(torch.zeros(s)) for s in ((3, 4), (4, 3), (4,)))
+
+        model = nn.Sequential(nn.Linear(3, 3), Own())
+        before = model[0].weight.detach().clone()
+        with pytest.raises(FaninValueError, match=r"1\.w of shape \(3, 4\) in Own; 1\.v"):
+            face.init_(model, "he_normal")
+        assert torch.equal(model[0].weight, before)
+
+    def test_distributions_and_bad_arguments(self) -> None:
+        from fanin.distributions import Constant
+
+        assert (face.init_(nn.Linear(2, 2), Constant(0.5)).weight == 0.5).all()
+        with pytest.raises(FaninTypeError, match="module"):
+            face.init_(torch.zeros(2), "he_normal")  # type: ignore[arg-type]
+        with pytest.raises(FaninTypeError, match="rule"):
+            face.init_(nn.Linear(2, 2), 3)
+        with pytest.raises(FaninValueError, match="did you mean"):
+            face.init_(nn.Linear(2, 2), "he_norml")
