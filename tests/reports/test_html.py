@@ -142,7 +142,7 @@ def test_tooltips_sorting_and_filtering(chromium: str, tmp_path: Path) -> None:
         tip = figure.locator(".tip")
         assert not tip.is_visible()
         box = figure.locator("svg[role=img]").bounding_box()
-        page.mouse.move(box["x"] + box["width"] - 20, box["y"] + 50)
+        page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 50)
         assert "net.58.weight" in tip.inner_text()
         assert "measured: " in tip.inner_text()
         figure.locator("svg[role=img]").focus()

@@ -31,6 +31,7 @@ SCALES: frozenset[SlotRole] = frozenset({"norm_scale", "scale"})
 # Weights whose axes may be unknown: a pattern that meets them by the way leaves them alone where its rule cannot serve them.
 VAGUE: frozenset[SlotRole] = frozenset({"position", "unused", "opaque", "other"})
 WILD = set("*?[")
+SHOWN = 3  # names in a note
 
 
 def plan_from_rules(trace: Trace, rules: Mapping[Any, Any], seed: int = 0, model: Any = None) -> Plan:
@@ -65,20 +66,21 @@ def plan_from_rules(trace: Trace, rules: Mapping[Any, Any], seed: int = 0, model
     if lost:
         raise FaninValueError(f"rules: {', '.join(lost)} match{'es' * (len(lost) == 1)} no weight of the model")
     entries: dict[str, Entry] = {}
-    notes: list[str] = []
+    left: dict[str, list[str]] = {}  # why weights that a key matches are left as they are → their names
     for slot in trace.slots:
-        drawable = slot.dtype.startswith(("float", "bfloat"))
-        if not drawable and any(slot.name in k.slots for k in keys):
-            notes.append(
-                f"{slot.name} is left as it is: its type is {slot.dtype}, and only real floating-point weights are drawn"
-            )
-        if not drawable or _is_weight_norm_scale(slot, trace):
+        if not any(slot.name in k.slots for k in keys) or _is_weight_norm_scale(slot, trace):
             continue
-        entry, note = _entry(slot, keys)
-        if entry is not None:
+        entry = _entry(slot, keys)
+        if isinstance(entry, Entry):
             entries[slot.name] = entry
-        notes += [note] if note else []
-    return Plan.of(trace.slots, entries, seed=seed, notes=notes)
+        elif entry:
+            left.setdefault(entry, []).append(slot.name)
+    return Plan.of(trace.slots, entries, seed=seed, notes=[_note(names, why) for why, names in left.items()])
+
+
+def _note(names: list[str], why: str) -> str:
+    shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return f"{shown} keep{'s its' if len(names) == 1 else ' their'} values: {why}"
 
 
 @dataclass(frozen=True)
@@ -117,33 +119,31 @@ def _group(slot: Slot) -> str:
     return "biases" if slot.role in BIASES else "scales" if slot.role in SCALES else "weights"
 
 
-def _entry(slot: Slot, keys: list[_Key]) -> tuple[Entry | None, str | None]:
-    """The entry of one slot and what is to be said about it; None where it keeps its values."""
+def _entry(slot: Slot, keys: list[_Key]) -> Entry | str | None:
+    """The entry of one slot; where it keeps its values, why (None where the user said so)."""
     matching = [k for k in keys if slot.name in k.slots]
     meant = [k for k in matching if k.is_about(slot)]
-    if not matching:
-        return None, None
+    key = (meant or matching)[-1]
+    if meant and key.value is None:
+        return None
+    if not slot.dtype.startswith(("float", "bfloat")):
+        return f"the type is {slot.dtype}, and only real floating-point weights are drawn"
     if not meant:
-        key = matching[-1]
         if slot.role in BIASES:
-            return Entry(Constant(0.0), f"zeros beside the weights of {key.shown!r}"), None
+            return Entry(Constant(0.0), f"zeros beside the weights of {key.shown!r}")
         if slot.role == "norm_scale":
-            return Entry(Constant(1.0), f"ones beside the weights of {key.shown!r}"), None
-        return (
-            None,
-            f"{slot.name} is left as it is: {key.shown!r} is about weights, and this is a scale outside of a norm",
-        )
-    key = meant[-1]
-    if key.value is None:
-        return None, None
+            return Entry(Constant(1.0), f"ones beside the weights of {key.shown!r}")
+        return f"{key.shown!r} is about weights, and this is a scale outside of a norm; name it to draw it"
+    assert key.value is not None
     try:
         distribution, spec = _distribution(key.value, slot)
     except FaninError as error:
         if slot.role in VAGUE and any(WILD & set(p) for p in key.key if isinstance(p, str)):
-            return None, f"{slot.name} is left as it is: {error}"
+            rule = getattr(key.value, "spec", "the rule")
+            return f"{rule} does not fit the role {slot.role!r}; name a rule of its own to draw it"
         raise type(error)(f"rules: {key.shown!r} cannot serve {slot.name}: {error}") from None
     distribution = keep_padding(slot, distribution)
-    return Entry(distribution, f"{spec} for {key.shown!r}" if spec else f"given for {key.shown!r}"), None
+    return Entry(distribution, f"{spec} for {key.shown!r}" if spec else f"given for {key.shown!r}")
 
 
 def keep_padding(slot: Slot, distribution: Distribution) -> Distribution:

@@ -13,6 +13,7 @@ from fanin.reports.words import number
 
 WIDTH, HEIGHT = 440, 270
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 40
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MOST_POINTS = 240  # a deeper model's curves are thinned to this many points
 
 
@@ -254,7 +255,7 @@ def _grid(fy: Scale, fx: Scale, x_name: str) -> str:
     for tick in fy.ticks():
         y = fy(tick)
         parts.append(
-            f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}"/><text x="{LEFT - 7}" y="{y + 4}" text-anchor="end">{number(tick)}</text>'
+            f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}"/><text x="{LEFT - 7}" y="{y + 4}" text-anchor="end">{tick_text(tick)}</text>'
         )
     whole = [t for t in fx.ticks(7) if t == int(t)] or fx.ticks(5)
     for tick in whole:
@@ -262,6 +263,16 @@ def _grid(fy: Scale, fx: Scale, x_name: str) -> str:
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text class="axis" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_name)}</text>')
     return f'<g class="grid">{"".join(parts)}</g>'
+
+
+def tick_text(value: float) -> str:
+    """A round number on an axis; powers of ten beyond a thousandth or a hundred thousand as 10⁻⁶."""
+    text = number(value)
+    mantissa, e, exponent = text.partition("e")
+    if not e:
+        return text
+    power = f"10{exponent.translate(SUPERSCRIPTS)}"
+    return power if mantissa == "1" else f"{mantissa} · {power}"
 
 
 def _vertical(x: float, height: float, text: str) -> str:

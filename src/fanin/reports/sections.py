@@ -1,6 +1,7 @@
 """The sections of the HTML report that show a check and a fix."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -113,14 +114,14 @@ def finding_article(finding: Finding, index: int, fixed: bool, after: Finding | 
         for name, m, e in evidence(finding)
     )
     table = f'<table><thead><tr><th></th><th class="n">measured</th><th class="n">expected</th></tr></thead><tbody>{rows}</tbody></table>'
-    facts = [("where", places(finding.where)), ("why", escape(finding.why)), ("fix", fix_text(finding))]
+    facts = [("where", places(finding.where)), ("why", prose(finding.why)), ("fix", fix_text(finding))]
     if fixed:
         facts.append(("after", fate(after)))
     inside = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in facts)
     return (
         f'<article class="finding level-{finding.severity}" id="{anchor(finding, index)}">'
         f'<h3><span class="badge">{finding.severity}</span> <span>{finding.code} {escape(finding.slug.replace("-", " "))}</span></h3>'
-        f'<p class="message">{escape(finding.message)}</p>'
+        f'<p class="message">{prose(finding.message)}</p>'
         f'<div class="body"><dl>{inside}</dl>{f"<div>{table}</div>" if rows else "<div></div>"}</div></article>'
     )
 
@@ -143,7 +144,12 @@ def fix_text(finding: Finding) -> str:
         if edits
         else ""
     )
-    return f'{escape(finding.fix.text)} <span class="soft">More: <code>fanin explain {finding.code}</code></span>{more}'
+    return f'{prose(finding.fix.text)} <span class="soft">More: <code>fanin explain {finding.code}</code></span>{more}'
+
+
+def prose(text: str) -> str:
+    """A sentence as HTML; what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def places(where: Sequence[str]) -> str:

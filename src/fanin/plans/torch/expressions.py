@@ -223,7 +223,7 @@ def _from_blocks(drawn: Blocks, axes: Axes) -> str:
     split = tuple(stored[k].size for k in kept)
     back = tuple(kept.index(k) for k in sorted(kept))
     code = drawn.code if drawn.shape == split else _reshape(drawn.code, split)
-    code = f"{_bracketed(code)}.permute({_sizes(back)})"
+    code = f"{_bracketed(code)}.T" if back == (1, 0) else f"{_bracketed(code)}.permute({_sizes(back)})"
     merged = tuple(math.prod(f.size for f in axis if f.size > 1) for axis in axes.factors)
     permuted = tuple(split[k] for k in back)
     return code if permuted == merged == axes.shape else _reshape(code, axes.shape)

@@ -1,6 +1,7 @@
 """Plans as plain torch code, with no fanin import: the same distribution for every weight, other numbers."""
 
 import inspect
+import itertools
 import re
 import textwrap
 
@@ -30,12 +31,25 @@ def init_weights(model: nn.Module, generator: torch.Generator | None = None) -> 
 def to_python(plan: Plan) -> str:
     """See `Plan.to_python`."""
     body: list[str] = []
-    for group in group_entries(plan):
-        body += _group(plan, group)
-    body.append("return model")
-    text = "\n".join(f"    {line}" if line else "" for line in body)
+    for numbers, together in itertools.groupby(group_entries(plan), key=lambda group: group.numbers):
+        lines = [_group(plan, group) for group in together]
+        if numbers:
+            body += [f"for i in {_over(numbers)}:", *[f"    {line}" for each in lines for line in each], ""]
+        else:
+            body += [line for each in lines for line in [*each, ""]]
+    text = "\n".join(f"    {line}" if line else "" for line in [*body, "return model"])
     helpers = _helpers(text)
     return f"{HEADER.format(names='Tensor, nn' if helpers else 'nn')}{helpers}{START}{text}\n"
+
+
+def _over(numbers: tuple[int, ...]) -> str:
+    """Code of what a loop goes over."""
+    steps = progression(numbers)
+    if steps is None:
+        return repr(numbers)
+    if steps.step != 1:
+        return f"range({steps.start}, {steps.stop}, {steps.step})"
+    return f"range({steps.start}, {steps.stop})" if steps.start else f"range({steps.stop})"
 
 
 def _helpers(body: str) -> str:
@@ -60,21 +74,12 @@ def _group(plan: Plan, group: Group) -> list[str]:
     fill = [*statement(entry.distribution, shape)]
     if entry.multiplier != 1:
         fill.append(f"w.mul_({entry.multiplier!r})")
-    if not group.numbers:
-        return [*lines, *_on(repr(name), name, fill), ""]
-    steps = progression(group.numbers)
-    if steps is None:
-        over = repr(group.numbers)
-    else:
-        ends = [steps.start, steps.stop] if steps.start or steps.step != 1 else [steps.stop]
-        over = f"range({', '.join(map(str, [*ends, steps.step] if steps.step != 1 else ends))})"
-    quoted = 'f"' + group.template.replace('"', '\\"') + '"'
-    return [*lines, f"for i in {over}:", *[f"    {line}" for line in _on(quoted, name, fill)], ""]
+    quoted = f'f"{group.template}"' if group.numbers else f'"{name}"'
+    return [*lines, *_on(quoted, name, fill)]
 
 
 def _on(quoted: str, name: str, fill: list[str]) -> list[str]:
     """The lines with `w` bound to the weight of this name (`quoted` is the name as code)."""
-    quoted = quoted.replace("'", '"')
     parts = name.split(".")
     if len(parts) >= 3 and parts[-3] == PARAMETRIZED and ORIGINAL.fullmatch(parts[-1]):
         owner = quoted.rpartition(f".{PARAMETRIZED}.")[0] + '"'
