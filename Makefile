@@ -47,12 +47,11 @@ bench: $(VENV)/.stamp-dev
 clean:
 	rm -rf $(VENV) build out .pytest_cache .ruff_cache
 
-# The CPU build of torch comes first, by itself: PyPI's own would pull gigabytes of CUDA libraries on Linux.
+# torch comes first and pinned, so that nothing asked for later can bring another build of it.
 $(VENV)/.stamp-torch: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fanin needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --no-deps --retries 1 -c constraints.txt \
-	    --find-links https://download.pytorch.org/whl/cpu/torch/ torch
+	$(BIN)/python -m pip install -q -c constraints.txt torch
 	@touch $@
 
 $(VENV)/.stamp-demo: pyproject.toml constraints.txt $(VENV)/.stamp-torch

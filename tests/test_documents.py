@@ -51,6 +51,25 @@ def test_commands_have_these_options(line: str) -> None:
     assert {word for word in words if word.startswith("--")} <= known
 
 
+MODEL = """
+from torch import nn
+
+def net():
+    return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [line for line in commands() if "compare" not in line])
+def test_commands_run(line: str, tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(MODEL)
+    command = [sys.executable, "-m", *shlex.split(line)]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode in (0, 1), run.stderr
+    written = re.findall(r"--(?:html|save-\w+) (\S+)", line)
+    assert all((tmp_path / name).stat().st_size for name in written)
+
+
 def test_the_table_of_codes_is_the_program_s() -> None:
     spec = importlib.util.spec_from_file_location("codes", ROOT / "docs" / "codes.py")
     assert spec is not None and spec.loader is not None

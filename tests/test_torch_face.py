@@ -3,10 +3,12 @@
 import inspect
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.stubs import stub
 from torch import nn
 
 import fanin.torch as face
@@ -71,6 +73,11 @@ def test_names_that_people_know(alias: str) -> None:
     name = theirs.get(alias, alias.replace("kaiming", "he"))
     a, b = (getattr(face, n)(torch.empty(8, 6), seed=1) for n in (alias, name))
     assert torch.equal(a, b)
+
+
+def test_the_stub_for_editors_says_what_the_functions_take() -> None:
+    written = Path(face.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    assert written == stub(), "run `python -m tests.stubs`"
 
 
 class TestArguments:

@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def fix(asked: Asked, seed: int, saves: Saves) -> int:
     writable(asked.html, saves.plan, saves.python, saves.weights)
     with busy("watching, drawing and watching again"), user_output():
         model, inputs = asked.model()
-        fixed = fanin.fix(model, *inputs, seed=seed, target=asked.target, **chosen)
+        fixed = narrowed(fanin.fix(model, *inputs, seed=seed, target=asked.target), **chosen)
     if asked.format == "text":
         from fanin.reports.terminal import fixed_text
 
@@ -185,8 +185,6 @@ def build_fresh(place: Target) -> Callable[[], Any]:
 
 def named(result: Any, target: str) -> Any:
     """The comparison, called by the name that the user knows."""
-    from dataclasses import replace
-
     return replace(result, model=target)
 
 
@@ -214,6 +212,16 @@ def codes(text: str, option: str) -> tuple[str, ...]:
             )
         chosen.append(code)
     return tuple(chosen)
+
+
+def narrowed(fixed: Any, select: tuple[str, ...], ignore: tuple[str, ...]) -> Any:
+    """A fix that speaks of the selected findings alone; what was drawn was chosen for all of them."""
+
+    def kept(report: Report) -> Report:
+        wanted = (f for f in report.findings if not select or f.code.startswith(select))
+        return replace(report, findings=tuple(f for f in wanted if not ignore or not f.code.startswith(ignore)))
+
+    return replace(fixed, before=kept(fixed.before), after=kept(fixed.after))
 
 
 def report_in(report: Report, format: str, fixed: Any = None) -> str:

@@ -140,6 +140,7 @@ class ChainLink(Record):
         before: the activation that the weight's input came through (None for the first).
         after: the activation that its output meets (None for the last).
         in_pairing: how the units of the weight before lie along this weight's input axis (None for the first).
+        normed: whether a norm stands between the weight before and this one (only in `Slot.normed_chain`).
     """
 
     id: str
@@ -148,6 +149,7 @@ class ChainLink(Record):
     before: Activation | None = None
     after: Activation | None = None
     in_pairing: Pairing | None = None
+    normed: bool = False
 
     @property
     def place(self) -> Literal["first", "inner", "last"]:
@@ -215,6 +217,8 @@ class Slot(Record):
         padding_index: row of an embedding that stays zero.
         residual: its place in a residual stream, or None.
         chain: its place in a plain chain, or None.
+        normed_chain: its place in a chain that also goes on through norms (pairs f(u), f(-u) survive them); None where
+            no norm stands in it.
         uses: how many ops consume it.
         trainable: whether it requires a gradient.
         weight: for a bias or a scale, the name of the weight of the same op.
@@ -241,6 +245,7 @@ class Slot(Record):
     padding_index: int | None = None
     residual: ResidualPlace | None = None
     chain: ChainLink | None = None
+    normed_chain: ChainLink | None = None
     uses: int = 1
     trainable: bool = True
     weight: str | None = None

@@ -90,19 +90,6 @@ class Attention(nn.Module):
         return self.head(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).mean(1))
 
 
-class Experts(nn.Module):
-    """Stacked experts, all of them used, drawn by He's rule for a given fan."""
-
-    def __init__(self, fan: float, experts: int = 4, width: int = 64) -> None:
-        super().__init__()
-        self.up = nn.Parameter(torch.randn(experts, width, width) * math.sqrt(2 / fan))
-        self.head = nn.Linear(width, CLASSES)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = torch.einsum("bi,eio->ebo", x, self.up)
-        return self.head(F.relu(y).mean(0))
-
-
 class Recurrent(nn.Module):
     """A simple recurrent net over 40 steps whose recurrent weight has spectral radius `radius`."""
 
@@ -183,8 +170,20 @@ def _dead_pair(zeros: float, seed: int) -> Case:
     return classified(model, seed)
 
 
-def _fan(factor: float, seed: int) -> Case:
-    return classified(Experts(64 * factor), seed)
+def _transposed(ratio: float, seed: int) -> Case:
+    """PyTorch reads the fan of a transposed convolution from the wrong axis: from its outputs."""
+    up = nn.ConvTranspose2d(64, round(64 * ratio), 3, padding=1)
+    model = nn.Sequential(up, nn.ReLU(), nn.Flatten(), nn.Linear(up.out_channels * 16, CLASSES))
+    return classified(model, seed, inputs(seed, 8, 64, 4, 4))
+
+
+def _grouped(groups: float, seed: int) -> Case:
+    """He's rule with the fan out that `torch.nn.init` reads from a grouped convolution's shape."""
+    conv = nn.Conv2d(64, 64, 3, padding=1, groups=int(groups))
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out")
+    return classified(
+        nn.Sequential(conv, nn.ReLU(), nn.Flatten(), nn.Linear(1024, CLASSES)), seed, inputs(seed, 8, 64, 4, 4)
+    )
 
 
 def _loud_features(size: float, seed: int) -> Case:
@@ -280,7 +279,8 @@ FAULTS = (
     Fault(
         "FI304", "He ReLU 128", "depth", lambda n, seed: classified(chain(int(n), 128), seed), (3, 10, 20), (35,), (24, 25, 26, 27, 28, 30)
     ),
-    Fault("FI401", "4 stacked experts, He", "fan over the right one", _fan, (1.0,), (4.0,), (1.05, 1.08, 1.1, 1.2, 2.0), info=True),
+    Fault("FI401", "transposed convolution, torch's default", "outputs over inputs", _transposed, (1.0,), (2.0,), (1.05, 1.1, 1.2), True),
+    Fault("FI401", "grouped convolution, kaiming fan_out", "groups", _grouped, (1,), (4,), (2, 8), True),
     Fault(
         "FI402", "ReLU 128 × 20", "gain over He's", _scaled_chain(20, WIDE, nn.ReLU, HE), (1.0, 0.95, 1.05), (0.67, 1.5),
         (0.9, 0.88, 0.86, 0.84, 0.82, 0.8, 1.1, 1.15, 1.2),

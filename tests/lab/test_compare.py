@@ -41,7 +41,7 @@ def test_a_better_init_is_found_better(result: Comparison) -> None:
     assert difference.baseline == "default"
     assert difference.interval.mean > 0.2
     assert difference.wins == 3
-    assert difference.p == pytest.approx(0.25)  # three pairs cannot show more
+    assert math.isnan(difference.p)  # three pairs cannot show anything by a test
     assert result.difference("default") is None
 
 
@@ -60,9 +60,9 @@ def test_another_init_changes_nothing_of_the_first() -> None:
 
 
 def test_equal_weights_make_equal_pairs() -> None:
-    got = compare(models.with_dropout, {"default": "default", "idle": models.untouched}, seeds=3, **QUICK)
+    got = compare(models.with_dropout, {"default": "default", "idle": models.untouched}, seeds=6, **QUICK)
     for difference in got.differences:
-        assert (difference.interval.mean, difference.ties, difference.p) == (0, 3, 1)
+        assert (difference.interval.mean, difference.ties, difference.p) == (0, 6, 1)
 
 
 def test_diverged_runs_are_counted_and_kept_in() -> None:

@@ -83,3 +83,16 @@ def test_a_rule_has_the_variance_that_it_promises() -> None:
     model = models.deep(2, 512)
     initialise(model, parse_init("he_normal"), torch.randn(64, 64), torch.randint(0, 10, (64,)), cross_entropy, 0)
     assert float(model[2].weight.detach().std()) == pytest.approx((2 / 512) ** 0.5, rel=0.02)
+
+
+def test_lsuv_says_what_it_could_not_do_and_goes_on_as_its_authors_do() -> None:
+    model = models.small()
+    given = initialise(model, parse_init("lsuv"), torch.zeros(8, 64), torch.arange(8), cross_entropy, 0)
+    assert given.note == "could not bring the output of 0.weight, 2.weight to unit variance"
+
+
+def test_batch_norm_is_as_fresh_after_lsuv_as_before() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(64, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 10))
+    initialise(model, parse_init("lsuv"), torch.randn(16, 64), torch.zeros(16).long(), cross_entropy, 0)
+    assert not model[1].running_mean.any()
+    assert int(model[1].num_batches_tracked) == 0

@@ -43,7 +43,7 @@ def test_one_value_has_no_interval_and_an_infinite_one_makes_none_up() -> None:
     assert math.isnan(t_interval([]).mean)
 
 
-@given(st.lists(scores, min_size=2, max_size=9))
+@given(st.lists(scores, min_size=6, max_size=9))
 def test_sign_flip_p_is_scipys_permutation_test(x: list[float]) -> None:
     p, test = paired_test(x)
     expected = scipy.stats.permutation_test(
@@ -57,7 +57,7 @@ def test_sign_flip_p_is_scipys_permutation_test(x: list[float]) -> None:
     assert p == pytest.approx(expected, abs=1e-12)
 
 
-@given(st.lists(scores, min_size=2, max_size=10), st.permutations(range(10)))
+@given(st.lists(scores, min_size=6, max_size=10), st.permutations(range(10)))
 def test_paired_p_ignores_order_and_direction(x: list[float], order: list[int]) -> None:
     p = paired_test(x)[0]
     assert paired_test([-v for v in x])[0] == pytest.approx(p)
@@ -80,8 +80,9 @@ def test_false_alarms_come_no_oftener_than_promised() -> None:
 
 
 def test_too_few_pairs_have_no_p() -> None:
-    assert math.isnan(paired_test([1.0])[0])
-    assert math.isnan(paired_test([1.0, math.nan])[0])
+    assert math.isnan(paired_test([1.0] * 5)[0])
+    assert paired_test([1.0] * 6)[0] == pytest.approx(2 / 64)
+    assert math.isnan(paired_test([1.0] * 6 + [math.nan])[0])
 
 
 @given(st.lists(p_values, max_size=8))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.plans.models import NORMS, Text, mlp, normed, same, text_trace, traced, values
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils import parametrizations, parametrize, prune
 
 from fanin import rules
 from fanin.distributions import Constant, Identity, Normal, Orthogonal
@@ -327,3 +327,14 @@ def test_an_empty_plan_changes_nothing() -> None:
     before = values(model)
     assert Plan({}).apply(model) is model
     assert same(values(model), before)
+
+
+def test_a_pruned_weight_gets_the_planned_values_where_it_is_not_masked() -> None:
+    model = nn.Sequential(nn.Linear(6, 8))
+    prune.l1_unstructured(model[0], "weight", amount=0.5)
+    mask = model[0].weight_mask.bool()
+    plan_from_rules(traced(model), {"0.weight*": Normal(1.0)}, model=model).apply(model)
+    model(torch.randn(2, 6))
+    assert model[0].weight[mask].all()
+    assert not model[0].weight[~mask].any()
+    assert 0.5 < float(model[0].weight[mask].std().detach()) < 2

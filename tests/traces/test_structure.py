@@ -184,3 +184,19 @@ def test_rotated_halves_are_no_blocks_and_gates_are():
     gates, out = seen.slot("parts.in.weight"), seen.slot("parts.out.weight")
     assert gates.axes.spec == "(s2o4)i" and gates.activation is None and gates.chain is None
     assert out.input_activation is None and out.chain is None
+
+
+def test_a_chain_may_be_followed_through_norms():
+    def run(p, x):
+        x = F.max_pool2d(F.relu(p["n1"](p["c1"](x))), 2)
+        return p["out"](F.relu(p["n2"](p["c2"](x))).flatten(1))
+
+    parts = {"c1": nn.Conv2d(1, 6, 3), "n1": nn.BatchNorm2d(6), "c2": nn.Conv2d(6, 5, 3, padding=1)}
+    net = Net(run, **parts, n2=nn.GroupNorm(1, 5), out=nn.Linear(45, 3))
+    slots = [trace(net, torch.randn(4, 1, 8, 8)).slot(f"parts.{n}.weight") for n in ("c1", "c2", "out")]
+    assert [s.chain for s in slots] == [None, None, None]
+    assert [(s.normed_chain.position, s.normed_chain.length) for s in slots] == [(0, 3), (1, 3), (2, 3)]
+    assert [str(s.normed_chain.before) for s in slots] == ["None", "relu", "relu"]
+    assert slots[2].normed_chain.in_pairing.inner == 9 and slots[2].normed_chain.normed
+    plain = trace(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), torch.randn(3, 4))
+    assert all(s.normed_chain is None for s in plain.slots)

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from fanin.auto.chains import chain_entries
 from fanin.auto.keep import kept
 from fanin.auto.matrices import matrix_entries
+from fanin.auto.normed import normed_entries
 from fanin.auto.recurrent import recurrent_entries
 from fanin.auto.vectors import vector_entries
 from fanin.plans import Entry, Plan
 from fanin.traces.records import Trace
 
-FAMILIES = (chain_entries, recurrent_entries, matrix_entries, vector_entries)
+FAMILIES = (chain_entries, normed_entries, recurrent_entries, matrix_entries, vector_entries)
 
 
 def choose(trace: Trace, *, seed: int = 0, keep: Iterable[str] | str = ()) -> Plan:

@@ -4,6 +4,7 @@ import math
 
 from fanin.activations import Activation
 from fanin.auto import facts
+from fanin.auto.normed import SIZE
 from fanin.distributions import Distribution, Normal, Orthogonal
 from fanin.draws.layout import block_shape
 from fanin.plans import Entry
@@ -25,6 +26,11 @@ def _entry(trace: Trace, slot: Slot) -> Entry:
     if place is not None and place.last and not place.normed:
         gain /= math.sqrt(place.branches)
         why = f"last of a residual branch: × 1/√{place.branches}, so that {place.branches} branches double the stream"
+    elif slot.norm_after:
+        gain, why = (
+            SIZE,
+            "before a norm, which forgets its size: as large as PyTorch's default, so that a step turns it as fast",
+        )
     elif slot.head:
         why = f"head: outputs start at ±1; {why}"
     gain /= math.sqrt(facts.valid_share(trace, slot))
@@ -38,7 +44,7 @@ def _gain(trace: Trace, slot: Slot) -> tuple[float, str]:
         rms = facts.input_rms(trace, slot)
         if abs(rms - 1) > 0.05:
             return 1 / rms, f"isometry for an input of rms {rms:.2g}"
-        return 1.0, "isometry" + (" before a norm" if slot.norm_after else "")
+        return 1.0, "isometry"
     moment = _second_moment(f)
     return (1 / math.sqrt(moment) if moment > 0 else 1.0), f"keeps the second moment of {f}'s output"
 

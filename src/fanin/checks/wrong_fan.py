@@ -9,7 +9,7 @@ of the variance it was promised, stacked experts a hundredth.
 How it was measured: the right fans come from the op (Axes); the wrong ones are those that `torch.nn.init` or a channels-last rule
 computes from the raw shape. Null hypothesis: std² = g² / fan for a right fan and the g of
 a known rule (He's, for this activation or ReLU, with the fan in or out; Xavier's and LeCun's with any; PyTorch's default with
-the fan in), or std is a round number. Tolerance: 3 standard errors of the estimated std
+the fan in), or std is a round number (1, 2 or 5 times a power of ten). Tolerance: 3 standard errors of the estimated std
 (sqrt((kurtosis - 1) / 4n)) and 0.5 % for rounding. A wrong fan that happens to be within 10 % of a right one is not reported, nor
 weights with another law. It is a warning where the layer takes more than its share of six depth scales (see FI402), otherwise `info`:
 fused q/k/v projections, layers next to norms.
@@ -122,10 +122,10 @@ def _raw_fans(shape: tuple[int, ...]) -> list[tuple[float, str]]:
 
 
 def _round(std: float, tolerance: float) -> bool:
-    """Whether the deviation is a number of one digit (.02, .1), also as a normal cut at two sigmas leaves it."""
+    """Whether the deviation is 1, 2 or 5 times a power of ten, also as a normal cut at two sigmas leaves it."""
     for x in (std, std / 0.8796):
-        digits = float(f"{x:.1g}")
-        if abs(math.log(x / digits)) < tolerance:
+        digit = x / 10 ** math.floor(math.log10(x))
+        if any(abs(math.log(digit / d)) < tolerance for d in (1, 2, 5, 10)):
             return True
     return False
 

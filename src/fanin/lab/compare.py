@@ -210,4 +210,5 @@ def _notes(
                 f"{summary.diverged} of {summary.runs} runs of {summary.init} diverged; "
                 "they are kept in, scored as the best constant prediction."
             )
+    notes += dict.fromkeys(f"{r.init} {r.note}." for r in results if r.note)
     return tuple(notes)

@@ -171,9 +171,9 @@ def _run(
     x, y = _take(data.train_inputs, first, device), _take(data.train_targets, first, device)
     begun = time.perf_counter()
     with random_state(derived_seed(seed, "init")), torch.enable_grad():
-        scales = initialise(model, init, x, y, loss, seed)
+        given = initialise(model, init, x, y, loss, seed)
     init_seconds = time.perf_counter() - begun
-    optimizer = _optimizer(model, training, scales)
+    optimizer = _optimizer(model, training, given.lr_scales)
     curve = _Curve(model, loss, data, training, device, seed)
     with random_state(derived_seed(seed, "training")), torch.enable_grad():
         model.train()
@@ -191,7 +191,9 @@ def _run(
             curve.add(step, float(value.detach()))
             if on_step:
                 on_step(step)
-    result = RunResult(init.name, seed, steps=step, planned_steps=training.steps, init_seconds=init_seconds)
+    result = RunResult(
+        init.name, seed, steps=step, planned_steps=training.steps, init_seconds=init_seconds, note=given.note
+    )
     return replace(result, **curve.fields(), seconds=time.perf_counter() - start)
 
 

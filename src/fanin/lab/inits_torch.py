@@ -1,18 +1,31 @@
 """Carries an init out on a PyTorch model."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fanin.errors import FaninValueError
 from fanin.lab.inits import Init
+
+
+@dataclass(frozen=True)
+class Initialised:
+    """What an init asks for beside the weights.
+
+    Attributes:
+        lr_scales: factors on the learning rate by parameter name, those that are not 1.
+        note: what it could not do, "" for nothing.
+    """
+
+    lr_scales: dict[str, float] = field(default_factory=dict)
+    note: str = ""
 
 
 def initialise(
     model: nn.Module, init: Init, batch: Tensor, targets: Tensor, loss: Callable[..., Tensor], seed: int
-) -> dict[str, float]:
+) -> Initialised:
     """Changes the model's weights in place, as `init` says.
 
     Args:
@@ -20,21 +33,18 @@ def initialise(
         batch, targets: the first training batch.
         loss: called as loss(output, targets).
         seed: of the draws.
-
-    Returns:
-        Factors on the learning rate by parameter name, those that are not 1.
     """
     if init.kind == "default":
-        return {}
+        return Initialised()
     if init.kind == "function":
         init.value(model)
-        return {}
+        return Initialised()
     if init.kind == "lsuv":
-        _lsuv(model, batch)
-        return {}
+        stuck = _lsuv(model, batch)
+        return Initialised(note=f"could not bring the output of {', '.join(stuck)} to unit variance" if stuck else "")
     plan = _plan(model, init, batch, targets, loss, seed)
     plan.apply(model, seed=seed)
-    return {name: entry.lr_scale for name, entry in plan.entries.items() if entry.lr_scale != 1}
+    return Initialised({name: entry.lr_scale for name, entry in plan.entries.items() if entry.lr_scale != 1})
 
 
 def _plan(model: nn.Module, init: Init, batch: Tensor, targets: Tensor, loss: Callable[..., Tensor], seed: int) -> Any:
@@ -52,7 +62,7 @@ def _plan(model: nn.Module, init: Init, batch: Tensor, targets: Tensor, loss: Ca
     return choose(watched, seed=seed)
 
 
-def _lsuv(model: nn.Module, batch: Tensor) -> None:
+def _lsuv(model: nn.Module, batch: Tensor) -> list[str]:
     from fanin.lab.lsuv_torch import lsuv
 
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}  # batch norm's statistics move in a pass
@@ -61,5 +71,4 @@ def _lsuv(model: nn.Module, batch: Tensor) -> None:
         for name, buffer in model.named_buffers():
             if name in buffers:
                 buffer.copy_(buffers[name])
-    if stuck:
-        raise FaninValueError(f"lsuv cannot bring the output of {', '.join(stuck)} to unit variance")
+    return stuck

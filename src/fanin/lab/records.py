@@ -34,6 +34,7 @@ class RunResult(Record):
         seconds: wall time of the run (construction, init, training and evaluation).
         init_seconds: of these, the time that the init took.
         error: why the run could not be done, "" for a run that was.
+        note: what the init could not do, "" for nothing.
     """
 
     init: str
@@ -51,6 +52,7 @@ class RunResult(Record):
     seconds: float = 0.0
     init_seconds: float = 0.0
     error: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Difference(Record):
         metric: name of the metric.
         interval: mean of the paired differences with its t-interval.
         wins, ties, losses: seeds on which the init's metric is larger, equal, smaller.
-        p: two-sided p of the test named in `test` (NaN with fewer than two pairs).
+        p: two-sided p of the test named in `test` (NaN with fewer than six pairs, which could not show any).
         p_adjusted: the same after Holm's correction over all inits compared on this metric.
         test: "sign-flip" (exact permutation of the signs of the differences) or "wilcoxon".
     """

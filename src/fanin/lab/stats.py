@@ -8,6 +8,7 @@ import numpy as np
 from fanin.errors import FaninValueError
 from fanin.lab.records import Interval, StepsToTarget
 
+FEWEST_PAIRS = 6  # of fewer, even differences of one sign have p > .05: the test could say nothing
 EXACT_PAIRS = 16  # 2**16 sign patterns are listed one by one; above that, the signed-rank test
 
 
@@ -38,11 +39,11 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
 def paired_test(differences: Sequence[float]) -> tuple[float, str]:
     """Two-sided p of "the differences are symmetric about zero", and the name of the test.
 
-    Up to 16 pairs: the exact sign-flip permutation test of the mean (its smallest p is 2 / 2**n, so that three pairs
-    can never reach .05). Beyond: Wilcoxon's signed-rank test, Pratt's way with zeros. NaN with fewer than two pairs.
+    Up to 16 pairs: the exact sign-flip permutation test of the mean. Beyond: Wilcoxon's signed-rank test, Pratt's way
+    with zeros. NaN with fewer than six pairs, since the smallest p of n pairs is 2 / 2**n.
     """
     d = np.asarray(differences, dtype=float)
-    if d.size < 2 or not np.isfinite(d).all():
+    if d.size < FEWEST_PAIRS or not np.isfinite(d).all():
         return math.nan, "sign-flip"
     if d.size <= EXACT_PAIRS:
         return _sign_flip(d), "sign-flip"

@@ -179,7 +179,15 @@ class Plan(Record):
         return apply(self, model, seed)
 
     def to_python(self) -> str:
-        """Plain torch code, without fanin, that draws every weight from the same distribution (other numbers)."""
+        """Plain torch code, without fanin, that draws every weight from the same distribution (other numbers).
+
+        The code defines `init_weights(model, generator=None)` for the bare model (not compiled or wrapped), with the
+        reason beside each weight. Weights behind weight norm are set through it; other parametrised weights, which
+        only `apply` can set, make the code stop with torch's own error.
+
+        Raises:
+            FaninValueError: the plan does not know the shapes of its weights (see `Plan.of`).
+        """
         from fanin.plans.torch.source import to_python
 
         return to_python(self)

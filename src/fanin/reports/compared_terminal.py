@@ -50,7 +50,8 @@ def comparison_parts(result: Comparison) -> list[RenderableType]:
     if learned is not None:
         title = f"{result.score} through training (mean over seeds; 0 at the bottom, the best at the top)"
         parts += [Text(title, style="bold"), learned, Text()]
-    notes = [("note", Text(n)) for n in result.notes]
+    notes = [("±", Text("95 % t-interval over the seeds"))]
+    notes += [("note", Text(n)) for n in result.notes]
     if compared.has_target(result):
         words = f"until {result.score} {result.settings.target:g} on the test part: median over the runs, and how many got there"
         notes.append(("steps", Text(words)))
@@ -64,8 +65,8 @@ def summary_table(result: Comparison) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     target = compared.has_target(result)
     first, *rest = result.metrics or (result.score,)
-    table.add_column("init", overflow="fold", min_width=11)
-    table.add_column(f"{first} (95 %)", justify="right", no_wrap=True)
+    table.add_column("init", overflow="fold", min_width=9)
+    table.add_column(first, justify="right", no_wrap=True)
     for metric in rest:
         table.add_column(SHORT.get(metric, metric), justify="right", no_wrap=True)
     if target:

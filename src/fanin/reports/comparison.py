@@ -80,7 +80,8 @@ def _curve(result: Comparison, title: str, caption: str, steps: str, values: str
         lines = [_on_grid(r, grid, steps, values) for r in runs]
         if not lines:
             continue
-        mean, low, high = mean_band(lines)
+        lines = [smoothed(line) for line in lines] if log else lines
+        mean, low, high = mean_band(lines, log)
         series += [Series(init, style(result, init), line, faint=True) for line in lines if len(lines) > 1][:20]
         series.append(Series(init, style(result, init), mean, low, high))
     labels = [f"step {step:,}" for step in grid]
@@ -92,10 +93,29 @@ def _on_grid(run: RunResult, grid: Sequence[int], steps: str, values: str) -> li
     return [known.get(step, math.nan) for step in grid]
 
 
-def mean_band(lines: Sequence[Sequence[float]]) -> tuple[list[float], list[float], list[float]]:
-    """Per point: mean over the runs that have it, and the 95 % t-interval (NaN with fewer than two)."""
-    intervals = [t_interval([v for v in column if math.isfinite(v)]) for column in zip(*lines, strict=True)]
-    return [i.mean for i in intervals], [i.low for i in intervals], [i.high for i in intervals]
+def smoothed(line: Sequence[float], window: int = 9) -> list[float]:
+    """Means over the points around each (fewer at the ends); gaps stay gaps."""
+    half = window // 2
+    means = []
+    for i, value in enumerate(line):
+        near = [v for v in line[max(0, i - half) : i + half + 1] if math.isfinite(v)]
+        means.append(math.fsum(near) / len(near) if math.isfinite(value) else value)
+    return means
+
+
+def mean_band(lines: Sequence[Sequence[float]], log: bool = False) -> tuple[list[float], list[float], list[float]]:
+    """Per point: mean over the runs that have it, and the 95 % t-interval (NaN with fewer than two).
+
+    With `log`, of the logarithms (then the mean is the geometric one), so that no band reaches below zero.
+    """
+    there, back = (math.log, math.exp) if log else (float, float)
+    intervals = [
+        t_interval([there(v) for v in column if math.isfinite(v) and (v > 0 or not log)])
+        for column in zip(*lines, strict=True)
+    ]
+    columns = zip(*((i.mean, i.low, i.high) for i in intervals), strict=True)
+    mean, low, high = ([v if math.isnan(v) else back(min(v, 700.0) if log else v) for v in c] for c in columns)
+    return mean, low, high
 
 
 def summary_table(result: Comparison) -> str:

@@ -15,6 +15,7 @@ from fanin.slots import Slot
 
 MOST_ROWS = 1200  # rows of the weights table; beyond it the file would pass 2 MB
 MOST_PLACES = 6
+FANNED = ("weight", "recurrent", "embedding")
 
 CAPTIONS = {
     "forward": "How large the signal is after each weight, from the input to the output.",
@@ -35,7 +36,7 @@ def verdict_section(report: Report, fixed: Any = None) -> str:
         if left:
             headline = f"Not all mended: {count_findings(left)} left"
         elif report.ok:
-            headline = found.headline
+            headline = f"Nothing to mend: {count_findings(report.findings)} before"
         cells = (("Before", fixed.before), ("After the fix", fixed.after))
         turn = "".join(
             f'<div class="level-{verdict(r).level}"><b>{name}</b>{escape(verdict(r).headline)}</div>'
@@ -224,12 +225,11 @@ def weight_row(report: Report, slot: Slot, codes: Iterable[str]) -> str:
     signal = op.signal if op is not None and slot.role != "bias" else None
     codes = " ".join(dict.fromkeys(codes))
     meets = "a norm" if slot.norm_after else str(slot.activation) if slot.activation else ""
+    # a bias and a scale are added and multiplied elementwise: nothing is summed, so a fan would say nothing
+    fans = (slot.axes.fan_in, slot.axes.fan_out) if slot.axes and slot.role in FANNED else (None, None)
     numbers = [
         (slot.size, shape_text(slot.shape)),
-        *(
-            (x, number(x)) if x is not None else (math.nan, "")
-            for x in ((slot.axes.fan_in, slot.axes.fan_out) if slot.axes else (None, None))
-        ),
+        *((x, number(x)) if x is not None else (math.nan, "") for x in fans),
     ]
     values = [
         facts.std if facts else math.nan,

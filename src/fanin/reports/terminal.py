@@ -94,6 +94,8 @@ def fixed_parts(fixed: Any) -> list[RenderableType]:
     serious = [f for f in left if f.severity != "info"]
     level = worst(left) if serious else "ok"
     text = "Mended" if not serious else f"Not all mended: {count_findings(serious)} left"
+    if fixed.before.ok and not serious:
+        text = "Nothing to mend"
     before = f"{count_findings(fixed.before.findings)} before, {count_findings(fixed.after.findings)} after"
     parts: list[RenderableType] = [
         Text(f"{MARKS[level]} {text} ({before})", style=STYLES[level]),

@@ -30,6 +30,7 @@ class Builder:
         self.residuals = structure.residuals(graph)
         counts = {name: len({n.index for n, _ in found}) for name, found in self.uses.items()}
         self.chains = structure.chains(graph, self.residuals, counts)
+        self.normed_chains = structure.chains(graph, self.residuals, counts, through_norms=True)
         self._branch_of: dict[int, Residual] = {}
         for residual in self.residuals:
             for index in residual.weights:
@@ -177,6 +178,8 @@ class Builder:
             facts |= self._inside_attention(facts, first=use.step == 0)
         if node.index in self.chains and use.role == "weight":
             facts["chain"] = self.chains[node.index]
+        if node.index in self.normed_chains and use.role == "weight":
+            facts["normed_chain"] = self.normed_chains[node.index]
         return facts
 
     def _inside_attention(self, facts: dict[str, object], *, first: bool) -> dict[str, object]:

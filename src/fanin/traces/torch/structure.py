@@ -166,15 +166,21 @@ class Link:
     target: int
     activation: Activation
     pairing: Pairing
+    normed: bool
 
 
-def chains(graph: Graph, joined: list[Residual], uses: dict[str, int]) -> dict[int, ChainLink]:
-    """Weight op → its place in a chain of weight ops with nothing but activations (and pools) between them."""
+def chains(
+    graph: Graph, joined: list[Residual], uses: dict[str, int], *, through_norms: bool = False
+) -> dict[int, ChainLink]:
+    """Weight op → its place in a chain of weight ops with nothing but activations (and pools) between them.
+
+    With `through_norms`, norms may stand between them too, and only chains that have one are returned.
+    """
     ends = {r.weights[-1] for r in joined}
     links: dict[int, Link] = {}
     for node in graph.weight_nodes():
         if node.index not in ends and _chainable(node, uses):
-            link = _link(graph, node, uses)
+            link = _link(graph, node, uses, through_norms)
             if link is not None:
                 links[node.index] = link
     targets = {link.target: link for link in links.values()}
@@ -185,6 +191,8 @@ def chains(graph: Graph, joined: list[Residual], uses: dict[str, int]) -> dict[i
         path = [start]
         while path[-1] in links:
             path.append(links[path[-1]].target)
+        if through_norms and not any(links[index].normed for index in path[:-1]):
+            continue
         name = _weight_name(graph.nodes[start])
         for position, index in enumerate(path):
             before = targets.get(index) if position else None
@@ -196,6 +204,7 @@ def chains(graph: Graph, joined: list[Residual], uses: dict[str, int]) -> dict[i
                 before=before.activation if before else None,
                 after=after.activation if after else None,
                 in_pairing=before.pairing if before else None,
+                normed=before.normed if before else False,
             )
     return places
 
@@ -217,8 +226,8 @@ def _chainable(node: Node, uses: dict[str, int]) -> bool:
     )
 
 
-def _link(graph: Graph, node: Node, uses: dict[str, int]) -> Link | None:
-    way = follow(graph, node.outputs[0])
+def _link(graph: Graph, node: Node, uses: dict[str, int], through_norms: bool) -> Link | None:
+    way = follow(graph, node.outputs[0], through_norms=through_norms)
     if way is None:
         return None
     target = graph.nodes[way.node]
@@ -227,7 +236,7 @@ def _link(graph: Graph, node: Node, uses: dict[str, int]) -> Link | None:
     pairing = _pairing(graph, graph.values[way.value], target)
     if pairing is None:
         return None
-    return Link(node.index, way.node, way.activation or Activation("linear"), pairing)
+    return Link(node.index, way.node, way.activation or Activation("linear"), pairing, way.normed)
 
 
 @dataclass(frozen=True)
@@ -237,11 +246,13 @@ class Way:
     node: int
     value: int
     activation: Activation | None
+    normed: bool = False
 
 
-def follow(graph: Graph, value: int) -> Way | None:
+def follow(graph: Graph, value: int, *, through_norms: bool = False) -> Way | None:
     """Follows a value through elementwise calls, pools and means over positions to the call that takes it; None where it parts."""
     function: Activation | None = None
+    normed = False
     for _ in range(32):
         reach = graph.reach(value)
         if len({v for _, v in reach.ends}) != 1 or len({n for n, _ in reach.ends}) != 1:
@@ -251,8 +262,10 @@ def follow(graph: Graph, value: int) -> Way | None:
         index, taken = reach.ends[0]
         node = graph.nodes[index]
         averages = node.kind == "reduce" and node.name == "mean" and _keeps_units(graph, node)
-        if node.kind != "pool" and not averages:
-            return Way(index, taken, function)
+        norm = through_norms and node.kind == "norm" and len(graph.signals_of(node)) == 1
+        normed |= norm
+        if node.kind != "pool" and not averages and not norm:
+            return Way(index, taken, function, normed)
         value = node.outputs[0]
     return None
 
