@@ -166,6 +166,10 @@ def time_table(repeats: int) -> bool:
             f"| {name} | {parameters / 1e6:.1f} M | {plain * 1e3:.0f} ms | {check * 1e3:.0f} ms "
             f"| {check / plain:.2f}{'' if name in CASES else ' (fixed costs, no target)'} | {check_cpu / plain_cpu:.2f} |"
         )
+    first = [in_fresh_process("first") for _ in range(3)]
+    wall, processor = (statistics.median(run[clock] for run in first) for clock in ("wall", "processor"))
+    print(f"\nThe first check in a process, of the small MLP, imports of fanin included: {wall:.2f} s", end=" ")
+    print(f"(processor time {processor:.2f} s).")
     return kept
 
 
@@ -176,14 +180,18 @@ def peak_mb() -> float:
 
 
 def in_fresh_process(what: str) -> dict[str, float]:
-    """The peaks of a process that does only this."""
+    """What a process that does only this prints."""
     run = subprocess.run([sys.executable, __file__, "--child", what], stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(run.stdout)
 
 
 def child(what: str) -> None:
-    """Prints the peak after building the large model, and after the work."""
+    """Prints the peak after building the large model, and after the work; or the times of a first check."""
     torch.manual_seed(0)
+    if what == "first":
+        wall, processor = seconds(checked, next(iter(SMALL.values()))())
+        print(json.dumps({"wall": wall, "processor": processor}))
+        return
     case = large()
     weights = sum(p.numel() * p.element_size() for p in case[0].parameters()) / 2**20
     built = peak_mb()
@@ -210,7 +218,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=9, help="timed repeats per model (%(default)s)")
     parser.add_argument("--memory", action="store_true", help="only the table of memory")
-    parser.add_argument("--child", choices=["pass", "check"], help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=["pass", "check", "first"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         child(arguments.child)

@@ -218,7 +218,7 @@ def main(arguments: list[str] | None = None) -> None:
         status = app(args=arguments, standalone_mode=False)
     except UsageError as error:
         where = f" (see `{error.ctx.command_path} --help`)" if getattr(error, "ctx", None) else ""
-        status = refuse(f"{error.format_message()}{where}")
+        status = refuse(f"{error.format_message() or 'name a command'}{where}")
     except FaninError as error:
         from fanin.commands import shown_traceback
 
@@ -228,6 +228,13 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # `fanin check … | head`
         sys.stderr.close()
         status = 0
+    except Exception as error:  # a fault of fanin's own: no status of a finding, and everything that helps to mend it
+        import traceback
+
+        traceback.print_exc()
+        status = refuse(
+            f"this is a fault in fanin itself ({type(error).__name__}); please report it with the lines above"
+        )
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -69,9 +69,11 @@ def find(topic: str) -> str:
         return topic_text(name)
     codes = [m.CODE for m in check_modules()]
     known = [*codes, *(m.SLUG for m in check_modules()), *known_rules, *topics(), *TOPIC_ALIASES]
-    close = difflib.get_close_matches(topic.strip().upper(), codes, 3, 0.7)
-    close += [c for c in difflib.get_close_matches(name, known, 4, 0.55) if c not in close]
-    offered = f"did you mean {', '.join(close[:4])}?" if close else "`fanin explain` lists everything"
+    if re.fullmatch(r"fi\d+", name):
+        close = [c for c in codes if c.startswith(name[:3].upper())]
+    else:
+        close = difflib.get_close_matches(name, known, 4, 0.55)
+    offered = f"did you mean {', '.join(close)}?" if close else "`fanin explain` lists everything"
     raise FaninValueError(f"nothing is known about {topic!r}; {offered}")
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from tests.checks.faults import FAULTS, Fault
 
 from fanin.checks import ALL, Finding, run_checks
 from fanin.traces.torch import trace
-from tests.checks.faults import FAULTS, Fault
 
 FEW, MANY = 3, 10
 

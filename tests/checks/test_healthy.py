@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests.checks.faults import chain, classified, inputs, linears
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import fanin
 from fanin.checks import Finding, run_checks
 from fanin.traces.torch import trace
-from tests.checks.faults import chain, classified, inputs, linears
 
 REDRAWS = 3
 

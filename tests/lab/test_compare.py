@@ -196,6 +196,22 @@ def test_it_is_saved_whole_and_read_back_equal(result: Comparison, tmp_path: Pat
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_it_shows_itself(result: Comparison) -> None:
+    text = str(result)
+    assert all(init in text for init in result.inits)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "he" in result._repr_html_()
+
+
+def test_what_was_interrupted_at_once_shows_itself_too() -> None:
+    def stop(model: nn.Module) -> None:
+        raise KeyboardInterrupt
+
+    got = compare(models.small, {"default": stop, "other": models.he}, seeds=2, **QUICK)
+    assert "nterrupted" in str(got)
+    assert got._repr_html_()
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -234,6 +250,7 @@ def test_files_that_cannot_be_read_or_written_are_said(result: Comparison, tmp_p
         ({"workers": 0}, FaninValueError, "workers=0 must be at least 1"),
         ({"optimizer": "lion"}, FaninValueError, "accepted are sgd, adam, adamw"),
         ({"data": "mnist"}, FaninValueError, "data='mnist' is unknown"),
+        ({"data": "diabetes", "references": True}, FaninValueError, "needs a classification, but data='diabetes'"),
     ],
 )
 def test_arguments_are_checked_before_anything_is_trained(arguments: dict, error: type, message: str) -> None:
@@ -251,6 +268,18 @@ def test_references_are_scored_on_the_same_split() -> None:
     ]  # fmt: skip
     assert all(set(line.metrics) == {"accuracy", "precision", "recall", "f1"} for line in got.references)
     assert got.references[1].metrics["accuracy"] > 0.9
+
+
+def test_ctrl_c_in_the_references_keeps_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(data: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fanin.lab.reference.reference_lines", stop)
+    got = compare(models.small, ["default"], seeds=1, references=True, **QUICK)
+    assert not got.interrupted
+    assert got.summary("default").runs == 1
+    assert got.references == ()
+    assert "ordinary learners" in got.notes[-1]
 
 
 def test_progress_is_shown_on_demand_and_gone_afterwards(capsys: pytest.CaptureFixture[str]) -> None:

@@ -213,3 +213,22 @@ def test_compiled_and_data_parallel_models():
         assert [s.name for s in seen.slots] == expected
         assert {s.role for s in seen.slots} == {"weight", "bias"}
         assert seen.notes
+
+
+class Dropped(nn.Module):
+    """Leaves out its second layer in training, at random (LayerDrop); this seed always does."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.never = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        x = self.a(x)
+        return x if self.training and torch.rand(()) < 1.0 else self.b(x)
+
+
+def test_layers_dropped_in_training_are_not_unused():
+    seen = trace(Dropped(), torch.randn(3, 4))
+    roles = {s.name: s.role for s in seen.slots}
+    assert roles["b.weight"] == "weight" and roles["never.weight"] == "unused"
+    assert any("evaluation mode only" in note for note in seen.notes)

@@ -13,8 +13,8 @@ import dataclasses
 import math
 
 from fanin.auto import facts
-from fanin.auto.chains import chain_plans
-from fanin.distributions import Centred, DeltaOrthogonal, Distribution, Mirrored, Normal, Orthogonal
+from fanin.auto.chains import ChainPlan, chain_plans
+from fanin.auto.scaling import times
 from fanin.plans import Entry, Plan
 from fanin.slots import Slot
 from fanin.traces.records import Trace
@@ -37,7 +37,7 @@ def corrections(planned: Trace, measured: Trace, plan: Plan) -> dict[str, Entry]
     for chain in chain_plans(planned):
         names = [s.name for s in chain.slots]
         if all(n in plan.entries for n in names):
-            changed |= _chain(chain.slots, chain.sizes, measured, plan)
+            changed |= _chain(chain, measured, plan)
             done |= set(names)
     for slot in measured.slots:
         if (
@@ -51,7 +51,10 @@ def corrections(planned: Trace, measured: Trace, plan: Plan) -> dict[str, Entry]
     return changed
 
 
-def _chain(slots: list[Slot], sizes: list[float], measured: Trace, plan: Plan) -> dict[str, Entry]:
+def _chain(chain: ChainPlan, measured: Trace, plan: Plan) -> dict[str, Entry]:
+    slots, sizes = chain.slots, chain.sizes
+    if chain.normed:  # norms set every size but the last
+        return _head(slots[-1], measured, plan) if slots[-1].head else {}
     found = [_size(measured, slot) for slot in slots]
     if found[0] is None or found[0] <= 0:
         return {}
@@ -111,16 +114,3 @@ def _scaled(slot: Slot, factor: float, plan: Plan) -> dict[str, Entry]:
     return {
         slot.name: dataclasses.replace(entry, distribution=law, reason=f"{entry.reason}; × {factor:.2g} as measured")
     }
-
-
-def times(law: Distribution, factor: float) -> Distribution | None:
-    """The distribution scaled, None where this kind is not scaled."""
-    match law:
-        case Orthogonal() | DeltaOrthogonal():
-            return dataclasses.replace(law, gain=law.gain * factor)
-        case Normal(mean=0.0):
-            return Normal(law.std * factor)
-        case Mirrored() | Centred():
-            base = times(law.base, factor)
-            return dataclasses.replace(law, base=base) if base is not None else None
-    return None

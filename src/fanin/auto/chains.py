@@ -8,6 +8,11 @@ fast it learns. A step of gradient descent changes output k by the learning rate
 
 which grows with depth, with the head's scale, and with the constant part of f. The head's scale is chosen so that T is
 at most what a net of a few layers has: then learning rates that people use fit every depth.
+
+Chains go on through norms. A norm takes (u, -u) to (v, -v): batch norm treats every channel alike but for its sign, and a
+layer norm's mean over pairs is zero; so a mirrored net with norms is linear at the start too, without what norms add to deep
+plain nets: gradients that grow with every batch norm, examples that grow alike with every layer norm. A norm forgets the
+size of the weights before it; their size decides how far one step turns them.
 """
 
 import itertools
@@ -21,10 +26,12 @@ from fanin.auto.working_point import Carrier, Through, carrier_of, through, work
 from fanin.distributions import Centred, Distribution, Mirrored, Orthogonal
 from fanin.draws.layout import block_shape, with_sizes
 from fanin.plans import Entry
-from fanin.slots import Pairing, Slot
+from fanin.slots import ChainLink, Pairing, Slot
 from fanin.traces.records import Trace
 
 KERNEL_TRACE = 1500.0  # the most that T may be (measured: 500 to 3000 train alike, from 3 to 100 layers)
+SIZE = 1 / math.sqrt(6)  # of weights before a norm: as PyTorch's U(±1/√n), of variance 1 / (3 n), halved by the pairs
+DEEP = 8  # layers from which weights before layer norms are larger, as a step turns all layers at once (measured)
 LOGITS = 1.0  # standard deviation of outputs at the start, where T allows it
 
 
@@ -39,6 +46,7 @@ class Link:
         q: second moment of the pre-activation.
         moments: of f at q.
         dropped: share of the units that dropout sets to zero.
+        normed: whether a norm stands between the two weights.
     """
 
     f: Activation
@@ -47,6 +55,7 @@ class Link:
     q: float
     moments: Through
     dropped: float
+    normed: bool
 
     @property
     def paired(self) -> bool:
@@ -67,12 +76,14 @@ class ChainPlan:
     Attributes:
         slots: its weights, in order.
         entries: one entry a weight.
-        sizes: the rms that each weight's output is planned to have.
+        sizes: the rms that each weight's output is planned to have (after its norm, where there is one).
+        normed: whether norms stand in it.
     """
 
     slots: list[Slot]
     entries: dict[str, Entry]
     sizes: list[float]
+    normed: bool
 
 
 def chain_entries(trace: Trace) -> dict[str, Entry]:
@@ -85,27 +96,32 @@ def chain_plans(trace: Trace) -> list[ChainPlan]:
     return [_chain(trace, slots) for slots in chains_of(trace)]
 
 
+def link_of(slot: Slot) -> ChainLink | None:
+    """A weight's place in a chain: the one through norms where there is one, else the plain one."""
+    return slot.normed_chain or slot.chain
+
+
 def chains_of(trace: Trace) -> Iterator[list[Slot]]:
     """The chains of a trace, each a list of slots in order."""
-    groups: dict[str, list[Slot]] = {}
+    groups: dict[str, list[tuple[int, int, Slot]]] = {}
     for slot in trace.slots:
-        if slot.chain is not None and slot.axes is not None and slot.role == "weight":
-            groups.setdefault(slot.chain.id, []).append(slot)
-    for slots in groups.values():
-        slots.sort(key=lambda s: s.chain.position if s.chain else 0)
-        whole = [s.chain.position for s in slots if s.chain] == list(
-            range(slots[0].chain.length if slots[0].chain else 0)
-        )
-        if whole and len(slots) > 1:
-            yield slots
+        link = link_of(slot)
+        if link is not None and slot.axes is not None and slot.role == "weight":
+            groups.setdefault(link.id, []).append((link.position, link.length, slot))
+    for members in groups.values():
+        members.sort(key=lambda m: m[0])
+        if len(members) > 1 and [m[0] for m in members] == list(range(members[0][1])):
+            yield [slot for _, _, slot in members]
 
 
 def _chain(trace: Trace, slots: list[Slot]) -> ChainPlan:
     links = _links(trace, slots)
     rms = facts.input_rms(trace, slots[0])
     drawn = [_sizes(slot, *_around(links, k)) for k, slot in enumerate(slots)]
-    gains = [math.sqrt(links[0].q) / rms]
-    gains += [math.sqrt(after.q / before.handed_on) for before, after in itertools.pairwise(links)]
+    before_norm = _size_before_norm(trace, len(slots))
+    gains = [before_norm if links[0].normed else math.sqrt(links[0].q) / rms]
+    for before, after in itertools.pairwise(links):
+        gains.append(before_norm if after.normed else math.sqrt(after.q / before.handed_on))
     target, why = _output(slots, links, drawn, gains, rms)
     gains.append(target / math.sqrt(links[-1].handed_on))
     entries: dict[str, Entry] = {}
@@ -114,7 +130,15 @@ def _chain(trace: Trace, slots: list[Slot]) -> ChainPlan:
         reason = why if after is None else _reason(slots, before, after)
         gain = gains[k] / math.sqrt(facts.valid_share(trace, slot))
         entries[slot.name] = Entry(_weight(slot, before, after, gain), reason)
-    return ChainPlan(slots, entries, [*(math.sqrt(link.q) for link in links), target])
+    sizes = [*(math.sqrt(link.q) for link in links), target]
+    return ChainPlan(slots, entries, sizes, any(link.normed for link in links))
+
+
+def _size_before_norm(trace: Trace, layers: int) -> float:
+    """The gain of weights before norms."""
+    names = {op.name for op in trace.ops if op.kind == "norm"}
+    whole = any("layer" in name or "rms" in name for name in names)  # norms over units, which see each example alone
+    return min(1.0, SIZE * max(1.0, math.sqrt(layers / DEEP))) if whole else SIZE
 
 
 def _around(links: Sequence[Link], k: int) -> tuple[Link | None, Link | None]:
@@ -124,22 +148,25 @@ def _around(links: Sequence[Link], k: int) -> tuple[Link | None, Link | None]:
 
 def _links(trace: Trace, slots: list[Slot]) -> list[Link]:
     widths = [_widths(slots, k) for k in range(len(slots) - 1)]
-    carriers: list[tuple[Activation, Carrier, Pairing]] = []
+    carriers: list[tuple[Activation, Carrier, ChainLink]] = []
     for (units, narrowest_in, narrowest_out), slot in zip(widths, slots[1:], strict=True):
-        assert slot.chain is not None
-        f = slot.chain.before or Activation.named("linear")
-        pairing = slot.chain.in_pairing or Pairing(units)
+        place = link_of(slot)
+        assert place is not None
+        f = place.before or Activation.named("linear")
+        pairing = place.in_pairing or Pairing(units)
         carrier = carrier_of(f)
         bottleneck = units < min(narrowest_in, narrowest_out)
         if carrier == "paired" and (bottleneck or pairing.units < 2):
             carrier = "single"  # pairs would halve what little goes through
-        carriers.append((f, carrier, pairing))
+        carriers.append((f, carrier, place))
     links = []
-    for (f, carrier, pairing), slot in zip(carriers, slots[1:], strict=True):
-        alike = sum(f == g and carrier == other for g, other, _ in carriers)
-        lone = carrier == "single" and not f.is_odd
-        q = 1.0 if lone and carrier_of(f) == "paired" else working_point(f, carrier, alike)
-        links.append(Link(f, carrier, pairing, q, through(f, carrier, q), facts.dropout_before(trace, slot)))
+    for (f, carrier, place), slot in zip(carriers, slots[1:], strict=True):
+        alike = sum(f == g and carrier == other and not p.normed for g, other, p in carriers)
+        alone = carrier == "single" and carrier_of(f) == "paired"
+        q = 1.0 if alone or place.normed else working_point(f, carrier, alike)
+        pairing = place.in_pairing or Pairing(1)
+        moments = through(f, carrier, q)
+        links.append(Link(f, carrier, pairing, q, moments, facts.dropout_before(trace, slot), place.normed))
     return links
 
 
@@ -193,6 +220,13 @@ def _output(
     if last.residual is not None and last.residual.last and not last.residual.normed:
         n = last.residual.branches
         return 1 / math.sqrt(n), f"last of a residual branch: 1/√{n}, so that {n} branches together double the stream"
+    if last.norm_after:
+        return (
+            SIZE,
+            "before a norm, which forgets its size: as large as PyTorch's default, so that a step turns it as fast",
+        )
+    if last.head and any(link.normed for link in links):
+        return LOGITS, f"head: outputs start at ±{LOGITS:.2g}"
     if not last.head:
         return 1.0, "last of a plain chain: hands on a signal of unit size"
     kernel = _kernel_trace(slots, links, sizes, gains, rms)
@@ -219,16 +253,15 @@ def _kernel_trace(
 
 
 def _reason(slots: list[Slot], before: Link | None, after: Link) -> str:
-    size = f"signal ±{math.sqrt(after.q):.2g}"
     how = {
         "paired": f"mirrored: pairs of units hand on {after.f}'s odd part, without mean",
         "single": "isometry where the activation is nearly straight" if after.f.is_odd else "keeps the second moment",
         "centred": f"isometry; {after.f} is odd about a constant, which the next layer does not see",
     }[after.carrier]
-    place = (
-        f"first of {len(slots)} layers without norm" if before is None else f"one of {len(slots)} layers without norm"
-    )
-    return f"{place}; {how}; {size}"
+    place = f"{'first' if before is None else 'one'} of {len(slots)} layers with"
+    if after.normed:
+        return f"{place} norms between; {how}"
+    return f"{place}out norm; {how}; signal ±{math.sqrt(after.q):.2g}"
 
 
-__all__ = ["ChainPlan", "chain_entries", "chain_plans", "chains_of"]
+__all__ = ["ChainPlan", "chain_entries", "chain_plans", "chains_of", "link_of"]

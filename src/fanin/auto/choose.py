@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from fanin.auto.chains import chain_entries
 from fanin.auto.keep import kept
 from fanin.auto.matrices import matrix_entries
-from fanin.auto.normed import normed_entries
 from fanin.auto.recurrent import recurrent_entries
-from fanin.auto.vectors import vector_entries
+from fanin.auto.residual import with_residuals
+from fanin.auto.vectors import set_on_purpose, vector_entries
 from fanin.plans import Entry, Plan
+from fanin.slots import Slot
 from fanin.traces.records import Trace
 
-FAMILIES = (chain_entries, normed_entries, recurrent_entries, matrix_entries, vector_entries)
+FAMILIES = (chain_entries, recurrent_entries, matrix_entries, vector_entries)
 
 
 def choose(trace: Trace, *, seed: int = 0, keep: Iterable[str] | str = ()) -> Plan:
@@ -45,12 +46,13 @@ def choose(trace: Trace, *, seed: int = 0, keep: Iterable[str] | str = ()) -> Pl
     for family in FAMILIES:
         for name, entry in family(trace).items():
             entries.setdefault(name, entry)
+    entries |= with_residuals(trace, entries)
     notes = [*held.notes]
     for slot in trace.slots:
         if slot.name in held.names:
             entries.pop(slot.name, None)
         elif slot.name not in entries:
-            notes.append(f"{slot.name} keeps its values: {_why_left(slot.role, slot.axes is None)}.")
+            notes.append(f"{slot.name} keeps its values: {_why_left(trace, slot)}.")
     broken = _without_broken_chains(trace, entries)
     notes += [f"{name} keeps its values: its neighbours in a mirrored chain keep theirs." for name in broken]
     return Plan.of(trace.slots, entries, seed=seed, notes=notes)
@@ -75,13 +77,15 @@ def _without_broken_chains(trace: Trace, entries: dict[str, Entry]) -> list[str]
     return left
 
 
-def _why_left(role: str, no_axes: bool) -> str:
-    if role == "unused":
+def _why_left(trace: Trace, slot: Slot) -> str:
+    if slot.role == "unused":
         return "no op used it in the watched pass"
-    if role == "opaque":
+    if slot.role == "opaque":
         return "it is used by code that cannot be seen into"
-    if role == "scale":
+    if slot.role == "scale":
         return "it is a scale outside a norm, and such scales are set on purpose"
-    if role in ("weight", "recurrent", "embedding") and no_axes:
+    if slot.role == "bias" and set_on_purpose(trace, slot):
+        return "its values were set on purpose"
+    if slot.role in ("weight", "recurrent", "embedding") and slot.axes is None:
         return "the meaning of its axes is not known"
     return "fanin has no rule for its role"

@@ -4,7 +4,7 @@ import math
 
 from fanin.activations import Activation
 from fanin.auto import facts
-from fanin.auto.normed import SIZE
+from fanin.auto.chains import SIZE
 from fanin.distributions import Distribution, Normal, Orthogonal
 from fanin.draws.layout import block_shape
 from fanin.plans import Entry

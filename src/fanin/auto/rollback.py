@@ -1,5 +1,6 @@
 """Which findings a change brought, and which changes to take back for it."""
 
+from fanin.auto.chains import link_of
 from fanin.checks.finding import Finding
 from fanin.checks.report import Report
 from fanin.plans import Plan
@@ -29,6 +30,7 @@ def blamed(finding: Finding, plan: Plan) -> set[str]:
 
 
 def with_chains(names: set[str], trace: Trace) -> set[str]:
-    """These weights, and all of every plain chain that one of them is in: a chain is drawn whole or not at all."""
-    ids = {s.chain.id for s in trace.slots if s.name in names and s.chain is not None}
-    return names | {s.name for s in trace.slots if s.chain is not None and s.chain.id in ids}
+    """These weights, and all of every chain that one of them is in: a chain is drawn whole or not at all."""
+    chains = {s.name: link_of(s) for s in trace.slots}
+    ids = {link.id for name, link in chains.items() if name in names and link is not None}
+    return names | {name for name, link in chains.items() if link is not None and link.id in ids}

@@ -83,6 +83,8 @@ def compare(
     chosen = parse_inits(inits)
     whole_number("workers", workers)
     dataset = load(data)
+    if references and dataset.task != "classification":
+        raise FaninValueError(f"references=True needs a classification, but data={dataset.name!r} is {dataset.task}")
     training = _training(
         dataset,
         steps,
@@ -128,10 +130,17 @@ def compare(
         notes=_notes(ordered, summaries, chosen, seed_list, interrupted),
     )
     if references and not interrupted:
-        from fanin.lab.reference import reference_lines
-
-        comparison = replace(comparison, references=reference_lines(fit.data))
+        comparison = _with_references(comparison, fit.data)
     return replace(comparison, seconds=time.perf_counter() - start)
+
+
+def _with_references(comparison: Comparison, data: DataSet) -> Comparison:
+    from fanin.lab.reference import reference_lines
+
+    try:
+        return replace(comparison, references=reference_lines(data))
+    except KeyboardInterrupt:  # all runs are done; they must not be lost
+        return replace(comparison, notes=(*comparison.notes, "Interrupted before the ordinary learners were fitted."))
 
 
 def _runs(

@@ -288,3 +288,8 @@ class Comparison(Record):
         from fanin.reports.terminal import comparison_text  # a result shows itself; the room above draws it
 
         return comparison_text(self)
+
+    def _repr_html_(self) -> str:
+        from fanin.reports.html import comparison_fragment
+
+        return comparison_fragment(self)

@@ -97,15 +97,18 @@ def fixed_parts(fixed: Any) -> list[RenderableType]:
     if fixed.before.ok and not serious:
         text = "Nothing to mend"
     before = f"{count_findings(fixed.before.findings)} before, {count_findings(fixed.after.findings)} after"
+    drawn = count(changed_weights(fixed), "weight")
     parts: list[RenderableType] = [
         Text(f"{MARKS[level]} {text} ({before})", style=STYLES[level]),
-        Padding(Text(f"{fixed.after.target}  {count(changed_weights(fixed), 'weight')} drawn anew"), (0, 0, 0, 2)),
+        Padding(
+            Text(f"{fixed.after.target}  {drawn if changed_weights(fixed) else 'no weight'} drawn anew"), (0, 0, 0, 2)
+        ),
         Text(),
     ]
     if fixed.before.findings or left:
         parts += [fate_table(fixed), Text()]
     if fixed.before.curves:
-        parts += [signal_part(fixed.before.curves, fixed.after.curves), Text()]
+        parts += [signal_part(fixed.before.curves, fixed.after.curves if changed_weights(fixed) else ()), Text()]
     if fixed.undone:
         rows = [(name, Text(reason)) for name, reason in fixed.undone]
         parts += [Text("Undone, because it did not help", style="bold"), labelled(rows), Text()]

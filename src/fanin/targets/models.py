@@ -227,7 +227,7 @@ def own_traceback(error: BaseException) -> str:
     hidden = (str(Path(__file__).parents[1]), "<frozen importlib")
     inside = re.compile(r"importlib[/\\]__init__|torch[/\\](nn[/\\]modules[/\\]module|overrides)\.py")
     shown = [f for f in frames if not f.filename.startswith(hidden) and not inside.search(f.filename)]
-    lines = ["Traceback (most recent call last):\n", *traceback.format_list(shown or list(frames))]
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(shown)] if shown else []
     return "".join([*lines, *traceback.format_exception_only(error)]).rstrip()
 
 

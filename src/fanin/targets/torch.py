@@ -134,14 +134,17 @@ def example_batch(model: nn.Module) -> str:
 
 
 def inputs_by_name(model: nn.Module) -> str:
-    """The example for a language model of transformers, whose forward takes `input_ids`."""
+    """The example for a model of transformers, whose forward takes its inputs by name and needs none of them alone."""
     names = [p.name for p in _parameters(model)]
-    vocabulary = getattr(getattr(model, "config", None), "vocab_size", None)
-    if "input_ids" not in names or not isinstance(vocabulary, int):
-        return ""
-    spec = f"input_ids=int64:4x64:{vocabulary}"
-    causal = "labels" in names and "LM" in type(model).__name__
-    return spec + (f",labels=int64:4x64:{vocabulary}" if causal else "")
+    config = getattr(model, "config", None)
+    vocabulary, edge = getattr(config, "vocab_size", None), getattr(config, "image_size", None)
+    if "input_ids" in names and isinstance(vocabulary, int):
+        spec = f"input_ids=int64:4x64:{vocabulary}"
+        predicts_tokens = "labels" in names and "LM" in type(model).__name__
+        return spec + (f",labels=int64:4x64:{vocabulary}" if predicts_tokens else "")
+    if "pixel_values" in names and isinstance(edge, int):
+        return f"pixel_values=float32:4x{getattr(config, 'num_channels', 3)}x{edge}x{edge}"
+    return ""
 
 
 def make_loss(name: str | None) -> Callable[..., torch.Tensor] | None:
@@ -175,7 +178,7 @@ def read_inputs(
         f"; for this model for example --batch {example}" if example else "; for example --batch float32:8x3x32x32"
     )
     if batch is None:
-        needed = needs_batch(model)
+        needed = needs_batch(model) or (["an input"] if inputs_by_name(model) else [])
         if needed:
             raise FaninValueError(
                 f"--batch is missing: {type(model).__name__}.forward needs {', '.join(needed)}{offered}"

@@ -152,7 +152,7 @@ class Forward:
             return sum(n * getattr(p, field) for p, n in known) / total
 
         mean, q, s, noise = (average(f) for f in ("mean", "q", "s", "noise"))
-        return State(mean, q, s, noise, average("var_q"), average("var_r"))
+        return State(mean, q, s, noise, average("var_q"), average("var_r"), average("shared"))
 
     def _extent(self, source: int) -> int:
         return math.prod(self.trace.ops[source].shape) if source != INPUT else 0
@@ -190,7 +190,7 @@ class Forward:
         q = x.q / before.q if before.q > 0 else 1.0
         s = x.s / before.s if before.s > 0 else 1.0
         noise = out.s * s * x.noise / x.s if x.s > 0 else 0.0
-        return State(out.mean * math.sqrt(q), out.q * q, out.s * s, noise, x.var_q, x.var_r)
+        return State(out.mean * math.sqrt(q), out.q * q, out.s * s, noise, x.var_q, x.var_r, out.shared * s)
 
     def _signal(self, op: Op, position: int) -> Signal | None:
         """The measured signal at an input, looked up through shape-only ops, which are not measured."""
@@ -210,7 +210,7 @@ def _measured(signal: Signal | None) -> State | None:
         return None
     q = signal.rms**2
     s = signal.spread**2 if math.isfinite(signal.spread) else q
-    return State(signal.mean, q, s)
+    return State(signal.mean, q, s, shared=s / max(signal.units, 1))
 
 
 def _from_facts(facts: InputFacts | None) -> State | None:

@@ -28,6 +28,7 @@ class State:
         mean: over units and examples.
         q: second moment.
         s: contrast ½ E[(x_a - x_b)²] between examples, the noise of dropout included.
+        shared: the part of `s` that all units have in common, ½ E[(mean over units of x_a - x_b)²]: s / width for unrelated units.
         noise: the part of `s` that dropout made (it would be there between two passes of one example).
         var_q: variance of ln q between redraws of the weights, error of the estimated laws included.
         var_r: variance of ln (s / q) between redraws. It is smaller, because s is a mean over many pairs of examples.
@@ -41,6 +42,7 @@ class State:
     noise: float = 0.0
     var_q: float = 0.0
     var_r: float = 0.0
+    shared: float = 0.0
     before: Gaussian | None = None
     paired: bool = False
 
@@ -67,7 +69,16 @@ class State:
     def scaled(self, q: float, s: float) -> "State":
         """This state with its second moment and contrast multiplied."""
         mean = self.mean * math.sqrt(q) if q >= 0 else self.mean
-        return replace(self, mean=mean, q=self.q * q, s=self.s * s, noise=self.noise * s, before=None, paired=False)
+        return replace(
+            self,
+            mean=mean,
+            q=self.q * q,
+            s=self.s * s,
+            noise=self.noise * s,
+            shared=self.shared * s,
+            before=None,
+            paired=False,
+        )
 
 
 def through_weight(x: State, w: WeightLaw, bias: WeightLaw | None, examples: int) -> State:
@@ -81,13 +92,16 @@ def through_weight(x: State, w: WeightLaw, bias: WeightLaw | None, examples: int
         assert x.before is not None
         u, f = x.before.state, x.before.activation
         x = through_activation(replace(u, mean=0.0, paired=False), Odd(f), x.before.width // 2, examples)
-        power, mean = w.power / 2, 0.0
+        power, mean, shared = w.power / 2, 0.0, 0.0
         q, s, noise = power * x.q, power * x.s, power * x.noise
     else:
-        power = w.fan_in * (w.variance + w.mean**2)
-        mean = w.fan_in * w.mean * x.mean
-        q = w.fan_in * (w.variance * x.q + w.mean**2 * x.variance) + mean**2
-        s, noise = power * x.s, power * x.noise
+        # The mean weight sees the sum over units: what they have in common adds up coherently.
+        power, lean = w.fan_in * (w.variance + w.mean**2), (w.fan_in * w.mean) ** 2
+        mean, shared = w.fan_in * w.mean * x.mean, lean * x.shared
+        own = w.fan_in * w.mean**2 * max(x.variance - x.shared, 0.0)
+        q = w.fan_in * w.variance * x.q + own + mean**2 + shared
+        s = w.fan_in * (w.variance * x.s + w.mean**2 * max(x.s - x.shared, 0.0)) + shared
+        noise = power * x.noise
     width = max(w.outputs / (2 if w.mirrored_out else 1), 1.0)
     draw = 0.0 if w.orthogonal and w.outputs >= w.inputs else WEIGHT_WOBBLE / width
     var_q = x.var_q + draw + w.doubt
@@ -99,7 +113,9 @@ def through_weight(x: State, w: WeightLaw, bias: WeightLaw | None, examples: int
             var_r += (x.var_q + draw) * (1 - q / total) ** 2 + wobble
             var_q = var_q * (q / total) ** 2 + wobble
         q, mean = max(total, 0.0), mean + bias.mean
-    return State(mean, q, s, noise, var_q, var_r, None, w.mirrored_out and (bias is None or bias.zero))
+    return State(
+        mean, q, s, noise, var_q, var_r, max(shared, s / width), None, w.mirrored_out and (bias is None or bias.zero)
+    )
 
 
 def pairs_meet(x: State, w: WeightLaw) -> bool:
@@ -119,7 +135,8 @@ def through_activation(u: State, f: Function, width: int, examples: int) -> Stat
     drift = slope_elasticity(f, u.mean, u.variance) - m.elasticity + 1
     var_r = u.var_r + drift**2 * u.var_q + slopes * (1 + 2 / max(examples - 1, 1)) / units
     before = Gaussian(f, u, width) if isinstance(f, Activation) else None
-    return State(m.mean, m.second, s, noise, var_q, var_r, before)
+    shared = u.shared / u.s * s if u.s > 0 else 0.0
+    return State(m.mean, m.second, s, noise, var_q, var_r, shared, before)
 
 
 def slope_elasticity(f: Function, mean: float, variance: float) -> float:
@@ -143,7 +160,8 @@ def through_norm(x: State, name: str, eps: float, scale: WeightLaw | None, shift
         factor = gamma / (variance + eps) if variance + eps > 0 else 0.0
         q, s, noise = factor * variance, factor * min(x.s, variance), factor * x.noise
     own, mean = (shift.variance + shift.mean**2, shift.mean) if shift is not None else (0.0, 0.0)
-    return State(mean, q + own, s, noise, 0.0, 0.0 if "batch" in name else x.var_r)
+    shared = s * x.shared / x.s if x.s > 0 and not centred else 0.0
+    return State(mean, q + own, s, noise, 0.0, 0.0 if "batch" in name else x.var_r, shared)
 
 
 def through_dropout(x: State, p: float) -> State:
@@ -160,7 +178,7 @@ def added(a: State, b: State) -> State:
     s = a.s + b.s
     var_q = _blend(a.q, a.var_q, b.q, b.var_q, q)
     var_r = _blend(a.s, a.var_r, b.s, b.var_r, s)
-    return State(a.mean + b.mean, q, s, a.noise + b.noise, var_q, var_r)
+    return State(a.mean + b.mean, q, s, a.noise + b.noise, var_q, var_r, a.shared + b.shared)
 
 
 def _blend(a: float, var_a: float, b: float, var_b: float, total: float) -> float:

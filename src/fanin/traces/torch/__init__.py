@@ -1,5 +1,6 @@
 """Watches one pass of a PyTorch model and writes down what went through: `trace`."""
 
+import dataclasses
 import math
 import warnings
 from collections import Counter
@@ -11,6 +12,7 @@ import torch
 
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.names import canonical_names
+from fanin.slots import Slot
 from fanin.traces.records import LossFacts, Trace
 from fanin.traces.torch import batches
 from fanin.traces.torch.batches import ForwardError
@@ -76,6 +78,8 @@ def trace(
         slots = tuple(
             builder.slot(n, p, reached.get(n) if reached is not None else None, opaque) for n, p in parameters.items()
         )
+        if training and any(s.role == "unused" for s in slots):
+            slots = _second_look(model, batch, by_id, guard, builder, slots, notes)
         bias_of = {s.weight: parameters[s.name] for s in slots if s.role == "bias" and s.weight and s.uses == 1}
         weights = {
             s.name: weight_facts(
@@ -103,6 +107,39 @@ def trace(
             notes=tuple(notes),
             seed=seed,
         )
+
+
+def _second_look(
+    model: torch.nn.Module,
+    batch: Any,
+    names: dict[int, str],
+    guard: Guard,
+    first: Builder,
+    slots: tuple[Slot, ...],
+    notes: list[str],
+) -> tuple[Slot, ...]:
+    """Looks for weights that train mode left out at random (layers dropped whole) in a pass in evaluation mode."""
+    model.eval()
+    watch = Watch(model, names, guard)
+    try:
+        with watch, torch.no_grad():
+            for _, tensor in batches.batch_tensors(batch):
+                watch.source(tensor, "input")
+            batches.call_model(model, batch)
+    except Exception:  # the pass that counts went through; this one only adds to it
+        return slots
+    graph = Graph(watch.nodes, watch.values)
+    mark_norms(graph)
+    builder = Builder(graph, model, first.names)
+    parameters = {name: p for p, (name, *_) in _names(model)}
+    found = {
+        s.name: dataclasses.replace(seen, op_index=None)
+        for s in slots
+        if s.role == "unused" and (seen := builder.slot(s.name, parameters[s.name], None, False)).uses
+    }
+    if found:
+        notes.append(f"{len(found)} weights took part in evaluation mode only (first {next(iter(found))}).")
+    return tuple(found.get(s.name, s) for s in slots)
 
 
 def unwrap(model: Any) -> tuple[torch.nn.Module, list[str]]:

@@ -1,0 +1,68 @@
+"""What residual streams ask for besides the scale of each branch's last weight: last norms, and stems under a norm.
+
+A branch that ends in a norm is as large as the norm's scale says, whatever its weights are: the scale then gets the
+1/√branches. A stream that every branch reads through a norm may be of any size; what feeds it is drawn like every weight
+before a norm, so that one step turns it as fast.
+"""
+
+import math
+from dataclasses import replace
+
+from fanin.auto.chains import SIZE
+from fanin.auto.scaling import times
+from fanin.distributions import Constant
+from fanin.plans import Entry
+from fanin.traces.records import INPUT, Op, ResidualAdd, Trace
+
+ALONG = ("shape", "dropout", "pool", "activation")
+
+
+def with_residuals(trace: Trace, entries: dict[str, Entry]) -> dict[str, Entry]:
+    """The entries that the trace's residual adds change."""
+    changed: dict[str, Entry] = {}
+    slots = {s.name: s for s in trace.slots}
+    for add in trace.residuals:
+        place = slots[add.weights[-1]].residual if add.weights and add.weights[-1] in slots else None
+        if place is None:
+            continue
+        for name in _last_scales(trace, add):
+            if name in entries and slots[name].role == "norm_scale":
+                value = 1 / math.sqrt(place.branches)
+                why = f"scale of a branch's last norm: 1/√{place.branches}, so that {place.branches} branches double the stream"
+                changed[name] = Entry(Constant(value), why)
+        if add.position == 0 and slots[add.weights[0]].norm_before:
+            changed |= _stem(trace, add, entries)
+    return changed
+
+
+def _last_scales(trace: Trace, add: ResidualAdd) -> tuple[str, ...]:
+    """The weights of the norm that a branch ends in, where it does."""
+    op = _back(trace, add.branch, ("shape", "dropout"))
+    return op.weights if op is not None and op.kind == "norm" else ()
+
+
+def _stem(trace: Trace, add: ResidualAdd, entries: dict[str, Entry]) -> dict[str, Entry]:
+    op = _back(trace, add.skip, ALONG)
+    if op is None or op.kind not in ("linear", "conv"):
+        return {}
+    changed = {}
+    for slot in trace.slots:
+        if slot.name in op.weights and slot.role == "weight" and slot.residual is None and slot.name in entries:
+            entry = entries[slot.name]
+            law = times(entry.distribution, SIZE) if not slot.norm_after else None
+            if law is not None:
+                why = "feeds a stream that is read through norms: as large as PyTorch's default, so that a step turns it as fast"
+                changed[slot.name] = replace(entry, distribution=law, reason=why)
+    return changed
+
+
+def _back(trace: Trace, index: int, through: tuple[str, ...]) -> Op | None:
+    """The op that made a signal, seen through ops of these kinds; None for the model's input."""
+    for _ in range(32):
+        if index == INPUT:
+            return None
+        op = trace.ops[index]
+        if op.kind not in through or not op.inputs:
+            return op
+        index = op.inputs[0]
+    return None
