@@ -87,14 +87,14 @@ def plan(
     Returns:
         A `fanin.plans.Plan`: `plan.apply(model)`, `plan.to_python()`, `plan.save(path)`.
     """
-    trace = watcher(model).trace(model, batch, targets, loss, seed=seed)
+    framework = watcher(model)
     if rules is not None:
         from fanin.plans import plan_from_rules
 
-        return plan_from_rules(trace, rules, seed=seed, model=model)
-    from fanin.auto import choose
+        return plan_from_rules(framework.trace(model, batch, targets, loss, seed=seed), rules, seed=seed, model=model)
+    from fanin import auto
 
-    return choose(trace, seed=seed, keep=keep)
+    return auto.plan(model, batch, targets, loss, seed=seed, keep=keep)
 
 
 def fix(model: Any, batch: Any, targets: Any = None, loss: Callable[..., Any] | None = None, **options: Any) -> Any:

@@ -46,7 +46,7 @@ def test_small_contrasts_shrink_by_the_squared_slope(name: str) -> None:
     """s' / s → E f'² as s → 0, on both sides of the switch to the small-contrast formula."""
     f = Activation.named(name)
     for s in (1e-30, 1e-12, 1e-5):
-        assert contrast(f, 0.1, 1.0, s) / s == pytest.approx(moments(f, 0.1, 0.99).slope2, rel=1e-3)
+        assert contrast(f, 0.1, 1.0, s) / s == pytest.approx(moments(f, 0.1, 0.99).slope2, rel=5e-3)
 
 
 @pytest.mark.parametrize("name", SMOOTH)

@@ -50,16 +50,14 @@ def initialise(
 def _plan(model: nn.Module, init: Init, batch: Tensor, targets: Tensor, loss: Callable[..., Tensor], seed: int) -> Any:
     if init.kind == "plan":
         return init.value
-    from fanin.traces.torch import trace
-
-    watched = trace(model, batch, targets, loss, seed=seed)
     if init.kind == "rule":
         from fanin.plans import plan_from_rules
+        from fanin.traces.torch import trace
 
-        return plan_from_rules(watched, {"*": init.value})
-    from fanin.auto import choose
+        return plan_from_rules(trace(model, batch, targets, loss, seed=seed), {"*": init.value})
+    from fanin import auto
 
-    return choose(watched, seed=seed)
+    return auto.plan(model, batch, targets, loss, seed=seed)
 
 
 def _lsuv(model: nn.Module, batch: Tensor) -> list[str]:

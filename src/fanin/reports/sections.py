@@ -9,6 +9,7 @@ from typing import Any
 from fanin.checks.finding import Finding
 from fanin.checks.report import Curve, Report
 from fanin.reports.figures import Series, line_figure
+from fanin.reports.streams import curves_of
 from fanin.reports.terminal import fates
 from fanin.reports.words import count, count_findings, distribution_text, evidence, number, shape_text, verdict, worst
 from fanin.slots import Slot
@@ -18,6 +19,8 @@ MOST_PLACES = 6
 FANNED = ("weight", "recurrent", "embedding")
 
 CAPTIONS = {
+    "stream gradient": "How large the gradient of the loss is behind each residual add; it comes from the right.",
+    "stream": "How large the residual stream is behind each add; every branch adds to it.",
     "forward": "How large the signal is after each weight, from the input to the output.",
     "gradient": "How large the gradient of the loss is there; it comes from the right.",
     "spread": "How much of it tells examples apart: what a bias adds to all of them is left out.",
@@ -58,11 +61,12 @@ def verdict_section(report: Report, fixed: Any = None) -> str:
 
 def signal_section(report: Report, fixed: Any = None) -> str:
     """The signal through depth, forward and backward: measured beside predicted, or before beside after."""
-    if not report.curves:
+    found = curves_of(report)
+    if not found:
         return ""
-    after = {c.title: c for c in fixed.after.curves} if fixed is not None else {}
-    shape = "two" if len(report.curves) in (2, 4) else ""
-    figures = "".join(curve_figure(curve, after.get(curve.title)) for curve in report.curves)
+    after = {c.title: c for c in curves_of(fixed.after)} if fixed is not None else {}
+    shape = "two" if len(found) in (2, 4) else ""
+    figures = "".join(curve_figure(curve, after.get(curve.title)) for curve in found)
     lead = "Measured in one watched pass, beside what theory predicts from the laws of the weights. The band is where redraws fall."
     if fixed is not None:
         lead = "Measured in one watched pass before the fix and one after it. A healthy signal keeps its size from end to end."
@@ -89,7 +93,7 @@ def curve_figure(curve: Curve, after: Curve | None = None) -> str:
         float(i + 1) for i in range(len(curve.measured))
     ]  # ops of parallel branches share a depth; their order does not
     title = curve.title[:1].upper() + curve.title[1:]
-    x_name = "weights in the order of execution"
+    x_name = "residual adds" if "stream" in key else "weights in the order of execution"
     return line_figure(
         title, CAPTIONS.get(key, ""), x, series, labels=curve.where, x_name=x_name, log=key != "correlation"
     )
@@ -257,7 +261,8 @@ def notes_section(report: Report) -> str:
     ]
     for x in trace.inputs:
         size = f"mean {number(x.mean)}, std {number(x.std)}" if x.floating else f"{number(x.low)} to {number(x.high)}"
-        notes.append(f"{x.name}: {x.dtype}, {shape_text(x.shape)}; {size}.")
+        known = not math.isnan(x.mean if x.floating else x.low)
+        notes.append(f"{x.name}: {x.dtype}, {shape_text(x.shape)}{f'; {size}' if known else ''}.")
     items = "".join(f"<li>{escape(n)}</li>" for n in notes)
     return f'<section id="notes"><h2>Notes</h2><ul class="notes">{items}</ul></section>'
 

@@ -13,6 +13,7 @@ from fanin.checks.finding import Finding
 from fanin.checks.report import Curve, Report
 from fanin.lab.records import Comparison
 from fanin.reports.rich_parts import MARKS, STYLES, bar_span, ends, labelled, render, sparkline
+from fanin.reports.streams import curves_of
 from fanin.reports.words import count, count_findings, evidence, verdict, where_text, worst
 
 
@@ -32,7 +33,7 @@ def report_parts(report: Report) -> list[RenderableType]:
     for finding in report.findings:
         parts += [finding_part(finding), Text()]
     if report.curves:
-        parts += [signal_part(report.curves), Text()]
+        parts += [signal_part(curves_of(report)), Text()]
     for note in report.trace.notes:
         parts.append(labelled([("note", Text(note))]))
     if report.findings:
@@ -108,7 +109,10 @@ def fixed_parts(fixed: Any) -> list[RenderableType]:
     if fixed.before.findings or left:
         parts += [fate_table(fixed), Text()]
     if fixed.before.curves:
-        parts += [signal_part(fixed.before.curves, fixed.after.curves if changed_weights(fixed) else ()), Text()]
+        parts += [
+            signal_part(curves_of(fixed.before), curves_of(fixed.after) if changed_weights(fixed) else ()),
+            Text(),
+        ]
     if fixed.undone:
         rows = [(name, Text(reason)) for name, reason in fixed.undone]
         parts += [Text("Undone, because it did not help", style="bold"), labelled(rows), Text()]
