@@ -1,11 +1,13 @@
 """What a terminal, a pipe and a log show."""
 
 import math
+from dataclasses import replace
 
 from tests.reports import samples
 
 from fanin.reports.rich_parts import ASCII, sparkline
 from fanin.reports.terminal import comparison_text, fixed_text, report_text
+from fanin.traces.records import ResidualAdd
 
 
 def test_the_verdict_comes_first_and_every_finding_has_all_its_parts() -> None:
@@ -90,3 +92,18 @@ def test_a_comparison_keeps_what_diverged_and_what_never_arrived() -> None:
     assert he.split()[-3:] == [">300", "(1/5)", "1/5"]
     assert next(line for line in lines if line.strip().startswith("default  ")).split()[-2:] == ["never", "0/5"]
     assert "+0.860 (+0.852 to +0.868)" in "\n".join(lines)
+
+
+def test_a_residual_stream_is_shown_beside_its_branches() -> None:
+    report = samples.report(depth=12)
+    adds = tuple(ResidualAdd(i, i - 2, i - 1, (f"net.{i}.weight",), 2, n) for n, i in enumerate(range(2, 20, 2)))
+    report = replace(report, trace=replace(report.trace, residuals=adds))
+    lines = report_text(report).splitlines()
+    bars = [line.split()[:2] for line in lines if "→" in line]
+    assert bars[:2] == [["stream", "rms"], ["stream", "gradient"]]
+    assert ["forward", "rms"] in bars
+    assert not any(line.split()[:1] == ["stream"] for line in report_text(samples.report()).splitlines())
+
+
+def test_correlation_is_drawn_from_zero_to_one() -> None:
+    assert sparkline([-0.01, 0.0, 0.02, 0.5, 1.0], log=False) == "▁▁▁▅█"

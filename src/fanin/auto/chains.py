@@ -147,7 +147,7 @@ def _around(links: Sequence[Link], k: int) -> tuple[Link | None, Link | None]:
 
 
 def _links(trace: Trace, slots: list[Slot]) -> list[Link]:
-    widths = [_widths(slots, k) for k in range(len(slots) - 1)]
+    widths = [_widths(trace, slots, k) for k in range(len(slots) - 1)]
     carriers: list[tuple[Activation, Carrier, ChainLink]] = []
     for (units, narrowest_in, narrowest_out), slot in zip(widths, slots[1:], strict=True):
         place = link_of(slot)
@@ -170,19 +170,11 @@ def _links(trace: Trace, slots: list[Slot]) -> list[Link]:
     return links
 
 
-def _widths(slots: list[Slot], k: int) -> tuple[int, int, int]:
-    """Units between the weights k and k + 1, and the narrowest place before and after them."""
-
-    def out(slot: Slot) -> int:
-        return block_shape(slot.axes)[1] if slot.axes else 1
-
-    def into(slot: Slot) -> int:
-        _, _, in_, field = block_shape(slot.axes) if slot.axes else (1, 1, 1, 1)
-        return in_ * field
-
-    narrowest_in = min([into(slots[0]), *(out(s) for s in slots[:k])])
-    narrowest_out = min(out(s) for s in slots[k + 1 :])
-    return out(slots[k]), narrowest_in, narrowest_out
+def _widths(trace: Trace, slots: list[Slot], k: int) -> tuple[int, int, int]:
+    """Numbers that go between the weights k and k + 1 for one example, and at the narrowest place before and after them."""
+    into = block_shape(slots[0].axes)[2] if slots[0].axes else 1
+    sizes = [block_shape(s.axes)[1] * facts.positions(trace, s) if s.axes else 1 for s in slots]
+    return sizes[k], min([into * facts.positions(trace, slots[0]), *sizes[:k]]), min(sizes[k + 1 :])
 
 
 def _sizes(slot: Slot, before: Link | None, after: Link | None) -> tuple[int, int, int]:

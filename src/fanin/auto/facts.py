@@ -47,6 +47,12 @@ def input_rms(trace: Trace, slot: Slot) -> float:
     return rms if from_batch and math.isfinite(rms) and rms > 0 else 1.0
 
 
+def positions(trace: Trace, slot: Slot) -> int:
+    """Positions of the image that a convolution gives an output for; 1 for a dense weight."""
+    op = op_of(trace, slot)
+    return math.prod(op.shape[2:]) if op is not None and op.kind == "conv" else 1
+
+
 def valid_share(trace: Trace, slot: Slot) -> float:
     """The share of a kernel's taps that meets the image and not its zero padding, in the mean over output positions."""
     op = op_of(trace, slot)

@@ -2,18 +2,20 @@
 
 What: the logits of an attention layer vary so much that softmax puts nearly all weight on one key.
 
-Why it hurts: the softmax's gradient with respect to its logits is p (1 - p), nothing where p is 0 or 1: queries and keys do not learn,
-and which key was chosen is noise of the draw.
+Why it hurts: the softmax's gradient with respect to its logits is p (1 - p), nothing where p is 0 or 1: queries and
+keys do not learn, and which key was chosen is noise of the draw.
 
-How it was measured: deviation of the logits over the keys of a query, and the entropy, recomputed from the call's arguments. Null
-hypothesis: the deviation is below √(2 ln T), T the number of keys allowed (exp of the largest possible entropy): the freezing point of
-Gaussian logits in the random energy model (Derrida 1981), beyond which the weight sits on finitely many keys however many there are.
-Tolerance: 3 deviations of the logits' scale between redraws, whose relative variance is about 4 / width of the attention's output;
-and the measured entropy has to be under one half of the largest. Logits are measured on many queries, keys and heads, so
-that their deviation is a property of the law.
-Silent up to deviations of 3.7 for 1,000 keys, 2.9 for 64 (unit logits are healthy: 1).
+How it was measured: deviation of the logits over the keys of a query, and the entropy, recomputed from the call's
+arguments. Null hypothesis: the deviation is below √(2 ln T), T the number of keys allowed (exp of the largest
+possible entropy): the freezing point of Gaussian logits in the random energy model (Derrida 1981), beyond which the
+weight sits on finitely many keys however many there are. Tolerance: 3 deviations of the logits' scale between
+redraws, whose relative variance is about 4 / width of the attention's output; and the measured entropy has to be
+under one half of the largest. Logits are measured on many queries, keys and heads, so that their deviation is a
+property of the law. Silent up to a deviation of 5 for 64 keys (the freezing point is 2.9; unit logits are healthy):
+benchmarks/check_power.py.
 
-How to fix: divide logits by sqrt(head size); draw queries and keys from std = 1 / sqrt(fan_in) or smaller; normalise them (QK norm).
+How to fix: divide logits by sqrt(head size); draw queries and keys from std = 1 / sqrt(fan_in) or smaller; normalise
+them (QK norm).
 
 Papers: Vaswani et al. 2017; Derrida 1981; Zhai et al. 2023 (entropy collapse); Dehghani et al. 2023 (QK norm).
 """

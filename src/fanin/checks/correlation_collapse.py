@@ -1,20 +1,23 @@
 """All examples look alike after a few layers.
 
-What: along a stretch of layers, the contrast between examples falls by more than e⁶ beside the signal itself: examples become
-indistinguishable although the signal is as large as it should be. Where the contrast vanishes outright, FI201 says so instead.
+What: along a stretch of layers, the contrast between examples falls by more than e⁶ beside the signal itself:
+examples become indistinguishable although the signal is as large as it should be. Where the contrast vanishes
+outright, FI201 says so instead.
 
-Why it hurts: the net's kernel between examples is nearly constant. Gradient descent learns the common part first and what
-distinguishes the examples slower by the same factor.
+Why it hurts: the net's kernel between examples is nearly constant. Gradient descent learns the common part first and
+what distinguishes the examples slower by the same factor.
 
-How it was measured: the ratio of contrast to second moment, s / q (1 - correlation), is predicted from the weights' laws
-through every activation by a two-dimensional Gaussian integral. Null hypothesis: ln of (s / q) over its value at the start of
-the stretch is above -6. Only weights, biases and activations count; pooling, tokens and attention average examples by
-design. Batch norm takes what is common away and starts a new stretch; layer norm starts one too. Tolerance: six depth scales
-(Schoenholz et al. 2017), passed by 3 deviations of the fluctuation between redraws (which for a ratio that is averaged over
-pairs is about (1 + 2 / pairs) / width a layer for ReLU); the measured contrast must confirm. An error below the rounding of
-the element type. Silent for He-initialized ReLU (a power law, -3.5 at depth 30) up to depth 100.
+How it was measured: the ratio of contrast to second moment, s / q (1 - correlation), is predicted from the weights'
+laws through every activation by a two-dimensional Gaussian integral. Null hypothesis: ln of (s / q) over its value at
+the start of the stretch is above -6. Only weights, biases and activations count; pooling, tokens and attention
+average examples by design. Batch norm takes what is common away and starts a new stretch; layer norm starts one too.
+Tolerance: six depth scales (Schoenholz et al. 2017), passed by 3 deviations of the fluctuation between redraws (which
+for a ratio that is averaged over pairs is about (1 + 2 / pairs) / width a layer for ReLU); the measured contrast must
+confirm. An error below the rounding of the element type. Silent for He-initialized ReLU (a power law, -3.5 at depth
+30), and up to depth 7 of PyTorch's default before a layer norm: benchmarks/check_power.py.
 
-How to fix: no random biases, orthogonal weights at small signal for tanh, mirrored pairs for ReLU and GELU, or batch norm.
+How to fix: no random biases, orthogonal weights at small signal for tanh, mirrored pairs for ReLU and GELU, or batch
+norm.
 
 Papers: Poole et al. 2016; Schoenholz et al. 2017; Martens et al. 2021 (DKS); Hayou, Doucet & Rousseau 2019.
 """

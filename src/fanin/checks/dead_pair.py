@@ -1,16 +1,18 @@
 """Two weights that follow each other are both zero: neither can ever move.
 
-What: a weight is zero, so that nothing comes out of it, and a later one that reads only what comes out of it is zero too.
+What: a weight is zero, so that nothing comes out of it, and a later one that reads only what comes out of it is zero
+too.
 
-Why it hurts: the gradient of each is a product with the other, exactly zero, now and after every step. The pair is dead, and so is
-everything that is reached through it only.
+Why it hurts: the gradient of each is a product with the other, exactly zero, now and after every step. The pair is
+dead, and so is everything that is reached through it only.
 
-How it was measured: all numbers of both weights are zero, both have a gradient of exactly zero, the later one reads a signal that
-is exactly zero, and every way from the first to the output leads through the later one. One zero weight is healthy and common
-(zero heads, zero last gammas, ReZero, Fixup, LoRA's B): it has a gradient, or gets one once what follows has moved. These
-are facts without tolerance; the check needs a backward pass and is silent without one.
+How it was measured: all numbers of both weights are zero, both have a gradient of exactly zero, the later one reads a
+signal that is exactly zero, and every way from the first to the output leads through the later one. One zero weight
+is healthy and common (zero heads, zero last gammas, ReZero, Fixup, LoRA's B): it has a gradient, or gets one once
+what follows has moved. These are facts without tolerance; the check needs a backward pass and is silent without one.
 
-How to fix: draw one of the two from a law with a deviation; leave the other at zero if the branch is to start at zero.
+How to fix: draw one of the two from a law with a deviation; leave the other at zero if the branch is to start at
+zero.
 
 Papers: Zhang, Dauphin & Ma 2019 (Fixup: one zero weight a branch); Hu et al. 2021 (LoRA: A random, B zero).
 """

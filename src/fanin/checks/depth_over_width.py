@@ -1,19 +1,22 @@
 """Each redraw gives another scale: the net is too deep for its width and its random weights.
 
-What: along a stretch of layers without norms, the logarithm of the gradient's norm has a variance between redraws of more than 1.
+What: along a stretch of layers without norms, the logarithm of the gradient's norm has a variance between redraws of
+more than 1.
 
-Why it hurts: even with the right gain, one draw has a vanishing and the next an exploding gradient, by a factor of e each way or
-more; inside one net, examples and directions differ as much. Runs with other seeds train or fail by luck.
+Why it hurts: even with the right gain, one draw has a vanishing and the next an exploding gradient, by a factor of e
+each way or more; inside one net, examples and directions differ as much. Runs with other seeds train or fail by luck.
 
-How it was measured: each layer of independent weights adds (3 E f'⁴ / (E f'²)² - 1) / width to the variance of ln ‖gradient‖², 5 /
-width for ReLU (Hanin & Nica 2020); orthogonal weights add less, mirrored orthogonal ReLU layers nothing. Null hypothesis: the sum
-over the layers is below 1, where the typical draw still is within a factor e of the mean one. The sum depends on widths and on
-the activation only, not on the draw, so it needs no tolerance; orthogonal layers are not counted. Stretches that end in a norm are not judged.
-Silent for He-initialized ReLU up to depth / width of 0.2: 26 layers of 128, 13 of 64.
+How it was measured: each layer of independent weights adds (3 E f'⁴ / (E f'²)² - 1) / width to the variance of ln
+‖gradient‖², 5 / width for ReLU (Hanin & Nica 2020); orthogonal weights add less, mirrored orthogonal ReLU layers
+nothing. Null hypothesis: the sum over the layers is below 1, where the typical draw still is within a factor e of the
+mean one. The sum depends on widths and on the activation only, not on the draw, so it needs no tolerance; orthogonal
+layers are not counted. Stretches that end in a norm are not judged. Silent for He-initialized ReLU up to depth /
+width of 0.2: 26 layers of 128: benchmarks/check_power.py.
 
 How to fix: orthogonal weights, mirrored for the ReLU family; or wider layers, or norms.
 
-Papers: Hanin & Nica 2020, Products of Many Large Random Matrices and Gradients in Deep Neural Networks; Hanin & Rolnick 2018.
+Papers: Hanin & Nica 2020, Products of Many Large Random Matrices and Gradients in Deep Neural Networks; Hanin &
+Rolnick 2018.
 """
 
 from collections.abc import Iterator

@@ -1,19 +1,20 @@
 """The gradient grows on its way back.
 
-What: along a stretch of layers without norms, the norm of the gradient at the pre-activations grows by more than e⁶ (in
-squares) from the last layer to the first: the net is in its chaotic phase.
+What: along a stretch of layers without norms, the norm of the gradient at the pre-activations grows by more than e⁶
+(in squares) from the last layer to the first: the net is in its chaotic phase.
 
-Why it hurts: early layers get steps that are too large for them while late ones hardly move; nearby inputs are torn apart, so
-that the net fits noise; training diverges at ordinary learning rates.
+Why it hurts: early layers get steps that are too large for them while late ones hardly move; nearby inputs are torn
+apart, so that the net fits noise; training diverges at ordinary learning rates.
 
-How it was measured: as in FI301, with the sum of ln χ, χ = fan_in σ² E f'(u)², against +6. The typical case is tanh with weights
-that are too large: the signal is bounded and looks healthy, while χ > 1. Tolerance: six depth scales (Schoenholz et al. 2017),
-passed by 3 deviations of the fluctuation between redraws, confirmed by the measured ratio. An error beyond the element type's
-precision (e³² for float32). Residual adds are judged by FI601. Batch norm in every layer explodes gradients mildly (Yang et
-al. 2019), trains, and is not judged.
-Silent up to a gain of about 1.24 a layer at depth 20 and width 128 (ReLU, relative to He's); see benchmarks/check_power.py.
+How it was measured: as in FI301, with the sum of ln χ, χ = fan_in σ² E f'(u)², against +6. The typical case is tanh
+with weights that are too large: the signal is bounded and looks healthy, while χ > 1. Tolerance: six depth scales
+(Schoenholz et al. 2017), passed by 3 deviations of the fluctuation between redraws, confirmed by the measured ratio.
+An error beyond the element type's precision (e³² for float32). Residual adds are judged by FI601. Batch norm in every
+layer explodes gradients mildly (Yang et al. 2019), trains, and is not judged. Silent up to 1.25 times He's gain a
+layer (ReLU) and a gain of 2.5 (tanh) at depth 20 and width 128: benchmarks/check_power.py.
 
-How to fix: smaller weights: gain / sqrt(fan_in) with the gain of the activation; orthogonal weights of gain 1 for tanh.
+How to fix: smaller weights: gain / sqrt(fan_in) with the gain of the activation; orthogonal weights of gain 1 for
+tanh.
 
 Papers: Poole et al. 2016; Schoenholz et al. 2017; Hanin 2018; Yang et al. 2019 (batch norm).
 """

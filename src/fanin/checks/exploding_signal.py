@@ -2,15 +2,16 @@
 
 What: along a stretch of layers without norms, the second moment of the signal grows by more than e⁶.
 
-Why it hurts: logits are huge and the loss starts far above chance; the largest stable learning rate shrinks by the same factor,
-so that training diverges or crawls.
+Why it hurts: logits are huge and the loss starts far above chance; the largest stable learning rate shrinks by the
+same factor, so that training diverges or crawls.
 
-How it was measured: the second moment is predicted from the weights' laws, q' = fan_in σ² E f(u)² + σ_b², from the measured
-input on. Null hypothesis: ln (q / q_0) < 6 at every layer of the main path; growth by residual adds belongs to FI601.
-Tolerance: the same six depth scales as in FI201, here read as the ratio of useful step sizes inside one net; the prediction
-must pass by 3 deviations of its fluctuation between redraws, and the measured signal must have gone half as far. It is an
-error where the gain is beyond the element type's precision (e³² for float32), because a stable step is then below rounding.
-Silent up to a gain of about 1.24 a layer at depth 20 and width 128 (ReLU, relative to He's); see benchmarks/check_power.py.
+How it was measured: the second moment is predicted from the weights' laws, q' = fan_in σ² E f(u)² + σ_b², from the
+measured input on. Null hypothesis: ln (q / q_0) < 6 at every layer of the main path; growth by residual adds belongs
+to FI601. Tolerance: the same six depth scales as in FI201, here read as the ratio of useful step sizes inside one
+net; the prediction must pass by 3 deviations of its fluctuation between redraws, and the measured signal must have
+gone half as far. It is an error where the gain is beyond the element type's precision (e³² for float32), because a
+stable step is then below rounding. Silent up to 1.2 times He's gain a layer at depth 20 and width 128:
+benchmarks/check_power.py.
 
 How to fix: weights of deviation gain / sqrt(fan_in), with the gain of the activation that follows; or norms.
 

@@ -1,18 +1,18 @@
 """The input is not normalised.
 
-What: the numbers that the first weight reads are far from unit size, have a mean that dwarfs what differs between them, or are
-features of very different scales.
+What: the numbers that the first weight reads are far from unit size, have a mean that dwarfs what differs between
+them, or are features of very different scales.
 
-Why it hurts: rules for weights assume inputs of mean square 1. Otherwise the first layer's output is as far off, and gradient descent
-is badly conditioned: its curvature along the mean (or the largest feature) exceeds the rest by the square of the ratio, and the
-learning rate has to suit the largest.
+Why it hurts: rules for weights assume inputs of mean square 1. Otherwise the first layer's output is as far off, and
+gradient descent is badly conditioned: its curvature along the mean (or the largest feature) exceeds the rest by the
+square of the ratio, and the learning rate has to suit the largest.
 
-How it was measured: mean square q, contrast s between examples, and largest over median deviation of the features, of the
-measured input of the first weight op on the main path. Null hypothesis: |ln q|, ln (q / s) and ln of the squared ratio of features all under
-6: the same ratio of useful step sizes inside one net (e⁶, 400) that a stretch of layers may have (FI201). Facts about this
-batch, so the tolerance is the batch's own: with fewer than 8 examples the contrast is not judged. Inputs that meet a norm
-first, and tokens, are not judged.
-Silent for pixels in 0…1 and -1…1, for deviations from 1/20 to 20, and for means up to 20 deviations.
+How it was measured: mean square q, contrast s between examples, and largest over median deviation of the features, of
+the measured input of the first weight op on the main path. Null hypothesis: |ln q|, ln (q / s) and ln of the squared
+ratio of features all under 6: the same ratio of useful step sizes inside one net (e⁶, 400) that a stretch of layers
+may have (FI201). Facts about this batch, so the tolerance is the batch's own: with fewer than 8 examples the contrast
+is not judged. Inputs that meet a norm first, and tokens, are not judged. Silent for pixels in 0…1 and -1…1, for
+deviations from 1/20 to 15, and for means up to 15 deviations: benchmarks/check_power.py.
 
 How to fix: subtract the mean and divide by the deviation, per feature or channel, computed on the training data.
 

@@ -1,8 +1,10 @@
 """What all checks share: thresholds with their origin, and small helpers to write a finding."""
 
+import functools
 import math
 from collections.abc import Iterable
 
+from fanin.activations import Activation
 from fanin.distributions import Constant, Distribution, Normal, Orthogonal
 from fanin.slots import Slot
 from fanin.theory.path import Segment, Step
@@ -56,10 +58,15 @@ def critical(step: Step, slot: Slot) -> Distribution | None:
     if slot.axes is None or slot.axes.fan_in <= 0:
         return None
     f = step.activation
-    if f is None or f.is_odd:
+    if f is None or _odd(f):
         return Orthogonal(slot.axes, 1.0 if f is None or f.slope == 0 else 1.0 / f.slope, scale_out=True)
     gain = f.gain
     return Normal(gain / math.sqrt(slot.axes.fan_in)) if math.isfinite(gain) else None
+
+
+@functools.lru_cache(maxsize=256)
+def _odd(f: Activation) -> bool:
+    return f.is_odd
 
 
 def critical_edits(trace: Trace, segment: Segment) -> dict[str, Distribution]:

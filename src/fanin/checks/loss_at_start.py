@@ -1,22 +1,24 @@
 """The loss at the start is far above chance.
 
-What: the output that the weights' laws give, knowing nothing of the targets, costs more above chance than chance itself: for
-classes, more than ln C on top of ln C.
+What: the output that the weights' laws give, knowing nothing of the targets, costs more above chance than chance
+itself: for classes, more than ln C on top of ln C.
 
-Why it hurts: the first part of training unlearns a confident random guess, with the largest gradients of the whole run, before
-anything is learned. Learning rate warm-up then fights the init.
+Why it hurts: the first part of training unlearns a confident random guess, with the largest gradients of the whole
+run, before anything is learned. Learning rate warm-up then fights the init.
 
-How it was measured: the outputs' second moment v is predicted from the laws of all weights. Null hypothesis: the expected loss of
-Gaussian outputs, E[ln Σ exp z] - E z for classes (the random energy model: v / 2, or √(2 v ln C) - ln C once the softmax is
-frozen on one class), E softplus(z) for binary targets, v for squares, is less than twice what the best constant output has: ln C,
-ln 2, the targets' mean square. That is the point where the noise holds more nats than there are to be learned; for classes it is
-v = 2 ln C, the freezing point itself. Tolerance: v three deviations lower has to pass too, and the measured loss has to confirm
-half of the excess. Losses with class weights, sums and losses that are not recognised are not judged, so no other chance level
-(contrastive, focal) is mistaken for ln C. Where the head's gain is the cause, FI502 says so instead.
-Silent up to logits of deviation 2.1 for 10 classes and 4.6 for 50,000 (3 and 5 for single redraws).
+How it was measured: the outputs' second moment v is predicted from the laws of all weights. Null hypothesis: the
+expected loss of Gaussian outputs, E[ln Σ exp z] - E z for classes (the random energy model: v / 2, or √(2 v ln C) -
+ln C once the softmax is frozen on one class), E softplus(z) for binary targets, v for squares, is less than twice
+what the best constant output has: ln C, ln 2, the targets' mean square. That is the point where the noise holds more
+nats than there are to be learned; for classes it is v = 2 ln C, the freezing point itself. Tolerance: v three
+deviations lower has to pass too, and the measured loss has to confirm half of the excess. Losses with class weights,
+sums and losses that are not recognised are not judged, so no other chance level (contrastive, focal) is mistaken for
+ln C. Where the head's gain is the cause, FI502 says so instead. The threshold is a deviation of 2.1 for 10 classes,
+4.6 for 50,000; with ten classes, whose head has ten rows, the fluctuation makes the check silent up to features 5
+times too large: benchmarks/check_power.py.
 
-How to fix: smaller features (a norm or the right gain below the head), or a smaller head; bias of the head at the log of
-the class frequencies.
+How to fix: smaller features (a norm or the right gain below the head), or a smaller head; bias of the head at the log
+of the class frequencies.
 
 Papers: Derrida 1981 (random energy model); Lin et al. 2017 (prior in the head's bias); Zhang et al. 2019 (Fixup).
 """

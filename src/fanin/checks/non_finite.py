@@ -4,11 +4,11 @@ What: a stored weight holds NaN or infinity, or a finite batch makes a signal th
 
 Why it hurts: one NaN reaches every output and every gradient in one step; nothing trains.
 
-How it was measured: every stored number of each weight is looked at, and a sample of each op's output. Null hypothesis:
-none is NaN or infinite. This is a fact, not an estimate, so there is no tolerance. Entries that are infinite on purpose
-(attention masks) live in signals inside attention, whose outputs are finite; signals are reported only where the output of
-the net or the loss is not finite. Weights that no op consumes are reported too: the batch may have missed them.
-The check is silent below one number in the sample of a signal; in a weight it misses none.
+How it was measured: every stored number of each weight is looked at, and a sample of each op's output. Null
+hypothesis: none is NaN or infinite. This is a fact, not an estimate, so there is no tolerance. Entries that are
+infinite on purpose (attention masks) live in signals inside attention, whose outputs are finite; signals are reported
+only where the output of the net or the loss is not finite. Weights that no op consumes are reported too: the batch
+may have missed them. The check is silent below one number in the sample of a signal; in a weight it misses none.
 
 How to fix: draw the weight again. Where a signal overflows, see FI202.
 

@@ -2,19 +2,22 @@
 
 What: residual adds whose branches have no norm multiply the stream's second moment, together by more than e⁶.
 
-Why it hurts: without a norm, a branch is proportional to the stream, so that each add multiplies it, x + F(x) with He weights by two:
-forward signal and gradient both grow like 2ᵈᵉᵖᵗʰ, and the loss starts far off.
+Why it hurts: without a norm, a branch is proportional to the stream, so that each add multiplies it, x + F(x) with He
+weights by two: forward signal and gradient both grow like 2ᵈᵉᵖᵗʰ, and the loss starts far off.
 
-How it was measured: second moments of stream and branch are predicted from the weights' laws; ln (q_sum / q_skip) is summed over the
-adds of one stretch of the main path whose branches hold no norm, attention or other op that sets a scale of its own. Null
-hypothesis: the sum is under 6, six depth scales as in FI201. Branches behind a norm add the same amount each time, so that the
-stream grows like the depth, not exponentially: healthy, and not counted; nor are zero or small branches (ReZero, SkipInit,
-LayerScale), which give ln 1. Tolerance: three deviations of the fluctuation between redraws; the measured growth has to confirm.
-Silent up to 8 blocks that double the stream, and for branches scaled by 1 / sqrt(depth) at any depth.
+How it was measured: second moments of stream and branch are predicted from the weights' laws; ln (q_sum / q_skip) is
+summed over the adds of one stretch of the main path whose branches hold no norm, attention or other op that sets a
+scale of its own. Null hypothesis: the sum is under 6, six depth scales as in FI201. Branches behind a norm add the
+same amount each time, so that the stream grows like the depth, not exponentially: healthy, and not counted; nor are
+zero or small branches (ReZero, SkipInit, LayerScale), which give ln 1. Tolerance: three deviations of the fluctuation
+between redraws; the measured growth has to confirm. Silent up to 10 blocks that double the stream at width 128, and
+for branches scaled by 1 / sqrt(depth) at any depth: benchmarks/check_power.py.
 
-How to fix: scale the last weight of each branch by 1 / sqrt(number of branches) or start it at zero; or put a norm on the branch.
+How to fix: scale the last weight of each branch by 1 / sqrt(number of branches) or start it at zero; or put a norm on
+the branch.
 
-Papers: Zhang, Dauphin & Ma 2019 (Fixup); De & Smith 2020 (SkipInit); Hanin & Rolnick 2018; Hayou et al. 2021 (Stable ResNet).
+Papers: Zhang, Dauphin & Ma 2019 (Fixup); De & Smith 2020 (SkipInit); Hanin & Rolnick 2018; Hayou et al. 2021 (Stable
+ResNet).
 """
 
 import math

@@ -1,23 +1,25 @@
 """Most units sit in the flat part of their activation.
 
-What: behind tanh, sigmoid or another bounded activation, more than half of the units are where the slope is under 5 % of its
-largest.
+What: behind tanh, sigmoid or another bounded activation, more than half of the units are where the slope is under 5 %
+of its largest.
 
-Why it hurts: a flat unit passes under 0.25 % of a gradient's power. The median unit does not learn, and stacked layers
-multiply the loss.
+Why it hurts: a flat unit passes under 0.25 % of a gradient's power. The median unit does not learn, and stacked
+layers multiply the loss.
 
-How it was measured: the pre-activation is Gaussian with the second moment that the weights' laws predict from the measured
-input; the fraction is the chance that the slope there is under 5 % of its maximum. Null hypothesis: under one half, that is
-the typical unit is not flat. Tolerance: the prediction has to pass one half also when the second moment is 3 deviations smaller,
-and the measured fraction has to be at least one half of the predicted. Gates (whose output multiplies another signal)
-and output activations are not judged: they may be shut on purpose.
-Silent for tanh up to a pre-activation deviation of 3.2, for sigmoid 6.5 (weights 3.2 and 6.5 times unit gain).
+How it was measured: the pre-activation is Gaussian with the second moment that the weights' laws predict from the
+measured input; the fraction is the chance that the slope there is under 5 % of its maximum. Null hypothesis: under
+one half, that is the typical unit is not flat. Tolerance: the prediction has to pass one half also when the second
+moment is 3 deviations smaller, and the measured fraction has to be at least one half of the predicted. Gates (whose
+output multiplies another signal) and output activations are not judged: they may be shut on purpose. Silent for tanh
+up to a gain of 4 at width 64 (a pre-activation of deviation 3.2 is the threshold): benchmarks/check_power.py.
 
-How to fix: smaller weights: 1 / (f'(0) sqrt(fan_in)), orthogonal where the net is deep; or a norm before the activation.
+How to fix: smaller weights: 1 / (f'(0) sqrt(fan_in)), orthogonal where the net is deep; or a norm before the
+activation.
 
 Papers: Glorot & Bengio 2010; LeCun, Bottou, Orr & Müller 1998, Efficient BackProp.
 """
 
+import functools
 import math
 from collections.abc import Iterator
 
@@ -81,6 +83,7 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
     )
 
 
+@functools.lru_cache(maxsize=256)
 def bounded(f: Activation) -> bool:
     """Whether f is flat at both ends and steep in the middle (tanh, sigmoid; not ReLU6)."""
     ends = f(np.array([-60.0, -50.0, 50.0, 60.0]))

@@ -2,16 +2,16 @@
 
 What: several units of a layer have the same incoming weights (and bias), and the same gradients.
 
-Why it hurts: equal units with equal gradients stay equal for ever. The layer is narrower than it looks, and a constant
-layer has one unit.
+Why it hurts: equal units with equal gradients stay equal for ever. The layer is narrower than it looks, and a
+constant layer has one unit.
 
-How it was measured: rows of each weight (along its own output axis, bias included) are compared exactly, and so are their
-gradients. Null hypothesis: two units drawn independently are never equal. Equality of values alone is no fault: a zero
-head, zero last gammas, LoRA's B, identity tables and mirrored pairs (opposite, not equal) are healthy, and units whose
-outgoing weights differ part at the first step. So a finding needs equal gradients, seen in the backward pass; for a layer
-that is constant as a whole it needs the next weight to be constant too, because only then do its units get equal gradients.
-One duplicated unit of 64 is found if its outgoing weights are duplicated as well; otherwise the check is silent at any size,
-since training separates the units.
+How it was measured: rows of each weight (along its own output axis, bias included) are compared exactly, and so are
+their gradients. Null hypothesis: two units drawn independently are never equal. Equality of values alone is no fault:
+a zero head, zero last gammas, LoRA's B, identity tables and mirrored pairs (opposite, not equal) are healthy, and
+units whose outgoing weights differ part at the first step. So a finding needs equal gradients, seen in the backward
+pass; for a layer that is constant as a whole it needs the next weight to be constant too, because only then do its
+units get equal gradients. One duplicated unit of 64 is found if its outgoing weights are duplicated as well;
+otherwise the check is silent at any size, since training separates the units.
 
 How to fix: draw the weight from a law with a deviation, such as He's.
 

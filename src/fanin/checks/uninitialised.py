@@ -1,14 +1,15 @@
 """A weight looks like memory that nobody wrote.
 
-What: the numbers of a weight are absurd (beyond 1e10) or mostly denormal (under 1e-30, not zero), as `torch.empty` leaves them.
+What: the numbers of a weight are absurd (beyond 1e10) or mostly denormal (under 1e-30, not zero), as `torch.empty`
+leaves them.
 
-Why it hurts: the values are those of whatever used the memory before. They differ from run to run, and often overflow at
-the first step.
+Why it hurts: the values are those of whatever used the memory before. They differ from run to run, and often overflow
+at the first step.
 
-How it was measured: the extremes of all stored numbers and the share of denormal ones in a sample. Null hypothesis: the
-weight was drawn by some rule; no rule in use gives |w| > 1e10, and a normal law of any sensible deviation gives |w| < 1e-30
-once in 1e28 draws. Memory that happens to hold ordinary numbers cannot be told from a draw: there the check is silent,
-as it is for memory that was zero (see FI303 and FI101 for what zeros break).
+How it was measured: the extremes of all stored numbers and the share of denormal ones in a sample. Null hypothesis:
+the weight was drawn by some rule; no rule in use gives |w| > 1e10, and a normal law of any sensible deviation gives
+|w| < 1e-30 once in 1e28 draws. Memory that happens to hold ordinary numbers cannot be told from a draw: there the
+check is silent, as it is for memory that was zero (see FI303 and FI101 for what zeros break).
 
 How to fix: call `reset_parameters()` (or the model's own init) after `to_empty()` or `torch.empty`, or apply a plan.
 

@@ -5,11 +5,11 @@ What: no op of the watched pass consumes the weight, and autograd does not reach
 Why it hurts: it never trains. Often it is a layer that was built and forgotten in `forward`, a module under a wrong
 name, or a weight that weight norm shadows. Distributed training stops at it (`find_unused_parameters`).
 
-How it was measured: two witnesses, because the watched pass cannot see into scripted code: the ops that ran, and autograd's
-graph. Null hypothesis: at least one of the two finds the weight. Where one cannot see, the weight is *opaque* and the
-finding is only `info`. Frozen weights (no gradient asked) are not judged. A weight that this batch did not need (an expert
-that no token chose, a mask token) is unused in this pass only: the message says what was watched.
-The check is silent for a weight that is used but multiplied by zero.
+How it was measured: two witnesses, because the watched pass cannot see into scripted code: the ops that ran, and
+autograd's graph. Null hypothesis: at least one of the two finds the weight. Where one cannot see, the weight is
+*opaque* and the finding is only `info`. Frozen weights (no gradient asked) are not judged. A weight that this batch
+did not need (an expert that no token chose, a mask token) is unused in this pass only: the message says what was
+watched. The check is silent for a weight that is used but multiplied by zero.
 
 How to fix: use it in `forward`, or delete it; where it is meant for other inputs, ignore the finding.
 

@@ -1,19 +1,19 @@
 """The gradient dies out on its way back.
 
-What: along a stretch of layers without norms, the norm of the gradient at the pre-activations falls by more than e⁶ (in
-squares) from the last layer to the first.
+What: along a stretch of layers without norms, the norm of the gradient at the pre-activations falls by more than e⁶
+(in squares) from the last layer to the first.
 
-Why it hurts: early layers learn slower than late ones by that factor. Plain gradient descent leaves them as they were drawn;
-Adam rescales each weight, but its gradients are then mostly rounding and noise.
+Why it hurts: early layers learn slower than late ones by that factor. Plain gradient descent leaves them as they were
+drawn; Adam rescales each weight, but its gradients are then mostly rounding and noise.
 
-How it was measured: ‖gradient‖² changes by χ = fan_in σ² E f'(u)² a layer, with the pre-activation's predicted law. Null
-hypothesis: the sum of ln χ over the layers is above -6. Norms of whole gradients are compared, not elements, so that layers that
-widen or narrow do not count. It is a ratio inside one stretch: a gradient that is zero or small everywhere (zero heads,
-ReZero, LayerScale, LoRA) is healthy and not seen here, and branches of residual nets are not judged, nor stretches that end in
-a norm. Tolerance: six depth scales (Schoenholz et al. 2017: the depth scale of gradients is 1 / |ln χ|), passed by 3
-deviations of the fluctuation between redraws (5 / width a layer for ReLU, Hanin & Nica 2020); the measured ratio must have gone
-half as far. An error below the element type's precision (e⁻³² for float32).
-Silent up to a gain of about 0.80 a layer at depth 20 and width 128 (ReLU, relative to He's); see benchmarks/check_power.py.
+How it was measured: ‖gradient‖² changes by χ = fan_in σ² E f'(u)² a layer, with the pre-activation's predicted law.
+Null hypothesis: the sum of ln χ over the layers is above -6. Norms of whole gradients are compared, not elements, so
+that layers that widen or narrow do not count. It is a ratio inside one stretch: a gradient that is zero or small
+everywhere (zero heads, ReZero, LayerScale, LoRA) is healthy and not seen here, and branches of residual nets are not
+judged, nor stretches that end in a norm. Tolerance: six depth scales (Schoenholz et al. 2017: the depth scale of
+gradients is 1 / |ln χ|), passed by 3 deviations of the fluctuation between redraws (5 / width a layer for ReLU, Hanin
+& Nica 2020); the measured ratio must have gone half as far. An error below the element type's precision (e⁻³² for
+float32). Silent down to 0.82 of He's gain a layer at depth 20 and width 128: benchmarks/check_power.py.
 
 How to fix: weights of deviation gain / sqrt(fan_in), or orthogonal or mirrored ones, so that χ is 1; or norms.
 

@@ -1,24 +1,27 @@
 """What distinguishes the inputs dies out on its way forward.
 
-What: along a stretch of layers without norms, the contrast between examples, s = ½ E[(x_a - x_b)²] over units and pairs of
-examples, falls by more than e⁶. The rms may look healthy all the while: random biases keep it alive, and say nothing.
+What: along a stretch of layers without norms, the contrast between examples, s = ½ E[(x_a - x_b)²] over units and
+pairs of examples, falls by more than e⁶. The rms may look healthy all the while: random biases keep it alive, and say
+nothing.
 
-Why it hurts: the output hardly depends on the input. Gradients with respect to the weights are small by the same factor;
-plain gradient descent needs a learning rate as much larger, or waits on a plateau.
+Why it hurts: the output hardly depends on the input. Gradients with respect to the weights are small by the same
+factor; plain gradient descent needs a learning rate as much larger, or waits on a plateau.
 
-How it was measured: each weight's law is estimated from its numbers, and the contrast is predicted layer by layer,
-s' = fan_in σ² · ½ E[(f(u) - f(v))²] over Gaussian pairs (u, v), from the measured input on. Null hypothesis: at every layer
-of the main path (along the stream of residual nets, never inside a branch; the head left out, unless it makes up for it)
-ln (s / s_0) > -6. Tolerance: six depth scales are as far as wide nets were found trainable (Schoenholz et al. 2017). The
-prediction must pass the threshold by 3 deviations of its fluctuation between redraws, about 5 / width a layer for ReLU, and
-the measured contrast must have gone at least half as far. It is an error where the contrast falls below the rounding of the
-element type (e⁻³² for float32): on digits, Adam too stays at chance there. Dropout's noise is not counted as contrast.
-Silent up to a gain of about 0.83 a layer at depth 20 and width 128 (0.80 for single redraws); see benchmarks/check_power.py.
+How it was measured: each weight's law is estimated from its numbers, and the contrast is predicted layer by layer, s'
+= fan_in σ² · ½ E[(f(u) - f(v))²] over Gaussian pairs (u, v), from the measured input on. Null hypothesis: at every
+layer of the main path (along the stream of residual nets, never inside a branch; the head left out, unless it makes
+up for it) ln (s / s_0) > -6. Tolerance: six depth scales are as far as wide nets were found trainable (Schoenholz et
+al. 2017). The prediction must pass the threshold by 3 deviations of its fluctuation between redraws, about 5 / width
+a layer for ReLU, and the measured contrast must have gone at least half as far. It is an error where the contrast
+falls below the rounding of the element type (e⁻³² for float32): on digits, Adam too stays at chance there
+(benchmarks/check_thresholds.py). Dropout's noise is not counted as contrast. Silent down to 0.86 of He's gain a layer
+at depth 20 and width 128, and up to depth 3 (ReLU) and 5 (tanh) of PyTorch's default: benchmarks/check_power.py.
 
-How to fix: weights of deviation gain / sqrt(fan_in) with the gain of the activation and zero biases, orthogonal weights for
-tanh, mirrored orthogonal ones for the ReLU family at great depth, or norms.
+How to fix: weights of deviation gain / sqrt(fan_in) with the gain of the activation and zero biases, orthogonal
+weights for tanh, mirrored orthogonal ones for the ReLU family at great depth, or norms.
 
-Papers: Schoenholz, Gilmer, Ganguli & Sohl-Dickstein 2017, Deep Information Propagation; He et al. 2015; Hanin & Nica 2020.
+Papers: Schoenholz, Gilmer, Ganguli & Sohl-Dickstein 2017, Deep Information Propagation; He et al. 2015; Hanin & Nica
+2020.
 """
 
 import math

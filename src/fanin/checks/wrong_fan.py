@@ -1,19 +1,20 @@
 """A weight was scaled by the fan of the wrong axis.
 
-What: the deviation of a weight is exactly what a known rule gives with a fan that was read from the wrong axes of its shape, and
-not what any known rule gives with the fan of the op that consumes it.
+What: the deviation of a weight is exactly what a known rule gives with a fan that was read from the wrong axes of its
+shape, and not what any known rule gives with the fan of the op that consumes it.
 
-Why it hurts: the layer's gain is off by sqrt(right fan / wrong fan): a transposed convolution of 64 → 256 channels gets a quarter
-of the variance it was promised, stacked experts a hundredth.
+Why it hurts: the layer's gain is off by sqrt(right fan / wrong fan): a transposed convolution of 64 → 256 channels
+gets a quarter of the variance it was promised, stacked experts a hundredth.
 
-How it was measured: the right fans come from the op (Axes); the wrong ones are those that `torch.nn.init` or a channels-last rule
-computes from the raw shape. Null hypothesis: std² = g² / fan for a right fan and the g of
-a known rule (He's, for this activation or ReLU, with the fan in or out; Xavier's and LeCun's with any; PyTorch's default with
-the fan in), or std is a round number (1, 2 or 5 times a power of ten). Tolerance: 3 standard errors of the estimated std
-(sqrt((kurtosis - 1) / 4n)) and 0.5 % for rounding. A wrong fan that happens to be within 10 % of a right one is not reported, nor
-weights with another law. It is a warning where the layer takes more than its share of six depth scales (see FI402), otherwise `info`:
-fused q/k/v projections, layers next to norms.
-Silent where wrong and right fan differ by less than 10 %, for weights of under 256 numbers, and for orthogonal weights.
+How it was measured: the right fans come from the op (Axes); the wrong ones are those that `torch.nn.init` or a
+channels-last rule computes from the raw shape. Null hypothesis: std² = g² / fan for a right fan and the g of a known
+rule (He's, for this activation or ReLU, with the fan in or out; Xavier's and LeCun's with any; PyTorch's default with
+the fan in), or std is a round number (1, 2 or 5 times a power of ten). Tolerance: 3 standard errors of the estimated
+std (sqrt((kurtosis - 1) / 4n)) and 0.5 % for rounding. A wrong fan that happens to be within 10 % of a right one is
+not reported, nor weights with another law. It is a warning where the layer takes more than its share of six depth
+scales (see FI402), otherwise `info`: fused q/k/v projections, layers next to norms. Silent where wrong and right fan
+differ by less than 10 %, where the wrong fan of one rule is the right one of another (a square weight; He's rule with
+the fans swapped, which is its fan_out mode), under 256 numbers, and for orthogonal weights.
 
 How to fix: compute the fan from the op: `fanin.plan` does.
 

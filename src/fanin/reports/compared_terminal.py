@@ -102,8 +102,6 @@ def curves_table(result: Comparison) -> RenderableType | None:
             means[init] = mean_band(lines)[0]
     top = max((v for line in means.values() for v in line if v == v), default=1.0)
     for init, line in means.items():
-        # the bars are logarithmic, so the score is handed over as a power of ten
-        table.add_row(
-            init, sparkline([10**v for v in line], 36, (0.0, max(top, 1e-9))), f"→ {compared.metric_text(line[-1])}"
-        )
+        bars = sparkline(line, 36, (0.0, max(top, 1e-9)), log=False)
+        table.add_row(init, bars, f"→ {compared.metric_text(line[-1])}")
     return Padding(table, (0, 0, 0, 2))

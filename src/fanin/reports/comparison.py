@@ -24,7 +24,7 @@ def comparison_section(result: Comparison, first: bool = False) -> str:
         f'<p class="detail">{escape(found.detail)}</p></div>'
         '<p class="lead" style="margin-top:16px">Each init trains with the same data order and seeds. A dot is one run; '
         "the bar is the mean with its 95 % t-interval. Runs that diverged stay in, with what a constant prediction scores.</p>"
-        f'<div class="figures two">{score_figure(result)}{loss_figure(result)}{score_curve(result)}{train_curve(result)}</div>'
+        f'<div class="figures">{score_figure(result)}{loss_figure(result)}{score_curve(result)}{train_curve(result)}</div>'
         f"{summary_table(result)}{differences_table(result)}"
         + (f'<ul class="notes">{listed}</ul>' if listed else "")
         + "</section>"

@@ -50,37 +50,40 @@ def labelled(rows: Sequence[tuple[str, RenderableType]], indent: int = 2) -> Ren
     return Group(*parts, Padding(table, (0, 0, 0, indent)))
 
 
-def bar_span(values: Iterable[float]) -> tuple[float, float]:
-    """Lowest and highest log10 of the positive values, at least `MIN_DECADES` apart."""
-    logs = [math.log10(v) for v in values if math.isfinite(v) and v > 0]
+def bar_span(values: Iterable[float], log: bool = True) -> tuple[float, float]:
+    """What the lowest and the highest bar stand for: log10 of the positive values, at least `MIN_DECADES` apart, or the values."""
+    seen = [v for v in values if math.isfinite(v)]
+    if not log:
+        return min([0.0, *seen]), max([1.0, *seen])
+    logs = [math.log10(v) for v in seen if v > 0]
     low, high = (min(logs), max(logs)) if logs else (0.0, 0.0)
     short = max(0.0, MIN_DECADES - (high - low))
     return low - short * 4 / 7, high + short * 3 / 7  # the middle falls on a bar, not between two
 
 
-def sparkline(values: Sequence[float], width: int = 36, span: tuple[float, float] | None = None) -> str:
-    """One bar a value on a log scale, at most `width` of them (else medians of runs); × where a value is not finite.
+def sparkline(
+    values: Sequence[float], width: int = 36, span: tuple[float, float] | None = None, log: bool = True
+) -> str:
+    """One bar a value, at most `width` of them (else medians of runs); × where a value is not finite, a gap for NaN.
 
     Example:
         >>> sparkline([1.0, 0.1, 0.01])
         '█▅▁'
     """
-    low, high = span or bar_span(values)
-    groups = [values[i * len(values) // width : (i + 1) * len(values) // width] for i in range(width)]
-    points = (
-        list(values)
-        if len(values) <= width
-        else [sorted(g, key=lambda v: (math.isfinite(v), v))[len(g) // 2] for g in groups]
-    )
-    return "".join(_bar(v, low, high) for v in points)
+    low, high = span or bar_span(values, log)
+    points = list(values)
+    if len(values) > width:
+        groups = [values[i * len(values) // width : (i + 1) * len(values) // width] for i in range(width)]
+        points = [sorted(g, key=lambda v: (math.isfinite(v), v))[len(g) // 2] for g in groups]
+    return "".join(_bar(v, low, high, log) for v in points)
 
 
-def _bar(value: float, low: float, high: float) -> str:
+def _bar(value: float, low: float, high: float, log: bool) -> str:
     if not math.isfinite(value):
-        return "×" if not math.isnan(value) else " "
-    if value <= 0:
+        return " " if math.isnan(value) else "×"
+    if log and value <= 0:
         return BARS[0]
-    return BARS[min(7, max(0, round(7 * (math.log10(value) - low) / (high - low))))]
+    return BARS[min(7, max(0, round(7 * ((math.log10(value) if log else value) - low) / (high - low))))]
 
 
 def ends(values: Sequence[float]) -> str:

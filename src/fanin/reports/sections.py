@@ -65,14 +65,13 @@ def signal_section(report: Report, fixed: Any = None) -> str:
     if not found:
         return ""
     after = {c.title: c for c in curves_of(fixed.after)} if fixed is not None else {}
-    shape = "two" if len(found) in (2, 4) else ""
     figures = "".join(curve_figure(curve, after.get(curve.title)) for curve in found)
     lead = "Measured in one watched pass, beside what theory predicts from the laws of the weights. The band is where redraws fall."
     if fixed is not None:
         lead = "Measured in one watched pass before the fix and one after it. A healthy signal keeps its size from end to end."
     return (
         f'<section id="signal"><h2>Signal through depth</h2><p class="lead">{lead}</p>'
-        f'<div class="figures {shape}">{figures}</div></section>'
+        f'<div class="figures">{figures}</div></section>'
     )
 
 

@@ -28,8 +28,8 @@ def stream_curves(trace: Trace) -> tuple[Curve, ...]:
     where, depth = tuple(name for name, _, _ in points), tuple(d for _, d, _ in points)
     unknown = (math.nan,) * len(points)
     values = (
-        ("residual stream rms", tuple(s.rms for _, _, s in points)),
-        ("residual stream gradient", tuple(s.grad_rms for _, _, s in points)),
+        ("stream rms", tuple(s.rms for _, _, s in points)),
+        ("stream gradient", tuple(s.grad_rms for _, _, s in points)),
     )
     return tuple(
         Curve(title, where, depth, measured, unknown, unknown, unknown)

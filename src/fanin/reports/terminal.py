@@ -32,7 +32,7 @@ def report_parts(report: Report) -> list[RenderableType]:
     parts: list[RenderableType] = [*verdict_parts(report), Text()]
     for finding in report.findings:
         parts += [finding_part(finding), Text()]
-    if report.curves:
+    if report.trace.depth > 1:
         parts += [signal_part(curves_of(report)), Text()]
     for note in report.trace.notes:
         parts.append(labelled([("note", Text(note))]))
@@ -77,14 +77,15 @@ def signal_part(curves: Sequence[Curve], others: Sequence[Curve] = ()) -> Render
     for _ in range(3):
         table.add_column(no_wrap=True)
     after = {curve.title: curve for curve in others}
-    for curve in curves:
+    for curve in (c for c in curves if len(c.measured) > 1):
         pair = after.get(curve.title)
         rows = [(curve.title, curve.measured)]
         rows += [("  predicted", curve.predicted)] if pair is None and any(map(math.isfinite, curve.predicted)) else []
         rows += [("  after", pair.measured)] if pair is not None else []
-        span = bar_span([v for _, values in rows for v in values])
+        log = "correlation" not in curve.title
+        span = bar_span([v for _, values in rows for v in values], log)
         for name, values in rows:
-            table.add_row(name, sparkline(values, 36, span), ends(values))
+            table.add_row(name, sparkline(values, 36, span, log), ends(values))
     title = Text("Signal through depth (log scale, the first layer at the left)", style="bold")
     return Group(title, Padding(table, (0, 0, 0, 2)))
 
@@ -108,7 +109,7 @@ def fixed_parts(fixed: Any) -> list[RenderableType]:
     ]
     if fixed.before.findings or left:
         parts += [fate_table(fixed), Text()]
-    if fixed.before.curves:
+    if fixed.before.trace.depth > 1:
         parts += [
             signal_part(curves_of(fixed.before), curves_of(fixed.after) if changed_weights(fixed) else ()),
             Text(),
@@ -135,7 +136,7 @@ def fate_table(fixed: Any) -> RenderableType:
     """One row a finding: code, what it was, what became of its first number."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     for name in ("", "finding", "before", "after"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name in ("", "finding"))
     for old, new in fates(fixed):
         finding = old or new
         assert finding is not None
