@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from tests.reports import samples
 
+from fanin.reports.html import report_html
 from fanin.reports.rich_parts import ASCII, sparkline
 from fanin.reports.terminal import comparison_text, fixed_text, report_text
 from fanin.traces.records import ResidualAdd
@@ -107,3 +108,14 @@ def test_a_residual_stream_is_shown_beside_its_branches() -> None:
 
 def test_correlation_is_drawn_from_zero_to_one() -> None:
     assert sparkline([-0.01, 0.0, 0.02, 0.5, 1.0], log=False) == "▁▁▁▅█"
+
+
+def test_what_a_fix_brought_is_not_hidden() -> None:
+    fixed = samples.fixed()
+    new = samples.finding("FI202", "warning", slug="exploding-forward-signal")
+    fixed = replace(fixed, after=replace(fixed.after, findings=(new, new)))
+    row = next(line for line in fixed_text(fixed).splitlines() if "FI202" in line)
+    assert row.split()[0] == "✗"
+    assert fixed_text(fixed).startswith("! Not all mended: 2 warnings left")
+    page = report_html(fixed.before, fixed)
+    assert page.count("new: found after the fix") == 2

@@ -232,3 +232,11 @@ def test_layers_dropped_in_training_are_not_unused():
     roles = {s.name: s.role for s in seen.slots}
     assert roles["b.weight"] == "weight" and roles["never.weight"] == "unused"
     assert any("evaluation mode only" in note for note in seen.notes)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_wholly_scripted_model_is_opaque():
+    model = torch.jit.script(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)))
+    seen = trace(model, torch.randn(5, 4))
+    assert {s.role for s in seen.slots} == {"opaque"}
+    assert all(seen.weights[s.name].reached for s in seen.slots)

@@ -29,7 +29,7 @@ from fanin.activations import Activation, quadrature, table_points
 Array = NDArray[np.float64]
 Carrier = Literal["paired", "single", "centred"]
 
-BUDGET = 0.25  # of L η(q): a quarter of the power may become nonlinear on the way (measured: .1 to .5 train alike)
+BUDGET = 0.5  # of L η(q): half of the power may become nonlinear on the way (measured: .1 to 1 train alike)
 CONSTANT_SHARE = 0.15  # a larger signal is chosen where it takes this much of f's power off the constant part
 SMALLEST, LARGEST = 1e-4, 9.0  # bounds of q
 GRID = tuple(float(q) for q in np.geomspace(SMALLEST, LARGEST, 95))

@@ -10,8 +10,17 @@ from fanin.checks.finding import Finding
 from fanin.checks.report import Curve, Report
 from fanin.reports.figures import Series, line_figure
 from fanin.reports.streams import curves_of
-from fanin.reports.terminal import fates
-from fanin.reports.words import count, count_findings, distribution_text, evidence, number, shape_text, verdict, worst
+from fanin.reports.words import (
+    count,
+    count_findings,
+    counterpart,
+    distribution_text,
+    evidence,
+    number,
+    shape_text,
+    verdict,
+    worst,
+)
 from fanin.slots import Slot
 
 MOST_ROWS = 1200  # rows of the weights table; beyond it the file would pass 2 MB
@@ -99,19 +108,24 @@ def curve_figure(curve: Curve, after: Curve | None = None) -> str:
 
 
 def findings_section(report: Report, fixed: Any = None) -> str:
-    """Every finding with its evidence and fix, and what became of it."""
-    if not report.findings:
+    """Every finding with its evidence and fix, and what became of it; then those that only the fix brought."""
+    found = [(f, "") for f in report.findings]
+    if fixed is not None:
+        found = [(f, fate(counterpart(f, fixed.after.findings))) for f in report.findings]
+        old = {f.code for f in report.findings}
+        found += [
+            (f, '<span class="fate stays">new: found after the fix</span>')
+            for f in fixed.after.findings
+            if f.code not in old
+        ]
+    if not found:
         return '<section id="findings"><h2>Findings</h2><p class="lead">None. Every check that applies to this model passed.</p></section>'
-    after = {f.code: (old, f) for old, f in fates(fixed) if f is not None} if fixed is not None else {}
-    items = "".join(
-        finding_article(f, i, fixed is not None, after.get(f.code, (None, None))[1])
-        for i, f in enumerate(report.findings)
-    )
+    items = "".join(finding_article(f, i, text) for i, (f, text) in enumerate(found))
     lead = "The most severe first. An error keeps the model from training; a warning costs quality or time; info is worth knowing."
     return f'<section id="findings"><h2>Findings</h2><p class="lead">{lead}</p>{items}</section>'
 
 
-def finding_article(finding: Finding, index: int, fixed: bool, after: Finding | None) -> str:
+def finding_article(finding: Finding, index: int, became: str = "") -> str:
     """One finding: message, numbers, places, why, fix, and its fate."""
     rows = "".join(
         f'<tr><td>{escape(name)}</td><td class="n">{m or "–"}</td><td class="n">{e or "–"}</td></tr>'
@@ -119,8 +133,8 @@ def finding_article(finding: Finding, index: int, fixed: bool, after: Finding | 
     )
     table = f'<table><thead><tr><th></th><th class="n">measured</th><th class="n">expected</th></tr></thead><tbody>{rows}</tbody></table>'
     facts = [("where", places(finding.where)), ("why", prose(finding.why)), ("fix", fix_text(finding))]
-    if fixed:
-        facts.append(("after", fate(after)))
+    if became:
+        facts.append(("after", became))
     inside = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in facts)
     return (
         f'<article class="finding level-{finding.severity}" id="{anchor(finding, index)}">'

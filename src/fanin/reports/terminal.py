@@ -14,7 +14,7 @@ from fanin.checks.report import Curve, Report
 from fanin.lab.records import Comparison
 from fanin.reports.rich_parts import MARKS, STYLES, bar_span, ends, labelled, render, sparkline
 from fanin.reports.streams import curves_of
-from fanin.reports.words import count, count_findings, evidence, verdict, where_text, worst
+from fanin.reports.words import count, count_findings, evidence, fates, verdict, where_text, worst
 
 
 def report_text(report: Report, width: int = 80, color: bool = False) -> str:
@@ -124,33 +124,25 @@ def fixed_parts(fixed: Any) -> list[RenderableType]:
     return parts
 
 
-def fates(fixed: Any) -> list[tuple[Finding | None, Finding | None]]:
-    """Pairs (before, after) of findings with one code: what was, and what is there now."""
-    before = {f.code: f for f in reversed(fixed.before.findings)}
-    after = {f.code: f for f in reversed(fixed.after.findings)}
-    codes = [f.code for f in (*fixed.before.findings, *fixed.after.findings)]
-    return [(before.get(code), after.get(code)) for code in dict.fromkeys(codes)]
-
-
 def fate_table(fixed: Any) -> RenderableType:
     """One row a finding: code, what it was, what became of its first number."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     for name in ("", "finding", "before", "after"):
         table.add_column(name, overflow="fold", no_wrap=name in ("", "finding"))
-    for old, new in fates(fixed):
-        finding = old or new
-        assert finding is not None
-        mark, style = ("✓", "green") if new is None else ("✗", "red") if old is None else ("·", "yellow")
-        table.add_row(Text(mark, style=style), f"{finding.code} {finding.slug}", brief(old), brief(new))
+    for code, old, new in fates(fixed.before.findings, fixed.after.findings):
+        slug = (old or new)[0].slug
+        mark, style = ("✗", "red") if not old else ("✓", "green") if not new else ("·", "yellow")
+        table.add_row(Text(mark, style=style), f"{code} {slug}", brief(old), brief(new))
     return Padding(table, (0, 0, 0, 2))
 
 
-def brief(finding: Finding | None) -> str:
-    """The first measured number of a finding, "none" where there is no finding."""
-    if finding is None:
+def brief(findings: Sequence[Finding]) -> str:
+    """The first measured number of the first of the findings, and how many more there are; "none" without any."""
+    if not findings:
         return "none"
-    first = next(((n, m) for n, m, _ in evidence(finding) if m), None)
-    return f"{finding.severity}, {first[0]} {first[1]}" if first else finding.severity
+    first = next(((n, m) for n, m, _ in evidence(findings[0]) if m), None)
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    return findings[0].severity + (f", {first[0]} {first[1]}" if first else "") + more
 
 
 def changed_weights(fixed: Any) -> int:

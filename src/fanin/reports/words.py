@@ -148,3 +148,16 @@ def distribution_text(distribution: Distribution) -> str:
         elif isinstance(value, float) and (value != field.default or field.name == "gain"):
             inside.append(f"{field.name} {number(value)}")
     return f"{type(distribution).__name__}({', '.join(inside)})"
+
+
+def fates(before: Sequence[Finding], after: Sequence[Finding]) -> list[tuple[str, list[Finding], list[Finding]]]:
+    """Per code, in order: what was found before a fix, and what is found after it."""
+    codes = dict.fromkeys(f.code for f in (*before, *after))
+    return [(c, [f for f in before if f.code == c], [f for f in after if f.code == c]) for c in codes]
+
+
+def counterpart(finding: Finding, after: Sequence[Finding]) -> Finding | None:
+    """What became of a finding: the one of the same code that shares most of its places (any, where it has none)."""
+    same = [f for f in after if f.code == finding.code]
+    near = [f for f in same if set(f.where) & set(finding.where) or not finding.where]
+    return max(near, key=lambda f: len(set(f.where) & set(finding.where)), default=None)

@@ -21,7 +21,8 @@ class Builder:
     """Everything that is read off one graph."""
 
     def __init__(self, graph: Graph, model: torch.nn.Module, names: dict[str, tuple[str, ...]]) -> None:
-        self.graph, self.model, self.names = graph, model, names
+        self.graph, self.names = graph, names
+        self.modules = dict(model.named_modules())
         self.uses: dict[str, list[tuple[Node, Use]]] = {}
         for node in graph.nodes:
             for use in node.consumed:
@@ -55,7 +56,7 @@ class Builder:
         """The slot of one parameter."""
         names = self.names[name]
         owner, _, _ = name.rpartition(".")
-        module = _owner(self.model, name)
+        module = self.modules.get(owner)
         base = Slot(
             name=name,
             shape=tuple(parameter.shape),
@@ -339,14 +340,6 @@ def _split(axes: Axes, role: str, blocks: int) -> Axes:
                 parts.append(factor)
         factors.append(tuple(parts))
     return Axes(tuple(factors), axes.in_taps, axes.out_taps)
-
-
-def _owner(model: torch.nn.Module, name: str) -> torch.nn.Module | None:
-    path = name.rpartition(".")[0]
-    try:
-        return model.get_submodule(path)
-    except AttributeError:
-        return None
 
 
 def _with(record, **changes):
