@@ -1,6 +1,6 @@
 """Whether fanin's plan is ever worse than a rule that people know, on nets that are not plain MLPs.
 
-    python benchmarks/architectures.py --out FOLDER [--quick] [--only NAME] [--seeds N] [--lr LR] [--optimizer NAME]
+    python benchmarks/architectures.py --out FOLDER [--quick] [--only NAME] [--seeds N] [--lr-factor X] [--optimizer NAME]
 
 Trains every net of `architecture_nets.py` on scikit-learn's digits from its own default, Xavier, He, orthogonal, LSUV
 and fanin's plan, and prints a table of mean scores (accuracy; R² for autoencoders). `margin` is fanin less the best of
@@ -26,6 +26,7 @@ from architecture_nets import NETS, Net
 
 OTHERS = ("default", "xavier_normal", "he_normal", "orthogonal", "lsuv")
 ALLOWED = 0.01  # that fanin may be below the best of the others
+ADAM = 0.001  # learning rate of the adaptive optimizers
 Scores = dict[str, dict[str, float]]  # init → seed → score
 
 
@@ -51,7 +52,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for results; made where absent")
     parser.add_argument("--only", action="append", default=[], help="part of a net's or a kind's name; repeatable")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--lr", type=float, default=0.003)
+    parser.add_argument("--lr-factor", type=float, default=1.0, help="on every net's learning rate")
     parser.add_argument("--optimizer", default="sgd", help="sgd (momentum .9), adam or adamw")
     parser.add_argument("--inits", default=",".join((*OTHERS, "fanin")))
     parser.add_argument("--quick", action="store_true", help="2 seeds and a third of the epochs")
@@ -70,8 +71,9 @@ def _chosen(parts: Iterable[str]) -> list[str]:
 def _run(name: str, net: Net, options: argparse.Namespace) -> Scores:
     """Trains what the net's file does not hold yet."""
     epochs = net.epochs / 3 if options.quick else net.epochs
-    settings = {"data": net.data, "epochs": epochs, "lr": options.lr, "optimizer": options.optimizer}
-    path = options.out / (re.sub(r"\W+", "-", f"{net.kind} {name} {options.optimizer} {options.lr:g}") + ".json")
+    lr = options.lr_factor * (net.lr if options.optimizer == "sgd" else ADAM)
+    settings = {"data": net.data, "epochs": epochs, "lr": lr, "optimizer": options.optimizer}
+    path = options.out / (re.sub(r"\W+", "-", f"{net.kind} {name} {options.optimizer} {options.lr_factor:g}") + ".json")
     kept = json.loads(path.read_text()) if path.exists() else {}
     scores: Scores = kept["scores"] if kept.get("settings") == settings else {}
     for init in options.redo:
@@ -86,7 +88,7 @@ def _run(name: str, net: Net, options: argparse.Namespace) -> Scores:
             data=net.data,
             seeds=[seed],
             epochs=epochs,
-            lr=options.lr,
+            lr=lr,
             optimizer=options.optimizer,
             evaluations=1,
             progress=False,

@@ -1,5 +1,6 @@
 """Models that train are left in peace: no warning and no error, whatever the draw."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -193,3 +194,42 @@ def test_the_known_true_faults_are_named() -> None:
     copies = run_checks(trace(encoder, inputs(0, 8, 16, 64)))
     assert [f.code for f in copies if f.severity != "info"] == ["FI102"]
     assert "6 layers alike" in copies[0].message
+
+
+HAND_WRITTEN = {
+    "relu": lambda x: torch.where(x > 0, x, torch.zeros_like(x)),
+    "silu": lambda x: x * x.sigmoid(),
+    "gelu": lambda x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2))),
+    "relu6": lambda x: x.clamp(min=0).clamp(max=6),
+    "softplus": lambda x: torch.log(1 + torch.exp(x)),
+    "tanh": lambda x: 2 / (1 + torch.exp(-2 * x)) - 1,
+}
+
+
+class ByHand(nn.Module):
+    """Functional layers on plain parameters with an activation written by hand."""
+
+    def __init__(self, activation: Callable[[Tensor], Tensor], depth: int, gain: float) -> None:
+        super().__init__()
+        sizes = [64, *[128] * depth, 10]
+        self.weights = nn.ParameterList(torch.randn(i, o) * gain / math.sqrt(i) for i, o in itertools.pairwise(sizes))
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        for weight in self.weights[:-1]:
+            x = self.activation(x @ weight)
+        return x @ self.weights[-1]
+
+
+@pytest.mark.parametrize("name", HAND_WRITTEN)
+def test_activations_written_by_hand_are_judged_like_named_ones(name: str) -> None:
+    gain = fanin.gain(name)
+    quiet(ByHand(HAND_WRITTEN[name], 4, min(gain, 1.5)))
+    codes = {f.code for f in complaints(*classified(ByHand(HAND_WRITTEN[name], 20, gain / 3), 0))}
+    assert {"FI201", "FI301", "FI402"} <= codes
+
+
+def test_the_sine_nets_own_rule_is_right() -> None:
+    """SIREN (Sitzmann et al. 2020): sin(30 W x), W uniform within sqrt(6 / n) / 30."""
+    model = ByHand(lambda x: torch.sin(30 * x), 4, math.sqrt(2) / 30)
+    assert not [f for f in complaints(*classified(model, 0)) if f.code in ("FI201", "FI301", "FI302", "FI402")]

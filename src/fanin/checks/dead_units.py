@@ -43,10 +43,10 @@ UNLIKE = 0.05  # what examples of unequal likeness add to the fraction that is d
 def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
     """One finding for all such layers."""
     found: list[tuple[str, Signal, float, float]] = []
-    for op in trace.ops:
-        if op.activation is None or op.signal is None or not kills(op.activation) or not op.signal.dead > 0:
+    for op, activation, base in law.forward.activations:
+        if op.signal is None or not op.signal.dead > 0 or not kills(activation):
             continue
-        source = _weight_before(trace, law, op)
+        source = _weight_before(trace, law, base)
         k, units = op.signal.examples, max(op.signal.units, 1)
         if source is None or k < 2:
             continue
@@ -64,11 +64,11 @@ def kills(f: Activation) -> bool:
     return bool(np.all(f(np.array([-5.0, -1.0, -0.1])) == 0.0)) and float(f(np.array([1.0]))[0]) != 0.0
 
 
-def _weight_before(trace: Trace, law: Prediction, op: Op) -> tuple[str, float, float] | None:
-    """(weight, correlation of what it reads, deviation of its log) of the weight op that feeds this activation."""
-    here, likeness = op, None
-    while here.inputs and here.inputs[0] != INPUT and len(here.inputs) == 1:
-        here = trace.ops[here.inputs[0]]
+def _weight_before(trace: Trace, law: Prediction, base: int) -> tuple[str, float, float] | None:
+    """(weight, correlation of what the activation reads, deviation of its log) of the weight op that feeds it."""
+    likeness = None
+    while base != INPUT:
+        here = trace.ops[base]
         state = law.states[here.index]
         if here.kind == "norm" and state is not None and likeness is None:
             likeness = state.correlation
@@ -84,8 +84,9 @@ def _weight_before(trace: Trace, law: Prediction, op: Op) -> tuple[str, float, f
                 if measured is not None and measured.rms > 0 and math.isfinite(measured.spread):
                     likeness = max(likeness, 1 - (measured.spread / measured.rms) ** 2)
             return weight.name, min(max(likeness, 0.0), 1.0), math.sqrt(x.var_r)
-        if here.kind not in ("norm", "shape", "pointwise", "dropout"):
+        if here.kind not in ("norm", "shape", "pointwise", "dropout") or len(here.inputs) != 1:
             return None
+        base = here.inputs[0]
     return None
 
 

@@ -33,7 +33,7 @@ from fanin.distributions import Distribution
 from fanin.theory import Prediction
 from fanin.theory.forward import WEIGHT_KINDS
 from fanin.theory.path import Step
-from fanin.traces.records import INPUT, Op, Trace
+from fanin.traces.records import INPUT, Trace
 
 CODE = "FI206"
 SLUG = "saturated-units"
@@ -45,23 +45,17 @@ LIMIT = 0.5
 def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
     """One finding for all such layers."""
     found: list[tuple[str, float, float, float, Activation]] = []
-    for op in trace.ops:
-        if (
-            op.activation is None
-            or len(op.inputs) != 1
-            or not bounded(op.activation)
-            or not _feeds_a_weight(trace, op.index)
-        ):
+    for op, f, base in law.forward.activations:
+        if not bounded(f) or not _feeds_a_weight(trace, op.index):
             continue
-        u = law.forward.arriving(op) if op.inputs[0] != INPUT else None
-        weight = _weight_before(trace, law, op)
+        u, weight = law.states[base], _weight_before(trace, law, base)
         if u is None or weight is None:
             continue
-        least = flat_fraction(op.activation, u.mean, u.variance * math.exp(-SIGMAS * math.sqrt(u.var_q)))
-        predicted = flat_fraction(op.activation, u.mean, u.variance)
+        least = flat_fraction(f, u.mean, u.variance * math.exp(-SIGMAS * math.sqrt(u.var_q)))
+        predicted = flat_fraction(f, u.mean, u.variance)
         measured = op.signal.saturated if op.signal is not None else math.nan
         if least > LIMIT and not measured < predicted / 2:
-            found.append((weight, predicted, measured, math.sqrt(u.variance), op.activation))
+            found.append((weight, predicted, measured, math.sqrt(u.variance), f))
     if not found:
         return
     weight, predicted, measured, size, activation = max(found, key=lambda f: f[1])
@@ -117,15 +111,15 @@ def _feeds_a_weight(trace: Trace, index: int) -> bool:
     return False
 
 
-def _weight_before(trace: Trace, law: Prediction, op: Op) -> str | None:
-    here = op
-    while here.inputs and here.inputs[0] != INPUT:
-        here = trace.ops[here.inputs[0]]
+def _weight_before(trace: Trace, law: Prediction, base: int) -> str | None:
+    while base != INPUT:
+        here = trace.ops[base]
         if here.kind in WEIGHT_KINDS:
             weight = law.forward.weight_of(here)
             return weight.name if weight is not None else None
-        if here.kind not in ("norm", "shape", "pointwise", "dropout"):
+        if here.kind not in ("norm", "shape", "pointwise", "dropout") or not here.inputs:
             return None
+        base = here.inputs[0]
     return None
 
 

@@ -79,6 +79,8 @@ def wrong_fan(trace: Trace, slot: Slot) -> tuple[float, float, float] | None:
             return None
     every = (*into, *out, *both)
     for fan, mode in _raw_fans(slot.shape):
+        if fan == slot.hidden:
+            continue  # PyTorch draws all weights of a recurrent layer for its hidden size, on purpose
         against = {"in": fan_in, "out": fan_out, "mean": (fan_in + fan_out) / 2}[mode]
         for square, fans in squares:
             allowed = mode == "in" or (fans == "he" and mode == "out") or fans == "any"

@@ -66,7 +66,12 @@ def score_curve(result: Comparison) -> str:
 def train_curve(result: Comparison) -> str:
     """The training loss through training."""
     return _curve(
-        result, "Training loss", "On each batch; thin lines are single runs.", "train_steps", "train_loss", log=True
+        result,
+        "Training loss",
+        "On each batch, smoothed; thick lines are geometric means.",
+        "train_steps",
+        "train_loss",
+        log=True,
     )
 
 

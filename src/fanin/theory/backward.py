@@ -27,7 +27,10 @@ def gradients(forward: Forward) -> tuple[list[float], list[float]]:
         g = total[op.index]
         if not math.isfinite(g):
             continue
-        for place, source in enumerate(op.inputs):
+        composite = forward.composites.get(op.index)
+        if composite is None and op.index in forward.inner:
+            continue
+        for place, source in enumerate(op.inputs if composite is None else (composite.base,)):
             if source == INPUT or source >= op.index or source in ends:
                 continue
             factor, wobble = _factor(forward, op, place, source)
@@ -57,7 +60,10 @@ def _measured_end(trace: Trace, end: int) -> float:
 
 def _factor(forward: Forward, op: Op, place: int, source: int) -> tuple[float, float]:
     """(gradient of one input's elements over that of the output's elements, in second moments; variance of its log)."""
-    trace, x, y = forward.trace, forward.arriving(op), forward.states[op.index]
+    trace, y = forward.trace, forward.states[op.index]
+    composite = forward.composites.get(op.index)
+    x = forward.arriving(op) if composite is None else forward.states[composite.base]
+    f = op.activation if composite is None else composite.activation
     weight = forward.weight_of(op) if op.kind in WEIGHT_KINDS and place == 0 else None
     if weight is not None and x is not None and y is not None:
         wobble = weight.doubt + (0.0 if weight.orthogonal else WEIGHT_WOBBLE / max(weight.inputs, 1))
@@ -65,10 +71,10 @@ def _factor(forward: Forward, op: Op, place: int, source: int) -> tuple[float, f
             # The half net: half of the rows, and the gradient of a pair is a (f'(u) + f'(-u)) where each unit shows a f'(u).
             return weight.fan_out / 2 * weight.variance * _pair_share(forward, op.index, y), 2 * wobble
         return weight.fan_out * (weight.variance + weight.mean**2), wobble
-    if op.kind in ("activation", "pointwise") and op.activation is not None and x is not None:
+    if (composite is not None or op.kind in ("activation", "pointwise")) and f is not None and x is not None:
         width = op.signal.units if op.signal is not None else 1
-        wobble = gaussian.wobble_of_slopes(op.activation, x.mean, x.variance) / max(width, 1)
-        return gaussian.moments(op.activation, x.mean, x.variance).slope2, wobble
+        wobble = gaussian.wobble_of_slopes(f, x.mean, x.variance) / max(width, 1)
+        return gaussian.moments(f, x.mean, x.variance).slope2, wobble
     if op.kind == "norm":
         return _norm_factor(forward, op, x), 0.0
     if op.kind == "dropout":
@@ -86,11 +92,11 @@ def _factor(forward: Forward, op: Op, place: int, source: int) -> tuple[float, f
 
 def _pair_share(forward: Forward, index: int, y: State) -> float:
     """E o'² / E f'² of the activation that this op's output meets (2 where it meets none)."""
-    for op in forward.trace.ops[index + 1 :]:
-        if index in op.inputs and op.activation is not None:
-            own = gaussian.moments(op.activation, y.mean, y.variance).slope2
-            return gaussian.moments(Odd(op.activation), 0.0, y.variance).slope2 / own if own > 0 else math.nan
-    return 2.0
+    f = next((f for _, f, base in forward.activations if base == index), None)
+    if f is None:
+        return 2.0
+    own = gaussian.moments(f, y.mean, y.variance).slope2
+    return gaussian.moments(Odd(f), 0.0, y.variance).slope2 / own if own > 0 else math.nan
 
 
 def _norm_factor(forward: Forward, op: Op, x: State | None) -> float:

@@ -1,10 +1,13 @@
 """Walks a trace's graph from the inputs and predicts every signal from the laws of the weights."""
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from fanin.activations import Activation
 from fanin.slots import Slot
+from fanin.theory.composite import Composite, composites
 from fanin.theory.laws import WeightLaw
 from fanin.theory.state import (
     State,
@@ -29,9 +32,25 @@ class Forward:
         self.slots: dict[str, Slot] = {n: s for s in trace.slots for n in (s.name, *s.names)}
         self.inputs = {f.op: f for f in reversed(trace.inputs)}
         self.examples = max((o.signal.examples for o in trace.ops if o.signal is not None), default=1)
+        self.composites: dict[int, Composite] = {c.end: c for c in composites(trace, self.slots, WEIGHT_KINDS)}
+        self.inner: frozenset[int] = frozenset().union(*(c.inner for c in self.composites.values()))
         self.states: list[State | None] = []
         for op in trace.ops:
             self.states.append(self._behind(op))
+
+    @functools.cached_property
+    def activations(self) -> list[tuple[Op, Activation, int]]:
+        """(op behind which it is done, function, op whose output goes in), for named activations and for those written by hand."""
+        found = [(self.trace.ops[c.end], c.activation, c.base) for c in self.composites.values()]
+        found += [
+            (op, op.activation, op.inputs[0])
+            for op in self.trace.ops
+            if op.activation is not None
+            and len(op.inputs) == 1
+            and op.index not in self.inner
+            and op.inputs[0] != INPUT
+        ]
+        return sorted(found, key=lambda item: item[0].index)
 
     def weight_of(self, op: Op) -> WeightLaw | None:
         """The law of the weight that multiplies the signal in this op."""
@@ -62,6 +81,10 @@ class Forward:
         return _measured(op.module_input) or _from_facts(self.inputs.get(op.index))
 
     def _behind(self, op: Op) -> State | None:
+        composite = self.composites.get(op.index)
+        before = self.states[composite.base] if composite is not None else None
+        if composite is not None and before is not None:
+            return through_activation(before, composite.activation, _width(op), self.examples)
         x = self.arriving(op)
         step = getattr(self, f"_{op.kind}", None)
         predicted = step(op, x) if step is not None and x is not None else None
@@ -107,8 +130,7 @@ class Forward:
     def _activation(self, op: Op, x: State) -> State | None:
         if op.activation is None or len(op.inputs) != 1 or op.inputs[0] == INPUT:
             return None
-        width = op.signal.units if op.signal is not None else op.shape[-1] if op.shape else 1
-        return through_activation(x, op.activation, width, self.examples)
+        return through_activation(x, op.activation, _width(op), self.examples)
 
     def _pointwise(self, op: Op, x: State) -> State | None:
         if op.activation is not None:
@@ -203,6 +225,10 @@ class Forward:
                 return producer.signal
             source = producer.inputs[0]
         return None
+
+
+def _width(op: Op) -> int:
+    return op.signal.units if op.signal is not None else op.shape[-1] if op.shape else 1
 
 
 def _measured(signal: Signal | None) -> State | None:

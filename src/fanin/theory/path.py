@@ -18,6 +18,7 @@ from fanin.theory.state import WEIGHT_WOBBLE, State, pairs_meet
 from fanin.traces.records import INPUT, Op, ResidualAdd, Trace
 
 OPAQUE_KINDS = ("attention", "recurrent", "softmax", "mul", "matmul", "other", "loss")
+AFFINE = ("add", "sub", "rsub", "mul", "div", "true_divide", "neg", "negative", "positive")
 End = Literal["norm", "unknown", "output"]
 
 
@@ -112,7 +113,9 @@ def segments(forward: Forward) -> list[Segment]:
                 continue
             current = current or Segment(before)
             current.steps.append(_step(forward, op, weight, before, state, path[place + 1 :], index in heads))
-        elif op.kind == "norm" or (op.kind in OPAQUE_KINDS or op.kind == "embedding"):
+        elif index in forward.inner:
+            current = current or (Segment(state) if state is not None else None)
+        elif op.kind == "norm" or _unknown(op) or (op.kind in OPAQUE_KINDS or op.kind == "embedding"):
             current = _close(found, current, "norm" if op.kind == "norm" else "unknown", state)
         elif current is not None:
             current.dropout |= op.kind == "dropout"
@@ -122,6 +125,11 @@ def segments(forward: Forward) -> list[Segment]:
             current = Segment(state)
     _close(found, current, "output", None)
     return [s for s in found if s.steps or s.adds]
+
+
+def _unknown(op: Op) -> bool:
+    """An elementwise function that is neither recognised nor a shift or a scaling by a constant."""
+    return op.kind == "pointwise" and op.activation is None and not op.weights and op.name not in AFFINE
 
 
 def _close(found: list[Segment], current: Segment | None, end: End, state: State | None) -> Segment | None:
@@ -140,7 +148,12 @@ def _heads(forward: Forward, path: list[int]) -> set[int]:
 def _step(forward: Forward, op: Op, law: WeightLaw, before: State, between: State, rest: list[int], head: bool) -> Step:
     trace, behind, f = forward.trace, between, None
     for index in rest:
-        after = trace.ops[index]
+        after, composite = trace.ops[index], forward.composites.get(index)
+        if composite is not None:
+            f, behind = composite.activation, forward.states[index] or between
+            break
+        if index in forward.inner:
+            continue
         if after.activation is not None and after.kind in ("activation", "pointwise"):
             f, behind = after.activation, forward.states[index] or between
             break
