@@ -5,9 +5,12 @@ that theory needs of it (gain, slope at zero, odd part, mean, kernel maps) is co
 """
 
 import functools
+import importlib
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +117,7 @@ class Activation(Record):
 
     @classmethod
     def of(cls, f: "str | Activation | Callable[[Array], Array]") -> "Activation":
-        """An activation from a name, a record, or a function from NumPy array to array of the same shape."""
+        """An activation from a name, a record, or an elementwise function: of NumPy arrays, of tensors, or of numbers."""
         if isinstance(f, Activation):
             return f
         if isinstance(f, str):
@@ -123,13 +126,9 @@ class Activation(Record):
             raise FaninTypeError(
                 f"nonlinearity={f!r} cannot be used; accepted are a name or a function of a NumPy array"
             )
-        z = table_points()
-        y = np.asarray(f(z), dtype=np.float64)
-        if y.shape != z.shape or not np.isfinite(y).all():
-            raise FaninValueError(
-                f"nonlinearity={f!r} gave shape {y.shape} or non-finite values on [-12, 12]; it must map each number to a finite one"
-            )
-        return cls.recognised(y, getattr(f, "__name__", "custom"))
+        if isinstance(f, type):
+            raise FaninTypeError(f"nonlinearity={f.__name__} is a class; call it first, as in {f.__name__}()")
+        return cls.recognised(_on_points(f), getattr(f, "__name__", type(f).__name__))
 
     @classmethod
     def recognised(cls, y: Array, name: str = "custom") -> "Activation":
@@ -212,10 +211,11 @@ def gain(f: str | Activation | Callable[[Array], Array]) -> float:
     gain(f) = E[f(z)²]^(-1/2), z ~ N(0, 1), by quadrature (He et al. 2015, eq. 10, for any activation).
 
     Args:
-        f: a name ("relu", "gelu", …), an `Activation`, or a function from a NumPy array to one of the same shape.
+        f: a name ("relu", "gelu", …), an `Activation`, or an elementwise function: of a NumPy array, of a tensor of a
+            framework that is loaded (`torch.nn.GELU()`, `torch.relu`), or of one number.
 
     Raises:
-        FaninValueError: the name is not known, or the function does not give finite values of the same shape.
+        FaninValueError: the name is not known, or the function does not map each number to a finite one, or all to zero.
 
     Example:
         >>> round(gain("gelu"), 4)
@@ -223,7 +223,48 @@ def gain(f: str | Activation | Callable[[Array], Array]) -> float:
         >>> round(gain(lambda z: np.maximum(z, 0)), 4)
         1.4142
     """
-    return Activation.of(f).gain
+    activation = Activation.of(f)
+    if not math.isfinite(activation.gain):
+        raise FaninValueError(f"nonlinearity={f!r} is zero everywhere, so no gain keeps a signal through it")
+    return activation.gain
+
+
+# Framework → the file that hands a function its tensors. Looked at only where the framework is loaded already.
+ADAPTERS = {"torch": "fanin.activations_torch"}
+
+
+def _on_points(f: Callable[[Any], Any]) -> Array:
+    """The values of an elementwise function on `table_points()`; raises `FaninValueError` where it is none."""
+    z = table_points()
+    failure: Exception | None = None
+    for run in _callers(f):
+        try:
+            y, part = (np.asarray(run(x.copy()), dtype=np.float64) for x in (z, z[::-2]))
+        except Exception as error:  # a user's function may raise anything; the first reason is the one to show
+            failure = failure or error
+            continue
+        if y.shape != z.shape or not np.isfinite(y).all():
+            raise FaninValueError(
+                f"nonlinearity={f!r} gave shape {y.shape} or non-finite values on [-12, 12]; it must map each number to a finite one"
+            )
+        if part.shape != z[::-2].shape or not np.allclose(part, y[::-2], rtol=1e-4, atol=1e-6):
+            raise FaninValueError(
+                f"nonlinearity={f!r} is not elementwise: what it gives for a number depends on the others, or on chance"
+            )
+        return y
+    raise FaninValueError(
+        f"nonlinearity={f!r} raised {type(failure).__name__} ({str(failure).partition(chr(10))[0]}); "
+        "it must be a function of a NumPy array, of a tensor or of one number"
+    ) from failure
+
+
+def _callers(f: Callable[[Any], Any]) -> Iterator[Callable[[Array], Any]]:
+    """Ways to call a function on an array: as it is, with a tensor, and number by number."""
+    yield f
+    for framework, adapter in ADAPTERS.items():
+        if framework in sys.modules:
+            yield importlib.import_module(adapter).of_arrays(f)
+    yield np.vectorize(f, otypes=[np.float64])
 
 
 @functools.cache

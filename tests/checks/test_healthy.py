@@ -162,6 +162,21 @@ def test_constant_layers_after_each_other_are_a_symmetry_fault() -> None:
     assert [f.where[0] for f in run_checks(trace(*classified(model, 0))) if f.code == "FI101"] == ["2.weight"]
 
 
+def test_a_head_tied_to_a_unit_embedding_is_too_large() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.norm = nn.Embedding(200, 128), nn.LayerNorm(128)
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            return self.norm(self.embedding(tokens)) @ self.embedding.weight.T
+
+    tokens, targets = torch.randint(200, (64,)), torch.randint(200, (64,))
+    found = run_checks(trace(Tied(), tokens, targets, F.cross_entropy))
+    assert [f.code for f in found if f.severity != "info"] == ["FI502"]
+    assert "(tied)" not in found[0].message or "embedding.weight" in found[0].message
+
+
 def test_dropout_does_not_count_as_contrast() -> None:
     layers = [layer for _ in range(20) for layer in (nn.Linear(128, 128), nn.ReLU(), nn.Dropout(0.2))]
     model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), *layers, nn.Linear(128, 10))
@@ -197,7 +212,7 @@ def test_the_known_true_faults_are_named() -> None:
 
 
 HAND_WRITTEN = {
-    "relu": lambda x: torch.where(x > 0, x, torch.zeros_like(x)),
+    "relu": lambda x: torch.where(x > 0, x, 0.0 * x),
     "silu": lambda x: x * x.sigmoid(),
     "gelu": lambda x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2))),
     "relu6": lambda x: x.clamp(min=0).clamp(max=6),

@@ -33,12 +33,13 @@ SEVERITY: Severity = "warning"
 
 
 def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
-    """One finding a pair."""
+    """One finding for all pairs."""
     if trace.backward == "none":
         return
     still = [s for s in trace.slots if _zero_and_still(trace, s)]
     path = set(main_path(trace)) if still else set()
     taken: set[str] = set()
+    pairs: list[tuple[Slot, Slot, bool]] = []
     for late in still:
         op = trace.ops[late.op_index or 0]
         if late.name in taken or not _reads_zero(trace, op):
@@ -50,8 +51,10 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
                 and _only_through(trace, early.op_index or 0, op.index)
             ):
                 taken |= {early.name, late.name}
-                yield _finding(early, late, op.index in path)
+                pairs.append((early, late, op.index in path))
                 break
+    if pairs:
+        yield _finding(pairs)
 
 
 def _zero_and_still(trace: Trace, slot: Slot) -> bool:
@@ -86,18 +89,21 @@ def _only_through(trace: Trace, early: int, late: int) -> bool:
     return late in reached and late != early and not around & ends
 
 
-def _finding(early: Slot, late: Slot, main: bool) -> Finding:
+def _finding(pairs: list[tuple[Slot, Slot, bool]]) -> Finding:
     edits: dict[str, Distribution] = {}
-    if early.axes is not None and early.role in ("weight", "recurrent"):
-        gain = early.activation.gain if early.activation is not None else 1.0
-        edits[early.name] = Normal(min(gain, 10.0) / math.sqrt(max(early.axes.fan_in, 1.0)))
+    for early, _, _ in pairs:
+        if early.axes is not None and early.role in ("weight", "recurrent"):
+            gain = early.activation.gain if early.activation is not None else 1.0
+            edits[early.name] = Normal(min(gain, 10.0) / math.sqrt(max(early.axes.fan_in, 1.0)))
+    early, late, _ = pairs[0]
+    more = f" (and {len(pairs) - 1} more such pairs)" if len(pairs) > 1 else ""
     return Finding(
         CODE,
         SLUG,
-        "error" if main else SEVERITY,
-        (early.name, late.name),
-        f"{early.name} and {late.name} are both zero, and each gets its gradient through the other: neither can move.",
-        {"gradient": 0.0},
+        "error" if any(main for _, _, main in pairs) else SEVERITY,
+        tuple(s.name for pair in pairs for s in pair[:2]),
+        f"{early.name} and {late.name} are both zero, and each gets its gradient through the other: neither can move{more}.",
+        {"gradient": 0.0, "pairs": float(len(pairs))},
         {},
         "The gradient of each is a product with the other: zero now and after every step.",
         Fix(f"Draw {early.name} from a law with a deviation; {late.name} may stay zero.", edits),

@@ -56,10 +56,10 @@ def worst(segment: Segment) -> tuple[Row, Log] | None:
     if not rows or len(segment.judged) < 1:
         return None
     last = rows[-1]
-    heads = [s for s in segment.steps if s.head]
-    lift = 0.0
-    if heads and last.step.between.distinct > 0 and heads[0].between.distinct > 0:
-        lift = max(0.0, math.log(heads[0].between.distinct / last.step.between.distinct))
+    # What the last activation or the head makes up for is not lost: sin(30 u) wants small u, a large head small features.
+    here, after = last.step.between.distinct, [last.step.behind, *(s.between for s in segment.steps if s.head)]
+    lift = max((math.log(y.distinct / here) for y in after if y.distinct > 0 and here > 0), default=0.0)
+    lift = max(lift, 0.0)
     return last, Log(last.s.value + lift, last.s.variance)
 
 

@@ -61,8 +61,8 @@ def wrong_fan(trace: Trace, slot: Slot) -> tuple[float, float, float] | None:
     if facts is None or slot.axes is None or slot.role not in ("weight", "recurrent") or not _lawful(slot, facts):
         return None
     tolerance = ROUNDING + SIGMAS * math.sqrt(max(facts.kurtosis - 1, 0.0) / (4 * facts.sampled))
-    if _round(facts.std, tolerance):
-        return None
+    if _round(facts.std, tolerance) or (slot.hidden and abs(math.log(3 * slot.hidden * facts.std**2)) / 2 < tolerance):
+        return None  # PyTorch draws all weights of a recurrent layer for its hidden size, on purpose
     axes = slot.axes
     fan_in, fan_out = axes.fan_in, axes.fan_out
     # Both with the taps that stride leaves and without: rules in use differ, and a factor of the stride is no wrong axis.
@@ -79,8 +79,6 @@ def wrong_fan(trace: Trace, slot: Slot) -> tuple[float, float, float] | None:
             return None
     every = (*into, *out, *both)
     for fan, mode in _raw_fans(slot.shape):
-        if fan == slot.hidden:
-            continue  # PyTorch draws all weights of a recurrent layer for its hidden size, on purpose
         against = {"in": fan_in, "out": fan_out, "mean": (fan_in + fan_out) / 2}[mode]
         for square, fans in squares:
             allowed = mode == "in" or (fans == "he" and mode == "out") or fans == "any"

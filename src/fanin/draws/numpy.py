@@ -76,10 +76,10 @@ def draw(
     if isinstance(rule, Distribution):
         distribution = rule
     elif callable(rule):
-        slot = Slot(
-            name, shape, np.dtype(dtype).name if out is None else str(out.dtype), "weight", axes=_axes(axes, shape)
-        )
-        distribution = rule(slot)
+        if out is not None and not isinstance(out, np.ndarray):
+            raise FaninTypeError(f"out={out!r} cannot be used; give a NumPy array of the window's shape, or None")
+        kind = _dtype(dtype if out is None else out.dtype)
+        distribution = rule(Slot(name, shape, kind.name, "weight", axes=_axes(axes, shape)))
     else:
         raise FaninTypeError(
             f"rule={rule!r} cannot be used; give a rule such as fanin.rules.he_normal(), or a distribution"

@@ -84,7 +84,15 @@ def construct(factory: Callable[..., Any], seed: int) -> nn.Module:
     """A fresh model, constructed with every random state at `seed`; the factory is given the seed if it takes one."""
     cuda = torch.cuda.is_initialized()
     with random_state(seed):
-        model = factory(seed=seed) if _takes_seed(factory) else factory()
+        try:
+            model = factory(seed=seed) if _takes_seed(factory) else factory()
+        except FaninError:
+            raise
+        except Exception as error:
+            words = str(error).strip().partition("\n")[0] or "no message"
+            raise FaninValueError(
+                f"factory raised {type(error).__name__} ({words}); it must give a fresh model when called without arguments"
+            ) from error
     if torch.cuda.is_initialized() and not cuda:
         return construct(factory, seed)  # this first call brought CUDA up, too late for its state to be seeded
     if not isinstance(model, nn.Module):

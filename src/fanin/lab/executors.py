@@ -35,6 +35,9 @@ class Task:
         return engine_torch.run(self.factory, init, self.data, self.training, seed, on_step)
 
 
+SHOWN = 3  # lines of a list in an error of fanin's own, such as the weights that a plan does not fit
+
+
 def serial(
     task: Task, jobs: list[Job], errors: dict[str, Exception], on_step: Callable[[int], None] | None
 ) -> Generator[RunResult]:
@@ -51,11 +54,11 @@ def serial(
 
 
 def _failure(init: Init, seed: int, error: BaseException) -> RunResult:
-    text = str(error).strip().splitlines()
-    words = text[0] if text else "no message"
-    return RunResult(
-        init.name, seed, error=words if isinstance(error, FaninError) else f"{type(error).__name__}: {words}"
-    )
+    first, *more = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    if not isinstance(error, FaninError):
+        return RunResult(init.name, seed, error=f"{type(error).__name__}: {first}")
+    shown = more[:SHOWN] + ([f"and {len(more) - SHOWN} more"] if len(more) > SHOWN else [])
+    return RunResult(init.name, seed, error=" ".join([first, "; ".join(shown)]).strip())
 
 
 def pool(task: Task, jobs: list[Job], errors: dict[str, Exception], workers: int) -> Generator[RunResult]:

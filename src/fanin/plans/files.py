@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fanin.errors import FaninValueError
+from fanin.errors import FaninTypeError, FaninValueError
 from fanin.files import write_atomically
 from fanin.plans.records import Plan
 
@@ -15,6 +15,7 @@ VERSION = 1
 
 def save(plan: Plan, path: str | os.PathLike[str]) -> None:
     """Write the plan to `path` as JSON; raises `FaninValueError` where the file cannot be written."""
+    _check_path(path)
     try:
         write_atomically(path, dumps(plan))
     except OSError as error:
@@ -27,6 +28,7 @@ def load(path: str | os.PathLike[str]) -> Plan:
     Raises:
         FaninValueError: there is no such file, it is damaged or cut short, it is no plan, or of another version.
     """
+    _check_path(path)
     try:
         text = Path(path).read_bytes().decode("utf-8")
     except OSError as error:
@@ -34,6 +36,11 @@ def load(path: str | os.PathLike[str]) -> Plan:
     except UnicodeDecodeError:
         raise FaninValueError(f"{path} is not a plan: it is not text; give a file that plan.save() wrote") from None
     return loads(text, str(path))
+
+
+def _check_path(path: Any) -> None:
+    if not isinstance(path, str | os.PathLike):
+        raise FaninTypeError(f"path={path!r} cannot be used; give the name of a file")
 
 
 def dumps(plan: Plan) -> str:

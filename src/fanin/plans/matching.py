@@ -142,6 +142,11 @@ def _entry(slot: Slot, keys: list[_Key]) -> Entry | str | None:
             rule = getattr(key.value, "spec", "the rule")
             return f"{rule} does not fit the role {slot.role!r}; name a rule of its own to draw it"
         raise type(error)(f"rules: {key.shown!r} cannot serve {slot.name}: {error}") from None
+    except Exception as error:  # a user's own function of a slot may raise anything
+        raise FaninTypeError(
+            f"rules: {key.shown!r} is given {key.value!r}, which raised {type(error).__name__} for {slot.name}; "
+            "a rule is a function from a Slot to a distribution, such as fanin.rules.he_normal()"
+        ) from error
     distribution = keep_padding(slot, distribution)
     return Entry(distribution, f"{spec} for {key.shown!r}" if spec else f"given for {key.shown!r}")
 

@@ -207,6 +207,8 @@ class Plan(Record):
 
     def diff(self, other: "Plan") -> "PlanDiff":
         """What `other` adds to, takes from and changes in this plan."""
+        if not isinstance(other, Plan):
+            raise FaninTypeError(f"other={other!r} cannot be used; a plan is compared with another Plan")
         return PlanDiff(
             added={n: e for n, e in other.entries.items() if n not in self.entries},
             removed={n: e for n, e in self.entries.items() if n not in other.entries},

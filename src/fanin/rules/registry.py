@@ -38,6 +38,8 @@ class RuleInfo(Record):
 
 def resolve_name(name: str) -> str:
     """The rule's own name for a name or an alias, with or without PyTorch's trailing underscore."""
+    if not isinstance(name, str):
+        raise FaninTypeError(f"name={name!r} cannot be used; give the name of a rule, such as 'he_normal'")
     plain = name.strip().rstrip("_").lower()
     found = ALIASES.get(plain, plain)
     if found not in FACTORIES:
@@ -48,12 +50,14 @@ def resolve_name(name: str) -> str:
 
 
 def get(name: str) -> Callable[..., Rule]:
-    """The factory of this name or alias; raises `FaninValueError` for an unknown one.
+    """The factory of this name or alias; raises `FaninValueError` for an unknown one. `parse` reads arguments too.
 
     Example:
         >>> get("kaiming_normal_")(mode="fan_out").spec
         "he_normal(mode='fan_out')"
     """
+    if isinstance(name, str) and "(" in name:
+        raise FaninValueError(f"name={name!r} has arguments; use fanin.rules.parse({name!r}), which gives the rule itself")
     return FACTORIES[resolve_name(name)]
 
 

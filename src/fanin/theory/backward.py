@@ -3,7 +3,7 @@
 import math
 
 from fanin.theory import gaussian
-from fanin.theory.forward import WEIGHT_KINDS, Forward
+from fanin.theory.forward import AFFINE, FAR, WEIGHT_KINDS, Forward
 from fanin.theory.gaussian import Odd
 from fanin.theory.state import WEIGHT_WOBBLE, State, pairs_meet
 from fanin.traces.records import INPUT, Op, Trace
@@ -22,7 +22,7 @@ def gradients(forward: Forward) -> tuple[list[float], list[float]]:
     total = [math.nan] * len(trace.ops)
     variance = [0.0] * len(trace.ops)
     for end in ends:
-        total[end] = _measured_end(trace, end)
+        total[end] = _gradient(trace, end)
     for op in reversed(trace.ops):
         g = total[op.index]
         if not math.isfinite(g):
@@ -39,14 +39,18 @@ def gradients(forward: Forward) -> tuple[list[float], list[float]]:
                 continue
             other = total[source] if math.isfinite(total[source]) else 0.0
             total[source] = both = part + other
+            seen = _gradient(trace, source)
+            if both > 0 and seen > 0 and abs(math.log(both / seen)) > 2 * FAR:
+                total[source] = math.nan  # ratios have run away: better no prediction than a wrong one
+                continue
             if both > 0:
                 variance[source] = (part**2 * part_variance + other**2 * variance[source]) / both**2
     return total, variance
 
 
-def _measured_end(trace: Trace, end: int) -> float:
-    """The measured gradient at an output, looked up through shape-only ops, which are not measured."""
-    share, here = 1.0, end
+def _gradient(trace: Trace, here: int) -> float:
+    """Measured second moment of the gradient at an op's output; shape-only ops, which are not measured, pass it on."""
+    share = 1.0
     while here != INPUT:
         op = trace.ops[here]
         if op.signal is not None and math.isfinite(op.signal.grad_rms):
@@ -76,11 +80,24 @@ def _factor(forward: Forward, op: Op, place: int, source: int) -> tuple[float, f
         wobble = gaussian.wobble_of_slopes(f, x.mean, x.variance) / max(width, 1)
         return gaussian.moments(f, x.mean, x.variance).slope2, wobble
     if op.kind == "norm":
-        return _norm_factor(forward, op, x), 0.0
+        return (_norm_factor(forward, op, x) if place == 0 else math.nan), 0.0
     if op.kind == "dropout":
         p = op.facts.get("p", 0.0) if trace.training else 0.0
         return 1 / (1 - p) if 0 <= p < 1 else math.nan, 0.0
     share = _elements(trace, op.index) / _elements(trace, source)
+    if op.kind == "pointwise" and op.name in AFFINE:
+        return forward.scaling(op), 0.0
+    if op.kind in ("reduce", "pool"):
+        power = (
+            2
+            if op.name == "mean" or "avg" in op.name
+            else 0
+            if op.name == "sum"
+            else 1
+            if "max" in op.name
+            else math.nan
+        )
+        return share**power, 0.0
     if op.kind == "add":
         return (1.0, 0.0) if share == 1.0 else NOTHING
     if op.kind == "concat":
@@ -106,14 +123,17 @@ def _norm_factor(forward: Forward, op: Op, x: State | None) -> float:
     if x is None or forward.states[op.index] is None or ("batch" in op.name and not forward.trace.training):
         return _measured(forward.trace, op, op.inputs[0])
     variance = x.s if "batch" in op.name else x.q if "rms" in op.name else x.variance
+    source = op.inputs[0]
+    signal = forward.trace.ops[source].signal if source != INPUT else None
+    if "batch" not in op.name and len(forward.readers[source]) == 1 and signal is not None and x.q > 0:
+        # Each token is divided by a size of its own, and the gradient may sit on a few small ones (class tokens).
+        return _measured(forward.trace, op, source) * signal.rms**2 / x.q
     return forward.norm_power(op) / (variance + op.facts.get("eps", 1e-5)) if variance > 0 else math.nan
 
 
 def _measured(trace: Trace, op: Op, source: int) -> float:
-    above, below = op.signal, trace.ops[source].signal
-    if above is None or below is None or not above.grad_rms > 0 or not math.isfinite(below.grad_rms):
-        return math.nan
-    return (below.grad_rms / above.grad_rms) ** 2
+    above, below = _gradient(trace, op.index), _gradient(trace, source)
+    return below / above if above > 0 else math.nan
 
 
 def _elements(trace: Trace, index: int) -> int:

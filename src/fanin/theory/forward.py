@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fanin.activations import Activation
 from fanin.slots import Slot
-from fanin.theory.composite import Composite, composites
+from fanin.theory.composite import Composite, composites, consumers_of
 from fanin.theory.laws import WeightLaw
 from fanin.theory.state import (
     State,
@@ -21,6 +21,8 @@ from fanin.theory.state import (
 from fanin.traces.records import INPUT, InputFacts, Op, Signal, Trace
 
 WEIGHT_KINDS = ("linear", "conv", "conv_transpose")
+AFFINE = ("add", "sub", "rsub", "mul", "div", "true_divide", "neg", "negative", "positive")  # by a constant or a weight
+FAR = 4.0  # of ln of a second moment, at ops that theory does not model
 DEFAULT_EPS = 1e-5
 
 
@@ -33,6 +35,7 @@ class Forward:
         self.inputs = {f.op: f for f in reversed(trace.inputs)}
         self.examples = max((o.signal.examples for o in trace.ops if o.signal is not None), default=1)
         self.composites: dict[int, Composite] = {c.end: c for c in composites(trace, self.slots, WEIGHT_KINDS)}
+        self.readers = consumers_of(trace)
         self.inner: frozenset[int] = frozenset().union(*(c.inner for c in self.composites.values()))
         self.states: list[State | None] = []
         for op in trace.ops:
@@ -88,7 +91,14 @@ class Forward:
         x = self.arriving(op)
         step = getattr(self, f"_{op.kind}", None)
         predicted = step(op, x) if step is not None and x is not None else None
-        return predicted if predicted is not None else self._ratio(op, x)
+        modelled = predicted is not None and op.kind not in ("mul", "matmul")
+        predicted = predicted if predicted is not None else self._ratio(op, x)
+        measured = _measured(op.signal)
+        if not modelled and predicted is not None and measured is not None and measured.q > 0:
+            # Ratios compound where a scan multiplies a state again and again: then only the measurement is worth something.
+            far = not (predicted.q > 0 and math.isfinite(predicted.q)) or abs(math.log(predicted.q / measured.q)) > FAR
+            return measured if far else predicted
+        return predicted
 
     # One method a kind of op; None where theory has no word and the measured ratio is taken.
 
@@ -135,10 +145,23 @@ class Forward:
     def _pointwise(self, op: Op, x: State) -> State | None:
         if op.activation is not None:
             return self._activation(op, x)
-        bias = self._law(op, "bias")
+        bias = self._law(op, "bias", "norm_shift")
         if bias is not None and len(op.weights) == 1:
             return added(x, State(bias.mean, bias.variance + bias.mean**2, 0.0))
+        if self._law(op, "norm_scale", "scale") is not None and op.name == "mul" and len(op.weights) == 1:
+            scale = self.scaling(op)
+            return x.scaled(scale, scale)
         return None
+
+    def scaling(self, op: Op) -> float:
+        """Factor on second moments, forward and backward, of an elementwise product with a weight or a constant."""
+        if op.name not in ("mul", "div", "true_divide"):
+            return 1.0
+        weight = self._law(op, "norm_scale", "scale")
+        if weight is not None:
+            return weight.variance + weight.mean**2
+        before, after = _measured(self._signal(op, 0)), _measured(op.signal)
+        return after.q / before.q if before is not None and after is not None and before.q > 0 else math.nan
 
     def _dropout(self, op: Op, x: State) -> State | None:
         return through_dropout(x, op.facts.get("p", math.nan)) if self.trace.training else x

@@ -11,14 +11,13 @@ from typing import Literal
 
 from fanin.activations import Activation
 from fanin.theory import gaussian
-from fanin.theory.forward import WEIGHT_KINDS, Forward
+from fanin.theory.forward import AFFINE, WEIGHT_KINDS, Forward
 from fanin.theory.gaussian import Odd
 from fanin.theory.laws import WeightLaw
 from fanin.theory.state import WEIGHT_WOBBLE, State, pairs_meet
 from fanin.traces.records import INPUT, Op, ResidualAdd, Trace
 
 OPAQUE_KINDS = ("attention", "recurrent", "softmax", "mul", "matmul", "other", "loss")
-AFFINE = ("add", "sub", "rsub", "mul", "div", "true_divide", "neg", "negative", "positive")
 End = Literal["norm", "unknown", "output"]
 
 

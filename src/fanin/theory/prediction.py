@@ -110,7 +110,9 @@ def gradient_log(segment: Segment) -> Log:
     steps = segment.judged
     for here, following in itertools.pairwise(steps):
         gain = following.power * here.slope2
-        total += math.log(gain) if gain > 0 else -math.inf
+        total += (
+            math.log(gain) if gain > 0 else math.nan
+        )  # a zero weight is a choice or a dead pair, no vanishing gradient
         variance += here.wobble
     return Log(total, variance)
 

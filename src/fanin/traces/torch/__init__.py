@@ -54,6 +54,8 @@ def trace(
     """
     model, notes = unwrap(model)
     _refuse(model)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+        raise FaninValueError(f"seed={seed!r} cannot be used; it must be a whole number from 0 to 2**64 - 1")
     batch, targets = batches.first_batch(batch, targets, loss)
     batches.check_batch(batch)
     names = _names(model)
@@ -254,6 +256,8 @@ def _backward(
     """(kind, gradients, whether autograd reaches each parameter)."""
     start, kind = value, "loss"
     if start is None or not start.requires_grad:
+        if start is not None and any(p.requires_grad for p in parameters.values()):
+            notes.append("The loss does not depend on a trainable weight; a random projection of the output went backward.")
         start, kind = batches.probe_of(output), "probe"
     if start is None:
         notes.append("The output does not depend on a trainable weight through autograd, so nothing went backward.")

@@ -29,16 +29,17 @@ def first_batch(batch: Any, targets: Any, loss: Any) -> tuple[Any, Any]:
         raise FaninValueError(
             "batch=None cannot be used; give a tensor, a tuple, a dict or a loader that fits the model"
         )
-    if not hasattr(batch, "__iter__"):
+    if not hasattr(batch, "__iter__") or isinstance(batch, str | bytes) or hasattr(batch, "__array__"):
+        hint = "; torch.as_tensor(batch) makes one" if hasattr(batch, "__array__") else ""
         raise FaninTypeError(
-            f"batch is of type {type(batch).__name__}, but must be a tensor, a tuple, a dict or a loader of such"
+            f"batch is of type {type(batch).__name__}, but must be a tensor, a tuple, a dict or a loader of such{hint}"
         )
     first = next(iter(batch), None)
     if first is None:
         raise FaninValueError("batch is an empty loader; it must give at least one batch")
     if isinstance(first, list | tuple):
         if len(first) == 2 and targets is None and loss is not None:
-            return first[0], first[1]
+            return (tuple(first[0]) if isinstance(first[0], list) else first[0]), first[1]
         return (first[0] if len(first) == 1 else tuple(first)), targets
     return first, targets
 
@@ -72,15 +73,20 @@ def check_batch(batch: Any) -> None:
             f"batch of type {type(batch).__name__} holds no tensor; give a tensor, a tuple or a dict of them"
         )
     for name, tensor in tensors:
-        if tensor.is_floating_point() and not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
-            bad = int((~torch.isfinite(tensor)).sum())
-            raise FaninValueError(
-                f"batch: {name} of shape {tuple(tensor.shape)} holds {bad} values that are NaN or infinite; clean the data first"
-            )
+        _check_finite("batch", name, tensor)
         if tensor.numel() == 0:
             raise FaninValueError(
                 f"batch: {name} of shape {tuple(tensor.shape)} has no elements; give at least one example"
             )
+
+
+def _check_finite(argument: str, name: str, tensor: torch.Tensor) -> None:
+    if tensor.is_floating_point() and not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
+        bad = int((~torch.isfinite(tensor)).sum())
+        raise FaninValueError(
+            f"{argument}: {name} of shape {tuple(tensor.shape)} holds {bad} values that are NaN or infinite; "
+            "clean the data first"
+        )
 
 
 def output_tensors(output: Any) -> Iterator[torch.Tensor]:
@@ -108,10 +114,15 @@ def loss_of(output: Any, targets: Any, loss: Callable[..., Any] | None) -> torch
         value = loss(output) if targets is None else loss(output, targets)
         if not isinstance(value, torch.Tensor):
             raise FaninTypeError(f"loss gave a {type(value).__name__}, but must give a tensor with one element")
+        if value.is_complex():
+            raise FaninTypeError("loss gave a complex number, but must give a real one; take .abs() or .real of it")
         if value.numel() != 1:
             raise FaninValueError(
                 f"loss gave shape {tuple(value.shape)}, but must give one number; reduce it, e.g. with .mean()"
             )
+        if not value.is_meta and not bool(torch.isfinite(value).all()):  # NaN may stand for a target that is not known
+            for name, tensor in batch_tensors(targets, "target"):
+                _check_finite("targets", name, tensor)
         return value if value.ndim == 0 else value.reshape(())
     if targets is not None:
         raise FaninValueError("targets are given without a loss; give loss=, a function of (output, targets)")

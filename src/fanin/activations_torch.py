@@ -1,0 +1,23 @@
+"""Activations that are written for torch tensors, as functions of NumPy arrays."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def of_arrays(f: Callable[[Any], Any]) -> Callable[[Array], Array]:
+    """The same function of a NumPy array; a module is called with tensors of its own parameters' type and device."""
+    own = next(f.parameters(), None) if isinstance(f, torch.nn.Module) else None
+
+    def on_array(z: Array) -> Array:
+        x = torch.from_numpy(np.ascontiguousarray(z))
+        with torch.no_grad():
+            y = f(x if own is None else x.to(own.device, own.dtype))
+        return y.double().cpu().numpy()
+
+    return on_array
