@@ -5,9 +5,10 @@ import torch
 from tests.checks.faults import FAULTS, Fault
 
 from fanin.checks import ALL, Finding, run_checks
+from fanin.draws import draw_distribution
 from fanin.traces.torch import trace
 
-FEW, MANY = 3, 10
+FEW, MANY = 2, 10
 
 
 def findings(fault: Fault, size: float, seed: int) -> list[Finding]:
@@ -46,3 +47,20 @@ def test_ten_redraws_are_all_judged_right(fault: Fault) -> None:
 
 def test_every_check_has_a_fault() -> None:
     assert {f.code for f in FAULTS} == set(ALL)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=label)
+def test_the_fixs_edits_mend_what_was_found(fault: Fault) -> None:
+    """Where a finding carries edits, drawing the weights anew from them makes it go away."""
+    torch.manual_seed(0)
+    model, x, y, loss = fault.build(fault.ill[0], 0)
+    found = run_checks(trace(model, x, y, loss), select=(fault.code,))
+    edits = {name: law for finding in found for name, law in finding.fix.edits.items()}
+    if not edits:
+        pytest.skip("nothing that a redraw could mend")
+    weights = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, law in edits.items():
+            drawn = draw_distribution(law, tuple(weights[name].shape), seed=0, name=name)
+            weights[name].copy_(torch.from_numpy(drawn))
+    assert not run_checks(trace(model, x, y, loss), select=(fault.code,))

@@ -1,7 +1,7 @@
 """Each redraw gives another scale: the net is too deep for its width and its random weights.
 
-What: along a stretch of layers without norms, the logarithm of the gradient's norm has a variance between redraws of
-more than 1.
+What: along a stretch of layers without norms, the logarithm of one example's squared gradient has a variance between
+redraws of more than 1.
 
 Why it hurts: even with the right gain, one draw has a vanishing and the next an exploding gradient, by a factor of e
 each way or more; inside one net, examples and directions differ as much. Runs with other seeds train or fail by luck.
@@ -38,9 +38,9 @@ LIMIT = 1.0  # of the variance of ln ‖gradient‖²: a factor of e for one dev
 def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
     """One finding a segment that no norm ends."""
     for segment in law.segments:
-        if segment.end != "output" or len(segment.judged) < 2:
+        if segment.end != "output" or segment.merged or len(segment.judged) < 2:
             continue
-        steps = [s for s in segment.judged[:-1] if not s.law.orthogonal]
+        steps = [s for s in segment.judged[:-1] if trace.ops[s.op].kind == "linear" and not s.law.orthogonal]
         variance = sum(s.wobble for s in steps)
         if variance <= LIMIT:
             continue
@@ -51,7 +51,7 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
             SEVERITY,
             judge.names(steps),
             f"{len(steps)} layers of independent weights are too many for their width (depth / width {number(share)}): between "
-            f"redraws ln of the gradient's squared norm varies by ± {number(variance**0.5)}.",
+            f"redraws ln of the squared gradient of one example varies by ± {number(variance**0.5)}.",
             {"variance": variance, "depth_over_width": share},
             {"variance": LIMIT},
             "Even with the right gain, whether this net trains depends on the seed.",

@@ -6,11 +6,11 @@ Why it hurts: logits are huge and the loss starts far above chance; the largest 
 same factor, so that training diverges or crawls.
 
 How it was measured: the second moment is predicted from the weights' laws, q' = fan_in σ² E f(u)² + σ_b², from the
-measured input on. Null hypothesis: ln (q / q_0) < 6 at every layer of the main path; growth by residual adds belongs
-to FI601. Tolerance: the same six depth scales as in FI201, here read as the ratio of useful step sizes inside one
-net; the prediction must pass by 3 deviations of its fluctuation between redraws, and the measured signal must have
-gone half as far. It is an error where the gain is beyond the element type's precision (e³² for float32), because a
-stable step is then below rounding. Silent up to 1.2 times He's gain a layer at depth 20 and width 128:
+measured input on. Null hypothesis: ln (q / max(q_0, 1)) < 6 at every layer of the main path; growth by residual adds
+belongs to FI601. Tolerance: the same six depth scales as in FI201, here read as the ratio of useful step sizes inside
+one net; the prediction must pass by 3 deviations of its fluctuation between redraws, and the measured signal must
+have gone half as far. It is an error where the gain is beyond the element type's precision (e³² for float32), because
+a stable step is then below rounding. Silent up to 1.2 times He's gain a layer at depth 20 and width 128:
 benchmarks/check_power.py.
 
 How to fix: weights of deviation gain / sqrt(fan_in), with the gain of the activation that follows; or norms.
@@ -26,7 +26,7 @@ from fanin.checks.finding import Finding, Fix, Severity
 from fanin.checks.judge import DEPTH_SCALES, number
 from fanin.theory import Prediction
 from fanin.theory.path import Segment
-from fanin.theory.prediction import Row, forward_rows
+from fanin.theory.prediction import Log, Row, forward_rows
 from fanin.traces.records import Trace
 
 CODE = "FI202"
@@ -41,7 +41,9 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
         if not rows or segment.end != "output":
             continue
         row = max(rows, key=lambda r: r.q.value)
-        if judge.surely_above(row.q, DEPTH_SCALES):
+        # A small signal may be brought up to unit size: only what grows beyond the larger of the two explodes.
+        above = Log(row.q.value + min(math.log(segment.start.q), 0.0), row.q.variance)
+        if judge.surely_above(above, DEPTH_SCALES):
             finding = _finding(trace, segment, row)
             if finding is not None:
                 yield finding

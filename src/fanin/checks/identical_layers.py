@@ -9,10 +9,10 @@ independent draws do; copies side by side get equal gradients and stay copies.
 
 How it was measured: a hash of each weight's numbers. Null hypothesis: weights are drawn independently; two
 independent draws of even 8 float32 numbers agree with a chance under 1e-40, so there is no tolerance. Healthy
-equalities are left out: tied weights (one weight with two names), biases, constants (zeros, ones, identity tables), frozen
-copies (target networks) and small weights under 8 numbers. Weights that share a base and have gradients of their own,
-such as an ensemble started from one point on purpose, are reported: ignore the finding there. The check is silent as
-soon as one number in the sample differs.
+equalities are left out: tied weights (one weight with two names), biases, constants (zeros, ones, identity tables),
+frozen copies (target networks) and small weights under 8 numbers. Weights that share a base and have gradients of
+their own, such as an ensemble started from one point on purpose, are reported: ignore the finding there. The check is
+silent as soon as one number in the sample differs.
 
 How to fix: initialize each layer anew after copying it, for example by applying a plan.
 

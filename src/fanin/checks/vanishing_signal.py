@@ -10,12 +10,13 @@ factor; plain gradient descent needs a learning rate as much larger, or waits on
 How it was measured: each weight's law is estimated from its numbers, and the contrast is predicted layer by layer, s'
 = fan_in σ² · ½ E[(f(u) - f(v))²] over Gaussian pairs (u, v), from the measured input on. Null hypothesis: at every
 layer of the main path (along the stream of residual nets, never inside a branch; the head left out, unless it makes
-up for it) ln (s / s_0) > -6. Tolerance: six depth scales are as far as wide nets were found trainable (Schoenholz et
-al. 2017). The prediction must pass the threshold by 3 deviations of its fluctuation between redraws, about 5 / width
-a layer for ReLU, and the measured contrast must have gone at least half as far. It is an error where the contrast
-falls below the rounding of the element type (e⁻³² for float32): on digits, Adam too stays at chance there
-(benchmarks/check_thresholds.py). Dropout's noise is not counted as contrast. Silent down to 0.86 of He's gain a layer
-at depth 20 and width 128, and up to depth 3 (ReLU) and 5 (tanh) of PyTorch's default: benchmarks/check_power.py.
+up for it) ln (s / min(s_0, 1)) > -6. Tolerance: six depth scales are as far as wide nets were found trainable
+(Schoenholz et al. 2017). The prediction must pass the threshold by 3 deviations of its fluctuation between redraws,
+about 5 / width a layer for ReLU, and the measured contrast must have gone at least half as far. It is an error where
+the contrast falls below the rounding of the element type (e⁻³² for float32): on digits, Adam too stays at chance
+there (benchmarks/check_thresholds.py). Dropout's noise is not counted as contrast. Silent down to 0.86 of He's gain a
+layer at depth 20 and width 128, and up to depth 3 (ReLU) and 5 (tanh) of PyTorch's default:
+benchmarks/check_power.py.
 
 How to fix: weights of deviation gain / sqrt(fan_in) with the gain of the activation and zero biases, orthogonal
 weights for tanh, mirrored orthogonal ones for the ReLU family at great depth, or norms.
@@ -59,7 +60,8 @@ def worst(segment: Segment) -> tuple[Row, Log] | None:
     # What the last activation or the head makes up for is not lost: sin(30 u) wants small u, a large head small features.
     here, after = last.step.between.distinct, [last.step.behind, *(s.between for s in segment.steps if s.head)]
     lift = max((math.log(y.distinct / here) for y in after if y.distinct > 0 and here > 0), default=0.0)
-    lift = max(lift, 0.0)
+    # A large input may be brought down to unit size: only what falls below the smaller of the two is lost.
+    lift = max(lift, 0.0) + max(math.log(segment.start.distinct), 0.0)
     return last, Log(last.s.value + lift, last.s.variance)
 
 

@@ -11,10 +11,10 @@ How it was measured: gain² = fan · std² for the fan in, the fan out or their 
 rules in use). Null hypothesis: it lies between what keeps the second moment, 1 / E f(z)², what keeps gradients, 1 / E
 f'(u)² at the predicted pre-activation, and the same for a small signal. Tolerance: the stretch bears six depth scales
 (FI201), so one of its L layers bears |ln (gain² / needed)| = 6 / L; passed by 3 standard errors of the estimate.
-Mirrored weights count as the half net that they are. `info` where the layers' deviations together stay under six.
-Heads, branches, layers before norms, and a first layer that is alone in it are not judged. Silent for PyTorch's
-default with ReLU up to 3 hidden layers, with tanh up to 5; at depth 20 from 0.86 to 1.15 times the right gain:
-benchmarks/check_power.py.
+Mirrored weights count as the half net that they are. `info` where the layers' deviations together stay under six, and
+where other signals join. Heads, branches, layers before norms, and one layer that is alone in it are not judged.
+Silent for PyTorch's default with ReLU up to 3 hidden layers, with tanh up to 5; at depth 20 from 0.86 to 1.15 times
+the right gain: benchmarks/check_power.py.
 
 How to fix: std = gain / sqrt(fan_in) with `fanin.gain(f)`, biases zero.
 
@@ -54,9 +54,9 @@ def _segment(trace: Trace, segment: Segment) -> Iterator[Finding]:
         effect = deviation(step)
         if abs(effect) - SIGMAS * math.sqrt(step.law.doubt) > share:
             off.append((step, effect))
-    if not any(step is not segment.judged[0] for step, _ in off):
-        return  # a small first layer alone is a choice: it keeps the signal where the activation is straight
     total = sum(effect for _, effect in off)
+    if len(off) < 2 and abs(total) <= DEPTH_SCALES:
+        return  # one layer alone is a choice: a small first layer keeps the signal where the activation is straight
     step, effect = max(off, key=lambda item: abs(item[1]))
     have, need = math.sqrt(step.law.power), math.sqrt(step.law.power) * math.exp(-effect / 2)
     meets = f"{step.activation}" if step.activation is not None else "no activation"
@@ -66,7 +66,7 @@ def _segment(trace: Trace, segment: Segment) -> Iterator[Finding]:
     yield Finding(
         CODE,
         SLUG,
-        SEVERITY if abs(total) > DEPTH_SCALES else "info",
+        SEVERITY if abs(total) > DEPTH_SCALES and not segment.merged else "info",
         names,
         f"{len(off)} of {len(segment.judged)} layers have the wrong gain for their activation: {step.name} has "
         f"{number(have)} (std · sqrt(fan_in)) and meets {meets}, which needs {number(need)}.",

@@ -57,7 +57,9 @@ def get(name: str) -> Callable[..., Rule]:
         "he_normal(mode='fan_out')"
     """
     if isinstance(name, str) and "(" in name:
-        raise FaninValueError(f"name={name!r} has arguments; use fanin.rules.parse({name!r}), which gives the rule itself")
+        raise FaninValueError(
+            f"name={name!r} has arguments; use fanin.rules.parse({name!r}), which gives the rule itself"
+        )
     return FACTORIES[resolve_name(name)]
 
 

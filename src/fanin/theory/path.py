@@ -69,6 +69,7 @@ class Segment:
     adds: list[Growth] = field(default_factory=list)
     end: End = "output"
     dropout: bool = False
+    merged: bool = False  # other signals join it (concatenations, adds that are no residual ones)
 
     @property
     def judged(self) -> list[Step]:
@@ -118,6 +119,7 @@ def segments(forward: Forward) -> list[Segment]:
             current = _close(found, current, "norm" if op.kind == "norm" else "unknown", state)
         elif current is not None:
             current.dropout |= op.kind == "dropout"
+            current.merged |= op.kind == "concat" or (op.kind == "add" and index not in adds and len(op.inputs) > 1)
             if index in adds:
                 current.adds.append(_growth(forward, adds[index]))
         elif state is not None:

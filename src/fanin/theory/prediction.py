@@ -86,7 +86,8 @@ class Row:
 def forward_rows(segment: Segment) -> list[Row]:
     """One row a judged step: what the segment's own weights and activations do to the signal at their pre-activations.
 
-    Only weights and activations count. What adds, pools and shapes in between do belongs to the architecture.
+    Only weights and activations count: what pools and residual adds in between do belongs to the architecture. Where another
+    signal joins and brings back what was lost, the row has what is there, not what this path alone would have left.
     """
     rows: list[Row] = []
     start, q, s = segment.start, 0.0, 0.0
@@ -95,6 +96,9 @@ def forward_rows(segment: Segment) -> list[Row]:
         here_q, here_s = q + _ratio(u.q, x.q), s + _ratio(u.distinct, x.distinct)
         if not (math.isfinite(here_q) and math.isfinite(here_s)):
             break
+        there_q, there_s = _ratio(u.q, start.q), _ratio(u.distinct, start.distinct)
+        if segment.merged and math.isfinite(there_q) and math.isfinite(there_s):
+            here_q, here_s = there_q, there_s
         var_q, var_r = max(u.var_q - start.var_q, 0.0), max(u.var_r - start.var_r, 0.0)
         rows.append(Row(step, Log(here_q, var_q), Log(here_s, var_q + var_r), Log(here_s - here_q, var_r)))
         q, s = q + _ratio(y.q, x.q), s + _ratio(y.distinct, x.distinct)

@@ -214,40 +214,46 @@ def _forward(
         for _, tensor in batches.batch_tensors(targets, "targets"):
             watch.source(tensor, "constant")
         try:
-            with watch:
-                output = batches.call_model(model, batch)
-                value = batches.loss_of(output, targets, loss)
-        except FaninError:
-            raise
-        except Exception as error:
-            if training and "more than 1 value per channel" in str(error):
-                model.eval()
-                notes.append(
-                    "A norm refuses a batch of one example in train mode; the model was watched in evaluation mode."
-                )
-                watch.modules[:] = [""]
-                torch.manual_seed(seed)
-                watch.nodes.clear()
-                with watch:
-                    output = batches.call_model(model, batch)
-                    value = batches.loss_of(output, targets, loss)
-                return output, value, False
-            where = watch.modules[-1]
-            place = f"in module {where!r}" if where else "in the model's own forward (or the loss)"
-            raise ForwardError(
-                f"the model's forward raised {type(error).__name__} {place} on a batch of {_describe(batch)}: "
-                f"{str(error).splitlines()[0] if str(error) else 'no message'}",
-                where,
-            ) from error
-        return output, value, training
+            return *_called(watch, model, batch, targets, loss), training
+        except ForwardError as error:
+            if not training or "more than 1 value per channel" not in str(error.__cause__):
+                raise
+        model.eval()
+        notes.append("A norm refuses a batch of one example in train mode; the model was watched in evaluation mode.")
+        watch.modules[:] = [""]
+        torch.manual_seed(seed)
+        watch.nodes.clear()
+        return *_called(watch, model, batch, targets, loss), False
     finally:
         for hook in hooks:
             hook.remove()
 
 
+def _called(
+    watch: Watch, model: torch.nn.Module, batch: Any, targets: Any, loss: Callable[..., Any] | None
+) -> tuple[Any, torch.Tensor | None]:
+    """(output, loss) of one watched call; raises `ForwardError` with the user's exception as its cause."""
+    who = "the model's forward"
+    try:
+        with watch:
+            output = batches.call_model(model, batch)
+            who = "the loss"
+            return output, batches.loss_of(output, targets, loss)
+    except FaninError:
+        raise
+    except Exception as error:
+        where = watch.modules[-1]
+        place = f"in module {where!r} " if where else "" if who == "the loss" else "in the model's own forward "
+        given = f"on a batch of {_describe(batch)}"
+        if who == "the loss":
+            given = "without targets" if targets is None else f"on targets of {_describe(targets)}"
+        words = str(error).splitlines()[0] if str(error) else "no message"
+        raise ForwardError(f"{who} raised {type(error).__name__} {place}{given}: {words}", where) from error
+
+
 def _describe(batch: Any) -> str:
     shapes = [f"{str(t.dtype).removeprefix('torch.')} {tuple(t.shape)}" for _, t in batches.batch_tensors(batch)]
-    return ", ".join(shapes[:4])
+    return ", ".join(shapes[:4]) or f"type {type(batch).__name__}"
 
 
 def _backward(
@@ -257,7 +263,9 @@ def _backward(
     start, kind = value, "loss"
     if start is None or not start.requires_grad:
         if start is not None and any(p.requires_grad for p in parameters.values()):
-            notes.append("The loss does not depend on a trainable weight; a random projection of the output went backward.")
+            notes.append(
+                "The loss does not depend on a trainable weight; a random projection of the output went backward."
+            )
         start, kind = batches.probe_of(output), "probe"
     if start is None:
         notes.append("The output does not depend on a trainable weight through autograd, so nothing went backward.")

@@ -9,6 +9,7 @@ import torch
 
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.traces.records import InputFacts
+from fanin.traces.torch.state import random_state_kept
 
 
 class ForwardError(FaninValueError):
@@ -34,7 +35,8 @@ def first_batch(batch: Any, targets: Any, loss: Any) -> tuple[Any, Any]:
         raise FaninTypeError(
             f"batch is of type {type(batch).__name__}, but must be a tensor, a tuple, a dict or a loader of such{hint}"
         )
-    first = next(iter(batch), None)
+    with random_state_kept():
+        first = next(iter(batch), None)
     if first is None:
         raise FaninValueError("batch is an empty loader; it must give at least one batch")
     if isinstance(first, list | tuple):

@@ -8,6 +8,7 @@ import random
 import sys
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -66,6 +67,16 @@ class Guard:
             parameter.grad = gradient
         _restore_random(self._random)
         self._protected.clear()
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Puts every global random state back: a loader that shuffles, or starts workers, draws from them."""
+    states = _random_states(torch.nn.Module())
+    try:
+        yield
+    finally:
+        _restore_random(states)
 
 
 def _containers(module: torch.nn.Module) -> dict[str, Any]:
