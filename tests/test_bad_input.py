@@ -5,7 +5,6 @@ command line in tests/test_cli.py; here stands that `check`, `plan`, `fix`, `com
 """
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import fanin
 from fanin import rules
+from fanin.cli import main
 from fanin.plans import Plan
 
 X = torch.linspace(-1, 1, 64).reshape(16, 4)
@@ -329,29 +329,40 @@ LINES = {
 }
 
 
-@pytest.mark.parametrize("name", ["batch missing", "raises", "caret", "plan"])
-def test_a_real_process_ends_with_two_and_writes_nothing(tmp_path: Path, name: str) -> None:
-    check_line(tmp_path, name)
+@pytest.fixture
+def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with models and a damaged plan, which is the current one."""
+    (tmp_path / "nets.py").write_text(NETS)
+    (tmp_path / "cut.json").write_text('{"format": "fanin-plan", "version": 1, "entr')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FANIN_DATA", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return tmp_path
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in LINES if n not in ("batch missing", "raises", "caret", "plan")])
-def test_a_real_process_ends_with_two_and_writes_nothing_all(tmp_path: Path, name: str) -> None:
-    check_line(tmp_path, name)
-
-
-def check_line(folder: Path, name: str) -> None:
-    """Runs one line in a process of its own: status 2, the sentence on standard error, no file written."""
-    arguments, words = LINES[name]
-    (folder / "nets.py").write_text(NETS)
-    (folder / "cut.json").write_text('{"format": "fanin-plan", "version": 1, "entr')
-    environment = {k: v for k, v in os.environ.items() if k != "FANIN_DATA"} | {"PYTHONDONTWRITEBYTECODE": "1"}
-    run = subprocess.run(
-        [sys.executable, "-m", "fanin", *arguments], cwd=folder, env=environment, capture_output=True, text=True
-    )
-    assert run.returncode == 2, run.stderr
-    assert run.stdout == ""
-    assert re.match(r"fanin: \S", run.stderr)
-    assert words in " ".join(run.stderr.split())
-    assert "src/fanin" not in run.stderr, "the traceback is the user's own"
+def judged(status: int, out: str, err: str, words: str, folder: Path) -> None:
+    """Status 2, nothing on standard output, one sentence (and the user's own traceback), and no file written."""
+    assert status == 2, err
+    assert out == ""
+    assert err.startswith("fanin: ")
+    assert words in " ".join(err.split())
+    assert "src/fanin" not in err, "the traceback is the user's own"
     assert sorted(p.name for p in folder.iterdir()) == ["cut.json", "nets.py"]
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_the_command_ends_with_two_and_writes_nothing(
+    nets: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    arguments, words = LINES[name]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    judged(int(ended.value.code or 0), *capsys.readouterr(), words, nets)
+
+
+@pytest.mark.parametrize("name", ["raises", "caret"])
+def test_so_does_a_process_of_its_own(nets: Path, name: str) -> None:
+    arguments, words = LINES[name]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    run = subprocess.run([sys.executable, "-m", "fanin", *arguments], env=environment, capture_output=True, text=True)
+    judged(run.returncode, run.stdout, run.stderr, words, nets)

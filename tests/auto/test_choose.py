@@ -17,6 +17,7 @@ from .nets import Recurrent, cnn, mlp, residual, rms
 
 X = torch.randn(32, 64, generator=torch.Generator().manual_seed(0))
 ROWS = X.reshape(32, 8, 8)
+TOKENS = torch.randint(0, 50, (8, 12), generator=torch.Generator().manual_seed(0))
 IMAGES = X.reshape(32, 1, 8, 8)
 
 
@@ -46,7 +47,7 @@ MODELS = {
     "lstm": (lambda: Recurrent(nn.LSTM), ROWS),
     "gru": (lambda: Recurrent(nn.GRU), ROWS),
     "rnn": (lambda: Recurrent(nn.RNN), ROWS),
-    "transformer": (Encoder, torch.randint(0, 50, (8, 12), generator=torch.Generator().manual_seed(0))),
+    "transformer": (Encoder, TOKENS),
 }
 
 
@@ -99,11 +100,15 @@ def test_lstm_gates_are_orthogonal_each_and_the_forget_gate_opens() -> None:
 
 
 def test_what_feeds_a_state_is_shared_over_the_steps() -> None:
+    """After T steps of independent inputs a linear state is as large as one input."""
     model = Recurrent(nn.RNN, hidden=24)
-    choose(trace(model, ROWS)).apply(model)
-    states = dict(model.named_modules())["cell"](ROWS)[0]
-    assert 0.6 < rms(states[:, -1]) < 1.1
-    assert rms(states[:, 0]) < 0.6 * rms(states[:, -1])
+    x = torch.randn(512, 16, 8, generator=torch.Generator().manual_seed(0))
+    choose(trace(model, x)).apply(model)
+    weights = {n: p.detach() for n, p in model.named_parameters()}
+    state = torch.zeros(512, 24)
+    for t in range(16):
+        state = x[:, t] @ weights["cell.weight_ih_l0"].T + state @ weights["cell.weight_hh_l0"].T
+    assert rms(state) == pytest.approx(1.0, rel=0.1)
 
 
 def test_a_cell_written_by_hand_gets_the_same() -> None:
@@ -128,7 +133,7 @@ def test_a_cell_written_by_hand_gets_the_same() -> None:
 
 
 def test_transformer_branches_are_scaled_by_depth_and_attention_by_its_parts() -> None:
-    plan = choose(trace(*[m() if callable(m) else m for m in MODELS["transformer"]]))
+    plan = choose(trace(Encoder(), TOKENS))
     fused = plan.entries["layers.layers.0.self_attn.in_proj_weight"].distribution
     assert isinstance(fused, Orthogonal)
     assert fused.axes.size("stack") == 3
@@ -141,11 +146,10 @@ def test_transformer_branches_are_scaled_by_depth_and_attention_by_its_parts() -
 
 def test_a_tied_embedding_gives_logits_of_unit_size() -> None:
     model = Encoder(tied=True)
-    tokens = MODELS["transformer"][1]
-    plan = choose(trace(model, tokens))
+    plan = choose(trace(model, TOKENS))
     assert isinstance(plan.entries["embed.weight"].distribution, ZeroRows)
     plan.apply(model)
-    assert 0.5 < rms(model(tokens)) < 2.0
+    assert 0.5 < rms(model(TOKENS)) < 2.0
 
 
 def test_batch_norm_branches_start_small_by_their_last_scale() -> None:
@@ -164,6 +168,28 @@ def test_batch_norm_branches_start_small_by_their_last_scale() -> None:
     plan = choose(trace(model, IMAGES))
     assert plan.entries["1.m.weight"].distribution == Constant(0.5)
     assert plan.entries["1.n.weight"].distribution == Constant(1.0)
+
+
+def test_gated_branches_without_norm_stay_bounded() -> None:
+    class Gate(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(32, 32), nn.Linear(32, 32), nn.Linear(32, 32)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.c(F.silu(self.a(x)) * self.b(x))
+
+    model = nn.Sequential(nn.Linear(64, 32), *[Gate() for _ in range(16)], nn.Linear(32, 10))
+    choose(trace(model, X)).apply(model)
+    stem, stream = model[0](X), model[:-1](X)
+    assert 0.8 < rms(stream) / rms(stem) < 2.5
+
+
+@pytest.mark.parametrize("widths", [[64, 32, 8, 32, 64], [64, 32, 1]])
+def test_outputs_that_are_quantities_start_small(widths: list[int]) -> None:
+    model = mlp(widths)
+    choose(trace(model, X)).apply(model)
+    assert rms(model(X)) < 0.4
 
 
 def test_biases_that_were_set_on_purpose_stay() -> None:

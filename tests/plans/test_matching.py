@@ -153,7 +153,7 @@ class TestValues:
             plan_from_rules(text_trace(), {"*": "he_normal("})
 
     def test_a_rule_that_cannot_serve_a_weight_names_both(self) -> None:
-        with pytest.raises(FaninValueError, match=r"'\*\.bias' cannot serve norm.bias"):
+        with pytest.raises(FaninValueError, match=r"'\*\.bias' cannot serve fc.bias"):
             plan_from_rules(text_trace(), {"*.bias": rules.delta_orthogonal()})
 
     def test_rules_must_be_a_mapping(self) -> None:

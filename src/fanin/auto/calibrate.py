@@ -82,7 +82,7 @@ def _head(slot: Slot, measured: Trace, plan: Plan) -> dict[str, Entry]:
     size = _size(measured, slot)
     if size is None or size <= 0:
         return {}
-    factor = _averaged(measured, slot, 1.0) / size
+    factor = _averaged(measured, slot, facts.output_size(measured, slot)) / size
     return _scaled(slot, factor, plan) if _off(factor) else {}
 
 

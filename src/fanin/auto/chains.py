@@ -32,7 +32,6 @@ from fanin.traces.records import Trace
 KERNEL_TRACE = 3000.0  # the most that T may be (measured: 500 to 5000 train alike at 30 layers, 3000 best at 100)
 SIZE = 1 / math.sqrt(6)  # of weights before a norm: as PyTorch's U(±1/√n), of variance 1 / (3 n), halved by the pairs
 DEEP = 8  # layers from which weights before layer norms are larger, as a step turns all layers at once (measured)
-LOGITS = 1.0  # standard deviation of outputs at the start, where T allows it
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def _chain(trace: Trace, slots: list[Slot]) -> ChainPlan:
     gains = [before_norm if links[0].normed else math.sqrt(links[0].q) / rms]
     for before, after in itertools.pairwise(links):
         gains.append(before_norm if after.normed else math.sqrt(after.q / before.handed_on))
-    target, why = _output(slots, links, drawn, gains, rms)
+    target, why = _output(trace, slots, links, drawn, gains, rms)
     gains.append(target / math.sqrt(links[-1].handed_on))
     entries: dict[str, Entry] = {}
     for k, slot in enumerate(slots):
@@ -205,7 +204,12 @@ def _weight(slot: Slot, before: Link | None, after: Link | None, gain: float) ->
 
 
 def _output(
-    slots: list[Slot], links: list[Link], sizes: list[tuple[int, int, int]], gains: list[float], rms: float
+    trace: Trace,
+    slots: list[Slot],
+    links: list[Link],
+    sizes: list[tuple[int, int, int]],
+    gains: list[float],
+    rms: float,
 ) -> tuple[float, str]:
     """How large the chain's output should be at the start (standard deviation), and why."""
     last = slots[-1]
@@ -218,11 +222,12 @@ def _output(
             "before a norm, which forgets its size: as large as PyTorch's default, so that a step turns it as fast",
         )
     if last.head and any(link.normed for link in links):
-        return LOGITS, f"head: outputs start at ±{LOGITS:.2g}"
+        return facts.output_size(trace, last), f"head: outputs start at ±{facts.output_size(trace, last):.2g}"
     if not last.head:
         return 1.0, "last of a plain chain: hands on a signal of unit size"
     kernel = _kernel_trace(slots, links, sizes, gains, rms)
-    target = min(LOGITS, math.sqrt(KERNEL_TRACE / kernel)) if kernel > 0 else LOGITS
+    target = facts.output_size(trace, last)
+    target = min(target, math.sqrt(KERNEL_TRACE / kernel)) if kernel > 0 else target
     return target, f"head: outputs start at ±{target:.2g}, so that {len(slots)} layers learn as fast as a few"
 
 

@@ -39,12 +39,38 @@ def dropout_before(trace: Trace, slot: Slot) -> float:
 def input_rms(trace: Trace, slot: Slot) -> float:
     """The rms of the signal that a weight meets: measured where it is the batch itself, 1 where the plan will make it so."""
     op = op_of(trace, slot)
-    if op is None or op.module_input is None:
+    if op is None:
         return 1.0
     steps = list(before(trace, op))
-    from_batch = all(o.kind in THROUGH for o in steps) and INPUT in (steps[-1] if steps else op).inputs
-    rms = op.module_input.rms
-    return rms if from_batch and math.isfinite(rms) and rms > 0 else 1.0
+    if not all(o.kind in THROUGH for o in steps) or INPUT not in (steps[-1] if steps else op).inputs:
+        return 1.0
+    first = steps[-1].index if steps else op.index
+    floating = [i for i in trace.inputs if i.floating]
+    own = [i for i in floating if i.op == first] or (floating if len(floating) == 1 else [])
+    sizes = [math.sqrt(i.mean**2 + i.std**2) for i in own]  # of the whole tensor, where a signal is a sample of places
+    rms = sizes[0] if sizes else op.module_input.rms if op.module_input is not None else math.nan
+    return rms if math.isfinite(rms) and rms > 0 else 1.0
+
+
+OUTPUT = 1.0  # standard deviation of a classifier's outputs at the start
+REGRESSION = 0.2  # of outputs that stand for quantities: a wrong guess costs its square, 4 % of the targets' (measured: .1 to .3)
+
+
+def output_size(trace: Trace, slot: Slot) -> float:
+    """How large the outputs of a head should be at the start, standard deviation.
+
+    Small where they are quantities: the loss says so, or (where it is not known) they are one number an example, or as
+    many as the input has.
+    """
+    if trace.loss is not None and trace.loss.kind in ("mse", "l1", "smooth_l1", "huber"):
+        return REGRESSION
+    if trace.loss is not None and trace.loss.kind != "unknown":
+        return OUTPUT
+    op = op_of(trace, slot)
+    if op is None or not op.shape:
+        return OUTPUT
+    alike = any(i.floating and math.prod(i.shape) == math.prod(op.shape) for i in trace.inputs)
+    return REGRESSION if alike or op.shape[-1] == 1 else OUTPUT
 
 
 def positions(trace: Trace, slot: Slot) -> int:

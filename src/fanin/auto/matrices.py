@@ -32,7 +32,9 @@ def _entry(trace: Trace, slot: Slot) -> Entry:
             "before a norm, which forgets its size: as large as PyTorch's default, so that a step turns it as fast",
         )
     elif slot.head:
-        why = f"head: outputs start at ±1; {why}"
+        size = facts.output_size(trace, slot)
+        gain *= size
+        why = f"head: outputs start at ±{size:.2g}; {why}"
     gain /= math.sqrt(facts.valid_share(trace, slot))
     return Entry(law(slot.axes, gain), why)
 

@@ -3,6 +3,9 @@
 A branch that ends in a norm is as large as the norm's scale says, whatever its weights are: the scale then gets the
 1/√branches. A stream that every branch reads through a norm may be of any size; what feeds it is drawn like every weight
 before a norm, so that one step turns it as fast.
+
+A gated branch (the product of two signals of the stream) without a norm is quadratic in the stream, so what one branch
+adds makes the next one larger: it takes 1/branches, and a stream of half the size, to keep the sum bounded.
 """
 
 import math
@@ -14,6 +17,7 @@ from fanin.distributions import Constant
 from fanin.plans import Entry
 from fanin.traces.records import INPUT, Op, ResidualAdd, Trace
 
+GATED_STEM = 0.5  # size of a stream that gated branches read without a norm (measured)
 ALONG = ("shape", "dropout", "pool", "activation")
 
 
@@ -30,8 +34,19 @@ def with_residuals(trace: Trace, entries: dict[str, Entry]) -> dict[str, Entry]:
                 value = 1 / math.sqrt(place.branches)
                 why = f"scale of a branch's last norm: 1/√{place.branches}, so that {place.branches} branches double the stream"
                 changed[name] = Entry(Constant(value), why)
-        if add.position == 0 and slots[add.weights[0]].norm_before:
-            changed |= _stem(trace, add, entries)
+        normed = slots[add.weights[0]].norm_before
+        gated = not normed and not place.normed and _gated(trace, add, {slots[w].op_index for w in add.weights})
+        if gated:
+            last = entries.get(add.weights[-1])
+            law = times(last.distribution, 1 / math.sqrt(place.branches)) if last is not None else None
+            if last is not None and law is not None:
+                why = f"last of a gated branch, which is quadratic in the stream: × 1/{place.branches} for {place.branches} branches"
+                changed[add.weights[-1]] = replace(last, distribution=law, reason=why)
+        if add.position == 0 and normed:
+            why = "feeds a stream that is read through norms: as large as PyTorch's default, so that a step turns it as fast"
+            changed |= _stem(trace, add, entries, SIZE, why)
+        elif add.position == 0 and gated:
+            changed |= _stem(trace, add, entries, GATED_STEM, "feeds a stream that gated branches read: half the size")
     return changed
 
 
@@ -41,7 +56,8 @@ def _last_scales(trace: Trace, add: ResidualAdd) -> tuple[str, ...]:
     return op.weights if op is not None and op.kind == "norm" else ()
 
 
-def _stem(trace: Trace, add: ResidualAdd, entries: dict[str, Entry]) -> dict[str, Entry]:
+def _stem(trace: Trace, add: ResidualAdd, entries: dict[str, Entry], size: float, why: str) -> dict[str, Entry]:
+    """What feeds the stream, scaled."""
     op = _back(trace, add.skip, ALONG)
     if op is None or op.kind not in ("linear", "conv"):
         return {}
@@ -49,11 +65,22 @@ def _stem(trace: Trace, add: ResidualAdd, entries: dict[str, Entry]) -> dict[str
     for slot in trace.slots:
         if slot.name in op.weights and slot.role == "weight" and slot.residual is None and slot.name in entries:
             entry = entries[slot.name]
-            law = times(entry.distribution, SIZE) if not slot.norm_after else None
+            law = times(entry.distribution, size) if not slot.norm_after else None
             if law is not None:
-                why = "feeds a stream that is read through norms: as large as PyTorch's default, so that a step turns it as fast"
                 changed[slot.name] = replace(entry, distribution=law, reason=why)
     return changed
+
+
+def _gated(trace: Trace, add: ResidualAdd, weights: "set[int | None]") -> bool:
+    """Whether two different weights' outputs are multiplied on the branch."""
+    first = min((i for i in weights if i is not None), default=add.add)
+    for op in trace.ops[first : add.add]:
+        if op.kind == "mul" and len(op.inputs) == 2:
+            made = [_back(trace, i, (*ALONG, "pointwise", "mul")) for i in op.inputs]
+            ends = {o.index for o in made if o is not None and o.index in weights}
+            if len(ends) == 2:
+                return True
+    return False
 
 
 def _back(trace: Trace, index: int, through: tuple[str, ...]) -> Op | None:

@@ -24,7 +24,7 @@ import math
 from collections.abc import Iterator
 
 from fanin.checks.finding import Finding, Fix, Severity
-from fanin.checks.judge import SIGMAS, listed, number
+from fanin.checks.judge import SIGMAS, counted, number
 from fanin.theory import Prediction
 from fanin.traces.records import Op, Trace
 
@@ -47,8 +47,8 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
         SLUG,
         SEVERITY,
         where,
-        f"{len(frozen)} attention layers are frozen: {listed(where[:1])} has logits of deviation {number(worst.facts['logit_std'])} "
-        f"(freezing point {number(limit)}) and {number(100 * share)} % of the largest entropy.",
+        f"{counted(len(frozen), 'attention layer')} frozen from the start: {where[0]} has logits of deviation "
+        f"{number(worst.facts['logit_std'])} (freezing point {number(limit)}) and {number(100 * share)} % of the largest entropy.",
         {"logit_std": worst.facts["logit_std"], "entropy": worst.facts["entropy"]},
         {"logit_std": 1.0, "limit": limit, "max_entropy": worst.facts["max_entropy"]},
         "Softmax passes no gradient where it is 0 or 1: queries and keys do not learn.",

@@ -59,8 +59,9 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
             SLUG,
             severity,
             (row.step.name, *judge.names(segment.judged[:-1])),
-            f"Over {len(segment.judged)} layers, what distinguishes the examples falls to {number(judge.factor(row.r.value))} of its "
-            f"share in the signal (measured {number(judge.factor(measured))}) up to {row.step.name}.",
+            f"Over {judge.counted(len(segment.judged), 'layer')}, what distinguishes the examples falls to "
+            f"{number(judge.factor(row.r.value))} of its share in the signal "
+            f"(measured {number(judge.factor(measured))}) up to {row.step.name}.",
             {"log_distinct": measured, "correlation": end.correlation if end is not None else math.nan},
             {"log_distinct": row.r.value, "deviation": row.r.deviation, "threshold": -DEPTH_SCALES},
             "Gradient descent learns what all examples share first, and what tells them apart slower by this factor.",

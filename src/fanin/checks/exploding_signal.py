@@ -61,7 +61,7 @@ def _finding(trace: Trace, segment: Segment, row: Row) -> Finding | None:
         SLUG,
         severity,
         (row.step.name, *(n for n in judge.names(segment.judged) if n != row.step.name)),
-        f"Over {layers} layers without norm, the signal grows {number(judge.factor(row.q.value))} times "
+        f"Over {judge.counted(layers, 'layer')} without norm, the signal grows {number(judge.factor(row.q.value))} times "
         f"(measured {number(judge.factor(measured))}) up to {row.step.name}.",
         {"log_power": measured, "rms": end.rms if end is not None else math.nan},
         {"log_power": row.q.value, "deviation": row.q.deviation, "threshold": DEPTH_SCALES},

@@ -105,3 +105,8 @@ def listed(items: Iterable[str], most: int = 3) -> str:
 def factor(log: float) -> float:
     """exp(log / 2): from the log of a second moment to a factor on an rms, within a float's range."""
     return math.exp(min(max(log / 2, -700.0), 700.0))
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 weight", "2 weights"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -71,7 +71,7 @@ def start(trace: Trace, law: Prediction) -> Start | None:
 
 def too_large(s: Start) -> bool:
     """Whether the outputs' own noise costs more than all there is to be learned, in law and in the measurement."""
-    return s.surely_excess > s.chance and not s.measured - s.chance < s.excess / 2
+    return s.surely_excess > s.chance and not s.measured - s.chance < s.chance
 
 
 def blames_head(trace: Trace, s: Start) -> bool:

@@ -11,7 +11,7 @@ expected loss of Gaussian outputs, E[ln Σ exp z] - E z for classes (the random 
 ln C once the softmax is frozen on one class), E softplus(z) for binary targets, v for squares, is less than twice
 what the best constant output has: ln C, ln 2, the targets' mean square. That is the point where the noise holds more
 nats than there are to be learned; for classes it is v = 2 ln C, the freezing point itself. Tolerance: v three
-deviations lower has to pass too, and the measured loss has to confirm half of the excess. Losses with class weights,
+deviations lower has to pass too, and the measured loss has to be above twice chance too. Losses with class weights,
 sums and losses that are not recognised are not judged, so no other chance level (contrastive, focal) is mistaken for
 ln C. Where the head's gain is the cause, FI502 says so instead. The threshold is a deviation of 2.1 for 10 classes,
 4.6 for 50,000; with ten classes, whose head has ten rows, the fluctuation makes the check silent up to features 5
@@ -50,8 +50,11 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
         else ()
     )
     edits: dict[str, Distribution] = {}
-    if s.head is not None:
-        edits = {b.name: Constant(0.0) for b in trace.slots if b.role == "bias" and b.weight == s.head.name}
+    head = s.head.name if s.head is not None else ""
+    for bias in trace.slots:
+        own = law.laws.get(bias.name) if head and bias.role == "bias" and bias.weight == head else None
+        if own is not None and own.variance + own.mean**2 > s.variance / 2:
+            edits[bias.name] = Constant(0.0)
     yield Finding(
         CODE,
         SLUG,

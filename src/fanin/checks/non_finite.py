@@ -19,7 +19,7 @@ import math
 from collections.abc import Iterator
 
 from fanin.checks.finding import Finding, Fix, Severity
-from fanin.checks.judge import listed, number
+from fanin.checks.judge import counted, listed, number
 from fanin.theory import Prediction
 from fanin.traces.records import Trace
 
@@ -39,7 +39,7 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
             SLUG,
             SEVERITY,
             tuple(bad),
-            f"{len(bad)} weights hold NaN or infinity: {listed(bad)} ({number(100 * share)} % of the numbers of {name}).",
+            f"{counted(len(bad), 'weight')} with NaN or infinity: {listed(bad)} ({number(100 * share)} % of the numbers of {name}).",
             {"nonfinite": share, "weights": float(len(bad))},
             {"nonfinite": 0.0},
             WHY,

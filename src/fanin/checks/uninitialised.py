@@ -19,7 +19,7 @@ Papers: PyTorch issues 90465 and 104187 (meta device and `reset_parameters`); tr
 from collections.abc import Iterator
 
 from fanin.checks.finding import Finding, Fix, Severity
-from fanin.checks.judge import listed, number
+from fanin.checks.judge import counted, listed, number
 from fanin.theory import Prediction
 from fanin.traces.records import Trace
 
@@ -40,7 +40,7 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
         SLUG,
         SEVERITY,
         bad,
-        f"{len(bad)} weights look like memory that nobody wrote: {listed(bad)} (largest number {number(largest)}).",
+        f"{counted(len(bad), 'weight')} like memory that nobody wrote: {listed(bad)} (largest number {number(largest)}).",
         {"largest": largest},
         {"largest": 1e10},
         "The values are those of whatever used the memory before; they change from run to run.",

@@ -19,7 +19,7 @@ Papers: none needed.
 from collections.abc import Iterator
 
 from fanin.checks.finding import Finding, Fix, Severity
-from fanin.checks.judge import listed
+from fanin.checks.judge import counted, listed
 from fanin.theory import Prediction
 from fanin.traces.records import Trace
 
@@ -41,7 +41,7 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
             SLUG,
             SEVERITY if known else "info",
             unused,
-            f"{len(unused)} weights ({count:,} numbers) took no part in this pass: {listed(unused)}.",
+            f"{counted(len(unused), 'weight')} ({counted(count, 'number')}) took no part in this pass: {listed(unused)}.",
             {"weights": float(len(unused)), "numbers": float(count)},
             {"weights": 0.0},
             WHY,
@@ -54,7 +54,7 @@ def check(trace: Trace, law: Prediction) -> Iterator[Finding]:
             SLUG,
             "info",
             opaque,
-            f"{len(opaque)} weights are used by code that the watched pass cannot see into: {listed(opaque)}.",
+            f"{counted(len(opaque), 'weight')} in code that the watched pass cannot see into: {listed(opaque)}.",
             {"weights": float(len(opaque))},
             {},
             "Nothing can be said about them: not their fan, and not the activation that they meet.",

@@ -85,7 +85,7 @@ def _finding(trace: Trace, segment: Segment, row: Row, log: Log) -> Finding | No
         SLUG,
         severity,
         (row.step.name, *judge.names(segment.judged[:-1])),
-        f"Over {layers} layers without norm, what distinguishes the inputs shrinks by {number(judge.factor(log.value))} "
+        f"Over {judge.counted(layers, 'layer')} without norm, what distinguishes the inputs shrinks by {number(judge.factor(log.value))} "
         f"(measured {number(judge.factor(measured))}) up to {row.step.name}.{alive}",
         {"log_contrast": measured, "spread": end.spread if end is not None else math.nan, "rms": rms},
         {"log_contrast": log.value, "deviation": log.deviation, "threshold": -DEPTH_SCALES},

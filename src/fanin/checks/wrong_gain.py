@@ -55,8 +55,8 @@ def _segment(trace: Trace, segment: Segment) -> Iterator[Finding]:
         if abs(effect) - SIGMAS * math.sqrt(step.law.doubt) > share:
             off.append((step, effect))
     total = sum(effect for _, effect in off)
-    if len(off) < 2 and abs(total) <= DEPTH_SCALES:
-        return  # one layer alone is a choice: a small first layer keeps the signal where the activation is straight
+    if len(off) < 2:
+        return  # one layer alone is a choice: it may bring a small signal up, or keep one where the activation is straight
     step, effect = max(off, key=lambda item: abs(item[1]))
     have, need = math.sqrt(step.law.power), math.sqrt(step.law.power) * math.exp(-effect / 2)
     meets = f"{step.activation}" if step.activation is not None else "no activation"

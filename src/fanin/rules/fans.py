@@ -12,8 +12,8 @@ def axes_of(slot: Slot, rule: str) -> Axes:
     """The slot's axes; raises where nothing is known about them."""
     if slot.axes is None or slot.role in ("bias", "norm_shift", "norm_scale"):  # their axes are those of outputs alone
         raise FaninValueError(
-            f"{rule} needs to know what the axes of {slot.name!r} (shape {slot.shape}, role {slot.role!r}) mean as a weight's "
-            "do, but there are none: for a bias or a scale use zeros(), ones(), constant(value), normal(std) or uniform(bound=...); "
+            f"{rule} needs to know what the axes of {slot.name!r} (shape {slot.shape}, role {slot.role!r}) mean, but it has "
+            "none: for a bias or a scale use zeros(), ones(), constant(value), normal(std) or uniform(bound=...); "
             "for a weight drawn by hand give axes, such as 'oi' for a linear layer or 'oikk' for a convolution"
         )
     return slot.axes

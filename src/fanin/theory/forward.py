@@ -22,6 +22,7 @@ from fanin.traces.records import INPUT, InputFacts, Op, Signal, Trace
 
 WEIGHT_KINDS = ("linear", "conv", "conv_transpose")
 AFFINE = ("add", "sub", "rsub", "mul", "div", "true_divide", "neg", "negative", "positive")  # by a constant or a weight
+AGREES = 0.2  # of ln of a second moment, between a scale's power and what it is seen to do
 FAR = 4.0  # of ln of a second moment, at ops that theory does not model
 DEFAULT_EPS = 1e-5
 
@@ -147,6 +148,8 @@ class Forward:
             return self._activation(op, x)
         bias = self._law(op, "bias", "norm_shift")
         if bias is not None and len(op.weights) == 1:
+            if bias.zero:
+                return x  # mirrored pairs stay pairs
             return added(x, State(bias.mean, bias.variance + bias.mean**2, 0.0))
         if self._law(op, "norm_scale", "scale") is not None and op.name == "mul" and len(op.weights) == 1:
             scale = self.scaling(op)
@@ -158,10 +161,14 @@ class Forward:
         if op.name not in ("mul", "div", "true_divide"):
             return 1.0
         weight = self._law(op, "norm_scale", "scale")
-        if weight is not None:
-            return weight.variance + weight.mean**2
         before, after = _measured(self._signal(op, 0)), _measured(op.signal)
-        return after.q / before.q if before is not None and after is not None and before.q > 0 else math.nan
+        seen = after.q / before.q if before is not None and after is not None and before.q > 0 else math.nan
+        if weight is None:
+            return seen
+        power = weight.variance + weight.mean**2
+        # Gemma multiplies by 1 + w: the weight's own power is not the factor then.
+        other = math.isfinite(seen) and not (power > 0 and seen > 0 and abs(math.log(seen / power)) < AGREES)
+        return seen if other and max(seen, power) > 0 else power
 
     def _dropout(self, op: Op, x: State) -> State | None:
         return through_dropout(x, op.facts.get("p", math.nan)) if self.trace.training else x

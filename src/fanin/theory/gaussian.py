@@ -92,8 +92,8 @@ def _moments(f: Function, mean: float, variance: float) -> Moments:
         second = float(w @ square)
         # Regress f² on z²: the slope is the elasticity, and what is left wobbles even where Σ z² is fixed.
         lean = float(w @ (square * (z**2 - 1))) / 2
-        left = max(float(w @ square**2) - second**2 - 2 * lean**2, 0.0)
-        relative = (lean / second, left / second**2) if second > 0 else (0.0, 0.0)
+        left = max(float(w @ square**2 - np.square(second) - 2 * np.square(lean)), 0.0)  # not `**`: floats raise
+        relative = (lean / second, left / float(np.square(second))) if second > 0 else (0.0, 0.0)
         return Moments(float(w @ y), second, *relative, float(w @ slope**2), float(w @ slope**4))
 
 
