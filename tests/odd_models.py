@@ -1,5 +1,6 @@
 """Models as people write them: a table of builders, each name → (model, batch, targets, loss)."""
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +27,7 @@ class Functional(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = [20, 48, 48, 10]
-        self.weights = nn.ParameterList([matrix(a, b) for a, b in zip(widths, widths[1:], strict=False)])
+        self.weights = nn.ParameterList([matrix(a, b) for a, b in itertools.pairwise(widths)])
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(b)) for b in widths[1:]])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -174,6 +175,23 @@ class Experts(nn.Module):
         h = torch.einsum("bi,eio->beo", x, self.up)
         h = torch.einsum("beo,eoi->bei", F.gelu(h), self.down)
         return self.head(x + (gates.unsqueeze(-1) * h).sum(1))
+
+
+class SparseExperts(nn.Module):
+    """Each expert runs on the rows that chose it, and the batch may leave one without any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts = nn.ModuleList(nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 20)) for _ in range(3))
+        self.head = nn.Linear(20, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        chosen = (x[:, 0] > 0).long()
+        out = torch.zeros_like(x)
+        for i, expert in enumerate(self.experts):
+            rows = torch.where(chosen == i)[0]
+            out = out.index_add(0, rows, expert(x[rows]))
+        return self.head(x + out)
 
 
 class Block(nn.Module):
@@ -495,6 +513,8 @@ BUILDERS: dict[str, Callable[[], Case]] = {
     "gan generator": lambda: (generator(), torch.randn(16, 16, 1, 1), None, None),
     "bi-lstm with attention": lambda: (Attended(), torch.randint(1, 50, (32, 9)), classes(), CE),
     "experts by hand": lambda: (Experts(), x(), classes(), CE),
+    "an expert without rows": lambda: (SparseExperts(), x(), classes(), CE),
+    "adaptive softmax": lambda: (nn.AdaptiveLogSoftmaxWithLoss(20, 30, [8, 15]), (x(), classes(32, 30)), None, None),
     "vit by hand": lambda: (ViT(), image(), classes(16), CE),
     "mixer": lambda: (Mixer(), image(), classes(16), CE),
     "flow": lambda: (Flow(), x(32, 8), None, flow_loss),

@@ -19,10 +19,10 @@ TRUE_FINDINGS = {
     "a branch by value": {"FI003"},
     "module dict in a loop": {"FI402"},  # PyTorch's default before SiLU
     "shared cell": {"FI402"},  # PyTorch's default in a recurrent cell
-    **dict.fromkeys(("bfloat16", "float16", "float64", "one example"), {"FI201", "FI301", "FI304", "FI402"}),
+    **{name: {"FI201", "FI301", "FI304", "FI402"} for name in ("bfloat16", "float16", "float64", "one example")},
 }
-# One draw's luck, not the plan's promise: depth in theory, of what remains once the gain is right.
-ODD = [name for name in BUILDERS if name != "closures"]
+# Models whose copies are whole: a copy of "closures" runs the layers of the original.
+COPIED = [name for name in BUILDERS if name not in ("closures", "complex weights")]
 
 
 def made(name: str) -> Case:
@@ -56,7 +56,7 @@ def test_weights_that_multiply_a_signal_have_axes(name: str) -> None:
         assert not lost
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("name", COPIED)
 def test_the_plan_fits_and_leaves_no_error(name: str) -> None:
     model, *given = made(name)
     plan = fanin.plan(model, *given)
@@ -72,7 +72,9 @@ def test_the_plan_fits_and_leaves_no_error(name: str) -> None:
 @pytest.mark.parametrize("name", BUILDERS)
 def test_fixing_in_place_works_and_makes_nothing_worse(name: str) -> None:
     model, *given = made(name)
-    shares = {n: [m for m, q in model.named_parameters(remove_duplicate=False) if q is p] for n, p in model.named_parameters()}
+    shares = {
+        n: [m for m, q in model.named_parameters(remove_duplicate=False) if q is p] for n, p in model.named_parameters()
+    }
     fixed = fanin.fix(model, *given)
     worst = {"error": 2, "warning": 1, "info": 0}
     before, after = (max((worst[f.severity] for f in r.findings), default=-1) for r in (fixed.before, fixed.after))

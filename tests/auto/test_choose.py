@@ -144,6 +144,37 @@ def test_transformer_branches_are_scaled_by_depth_and_attention_by_its_parts() -
     assert isinstance(plan.entries["embed.weight"].distribution, ZeroRows)
 
 
+def test_positions_are_as_large_as_what_they_are_added_to() -> None:
+    class Placed(Encoder):
+        def __init__(self, tied: bool = False) -> None:
+            super().__init__(tied)
+            self.place = nn.Parameter(torch.randn(1, 12, 32) * 0.02)
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            return self.head(self.norm(self.layers(self.embed(tokens) + self.place)))
+
+    for tied in (False, True):
+        model = Placed(tied)
+        choose(trace(model, TOKENS)).apply(model)
+        assert rms(model.place) == pytest.approx(rms(model.embed(TOKENS)), rel=0.15)
+
+
+def test_branches_under_a_norm_on_the_stream_are_larger() -> None:
+    class After(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up, self.down, self.norm = nn.Linear(32, 32), nn.Linear(32, 32), nn.LayerNorm(32)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.norm(x + self.down(F.relu(self.up(x))))
+
+    plan = choose(trace(nn.Sequential(nn.Linear(64, 32), *[After() for _ in range(16)], nn.Linear(32, 10)), X))
+    law = plan.entries["5.down.weight"].distribution
+    assert isinstance(law, Mirrored)
+    assert isinstance(law.base, Orthogonal)
+    assert law.base.gain == pytest.approx(0.5)
+
+
 def test_a_tied_embedding_gives_logits_of_unit_size() -> None:
     model = Encoder(tied=True)
     plan = choose(trace(model, TOKENS))

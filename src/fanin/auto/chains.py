@@ -214,8 +214,7 @@ def _output(
     """How large the chain's output should be at the start (standard deviation), and why."""
     last = slots[-1]
     if last.residual is not None and last.residual.last and not last.residual.normed:
-        n = last.residual.branches
-        return 1 / math.sqrt(n), f"last of a residual branch: 1/√{n}, so that {n} branches together double the stream"
+        return facts.branch_scale(trace, last)
     if last.norm_after:
         return (
             SIZE,

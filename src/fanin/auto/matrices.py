@@ -24,8 +24,8 @@ def _entry(trace: Trace, slot: Slot) -> Entry:
     gain, why = _gain(trace, slot)
     place = slot.residual
     if place is not None and place.last and not place.normed:
-        gain /= math.sqrt(place.branches)
-        why = f"last of a residual branch: × 1/√{place.branches}, so that {place.branches} branches double the stream"
+        scale, why = facts.branch_scale(trace, slot)
+        gain *= scale
     elif slot.norm_after:
         gain, why = (
             SIZE,

@@ -13,8 +13,9 @@ from dataclasses import replace
 
 from fanin.auto.chains import SIZE
 from fanin.auto.scaling import times
-from fanin.distributions import Constant
+from fanin.distributions import Constant, Normal
 from fanin.plans import Entry
+from fanin.slots import Slot
 from fanin.traces.records import INPUT, Op, ResidualAdd, Trace
 
 GATED_STEM = 0.5  # size of a stream that gated branches read without a norm (measured)
@@ -47,6 +48,8 @@ def with_residuals(trace: Trace, entries: dict[str, Entry]) -> dict[str, Entry]:
             changed |= _stem(trace, add, entries, SIZE, why)
         elif add.position == 0 and gated:
             changed |= _stem(trace, add, entries, GATED_STEM, "feeds a stream that gated branches read: half the size")
+        elif add.position == 0:
+            changed |= _stem(trace, add, entries, 1.0, "")
     return changed
 
 
@@ -57,18 +60,37 @@ def _last_scales(trace: Trace, add: ResidualAdd) -> tuple[str, ...]:
 
 
 def _stem(trace: Trace, add: ResidualAdd, entries: dict[str, Entry], size: float, why: str) -> dict[str, Entry]:
-    """What feeds the stream, scaled."""
-    op = _back(trace, add.skip, ALONG)
-    if op is None or op.kind not in ("linear", "conv"):
-        return {}
+    """What feeds the stream, scaled: matrices, embeddings, and positions as large as what they are added to."""
     changed = {}
-    for slot in trace.slots:
-        if slot.name in op.weights and slot.role == "weight" and slot.residual is None and slot.name in entries:
-            entry = entries[slot.name]
-            law = times(entry.distribution, size) if not slot.norm_after else None
-            if law is not None:
+    feeders = _feeders(trace, add.skip)
+    tied = [slots for slots in feeders if slots.role == "embedding" and (slots.head or slots.uses > 1)]
+    for slot in feeders:
+        entry = entries.get(slot.name)
+        if slot.role == "position" and slot.trainable:
+            std = tied[0].shape[-1] ** -0.5 if tied else size
+            changed[slot.name] = Entry(Normal(std), "positions: as large as what they are added to")
+        elif entry is not None and slot.residual is None and not slot.norm_after and slot not in tied:
+            law = times(entry.distribution, size)
+            if law is not None and size != 1:
                 changed[slot.name] = replace(entry, distribution=law, reason=why)
     return changed
+
+
+def _feeders(trace: Trace, index: int) -> list[Slot]:
+    """The matrices, embeddings and positions whose sum a signal is."""
+    found: set[str] = set()
+    todo, seen = [index], set()
+    while todo:
+        index = todo.pop()
+        if index == INPUT or index in seen:
+            continue
+        seen.add(index)
+        op = trace.ops[index]
+        if op.kind in ("linear", "conv", "embedding", *ALONG, "add", "pointwise", "concat"):
+            found |= set(op.weights)
+        if op.kind in (*ALONG, "add", "pointwise", "concat"):
+            todo.extend(op.inputs)
+    return [s for s in trace.slots if s.name in found and s.role in ("weight", "embedding", "position")]
 
 
 def _gated(trace: Trace, add: ResidualAdd, weights: "set[int | None]") -> bool:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from fanin.distributions import Centred, DeltaOrthogonal, Distribution, Mirrored, Normal, Orthogonal
+from fanin.distributions import Centred, DeltaOrthogonal, Distribution, Mirrored, Normal, Orthogonal, ZeroRows
 
 
 def times(law: Distribution, factor: float) -> Distribution | None:
@@ -12,7 +12,7 @@ def times(law: Distribution, factor: float) -> Distribution | None:
             return dataclasses.replace(law, gain=law.gain * factor)
         case Normal(mean=0.0):
             return Normal(law.std * factor)
-        case Mirrored() | Centred():
+        case Mirrored() | Centred() | ZeroRows():
             base = times(law.base, factor)
             return dataclasses.replace(law, base=base) if base is not None else None
     return None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -66,7 +67,7 @@ def trace(
         stack.enter_context(warnings.catch_warnings())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        if hasattr(torch.compiler, "set_stance"):
+        if "torch._dynamo" in sys.modules:  # importing it takes seconds, and without it nothing is compiled
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         training = _train(model)
         watch = Watch(model, by_id, guard)

@@ -79,6 +79,7 @@ def _axis_of(stride: int, steps: list[int], shape: tuple[int, ...]) -> int | Non
     for axis in range(len(shape)):
         if (
             shape[axis] > 1
+            and steps[axis] > 0  # another axis may have no elements
             and stride >= steps[axis]
             and stride % steps[axis] == 0
             and stride // steps[axis] < shape[axis]

@@ -36,7 +36,7 @@ def take(tensor: torch.Tensor, unit_axis: int, margin: int = 0) -> np.ndarray:
         per_axis = max(1, round(POSITIONS ** (1 / others))) if others else 1
         for axis in range(1, x.ndim - 1):
             x = _stride(x, axis, per_axis)
-        x = x.reshape(x.shape[0], -1, x.shape[-1])
+        x = x.reshape(x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1])  # -1 is refused where nothing is left
     if x.is_complex():
         x = torch.view_as_real(x).flatten(-2)
     return x.to(device="cpu", dtype=torch.float64).numpy()
