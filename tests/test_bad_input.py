@@ -133,9 +133,10 @@ def test_a_pair_from_a_loader_needs_a_loss() -> None:
 
 def test_a_loader_that_shuffles_leaves_every_random_state() -> None:
     loader = DataLoader(TensorDataset(X, Y), batch_size=8, shuffle=True)
+    model = net()
     state = torch.get_rng_state()
     for verb in VERBS.values():
-        verb(net(), loader, loss=F.cross_entropy)
+        verb(model, loader, loss=F.cross_entropy)
         assert torch.equal(state, torch.get_rng_state())
 
 

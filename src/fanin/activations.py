@@ -116,7 +116,7 @@ class Activation(Record):
         return cls(name, parameters or KNOWN[name][1])
 
     @classmethod
-    def of(cls, f: "str | Activation | Callable[[Array], Array]") -> "Activation":
+    def of(cls, f: "str | Activation | Callable[[Any], Any]") -> "Activation":
         """An activation from a name, a record, or an elementwise function: of NumPy arrays, of tensors, or of numbers."""
         if isinstance(f, Activation):
             return f
@@ -205,7 +205,7 @@ class Activation(Record):
         return f"{self.name}({inside})" if inside else self.name
 
 
-def gain(f: str | Activation | Callable[[Array], Array]) -> float:
+def gain(f: str | Activation | Callable[[Any], Any]) -> float:
     """The factor on a weight's standard deviation that keeps a signal's second moment through `f`.
 
     gain(f) = E[f(z)²]^(-1/2), z ~ N(0, 1), by quadrature (He et al. 2015, eq. 10, for any activation).

@@ -58,11 +58,13 @@ def check(
         True
     """
     from fanin import checks
+    from fanin.theory import predict
 
     started = time.perf_counter()
     trace = watcher(model).trace(model, batch, targets, loss, seed=seed)
-    findings = checks.run_checks(trace, select=tuple(select), ignore=tuple(ignore))
-    curves = checks.curves(trace)
+    law = predict(trace)
+    findings = checks.run_checks(trace, select=tuple(select), ignore=tuple(ignore), law=law)
+    curves = checks.curves(trace, law=law)
     return Report(target or trace.model, trace, findings, curves, time.perf_counter() - started)
 
 

@@ -34,6 +34,7 @@ BY_HAND = {
         nn.ReLU(inplace=True),
         lambda x: x.clamp(min=0),
         lambda x: torch.maximum(x, torch.zeros(())),
+        lambda x: torch.maximum(x, torch.zeros_like(x)),
         lambda x: torch.where(x > 0, x, torch.zeros(())),
         lambda x: x * (x > 0),
         lambda x: (x + x.abs()) / 2,
@@ -200,3 +201,11 @@ def test_a_chain_may_be_followed_through_norms():
     assert slots[2].normed_chain.in_pairing.inner == 9 and slots[2].normed_chain.normed
     plain = trace(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), torch.randn(3, 4))
     assert all(s.normed_chain is None for s in plain.slots)
+
+
+def test_an_autoencoder_may_be_its_own_target():
+    x = torch.randn(8, 6)
+    net = nn.Sequential(nn.Linear(6, 3), nn.Tanh(), nn.Linear(3, 6))
+    seen = trace(net, x, x, F.mse_loss)
+    assert {s.role for s in seen.slots} == {"weight", "bias"}
+    assert seen.loss.kind == "mse" and seen.loss.chance == pytest.approx(float(x.square().mean()), rel=1e-5)

@@ -48,10 +48,14 @@ def choose(trace: Trace, *, seed: int = 0, keep: Iterable[str] | str = ()) -> Pl
             entries.setdefault(name, entry)
     entries |= with_residuals(trace, entries)
     notes = [*held.notes]
+    for slot in trace.slots:  # values made for a bias are made for its weight's size too (Mamba's dt)
+        if slot.role == "bias" and slot.weight in entries and not slot.head and set_on_purpose(trace, slot):
+            del entries[slot.weight]
+            notes.append(f"{slot.weight} keeps its values: those of its bias were set on purpose.")
     for slot in trace.slots:
         if slot.name in held.names:
             entries.pop(slot.name, None)
-        elif slot.name not in entries:
+        elif slot.name not in entries and not any(note.startswith(f"{slot.name} keeps") for note in notes):
             notes.append(f"{slot.name} keeps its values: {_why_left(trace, slot)}.")
     broken = _without_broken_chains(trace, entries)
     notes += [f"{name} keeps its values: its neighbours in a mirrored chain keep theirs." for name in broken]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from fanin.slots import Slot
-from fanin.traces.records import INPUT, Op, Trace
+from fanin.traces.records import INPUT, Op, ResidualAdd, Trace
 
 THROUGH = ("shape", "dropout")  # kinds that leave the size of a signal as it is, in the mean
 
@@ -61,10 +61,22 @@ def branch_scale(trace: Trace, slot: Slot) -> tuple[float, str]:
     place = slot.residual
     assert place is not None
     n = place.branches
-    between = [add.normed_after for add in trace.residuals if add.stream == place.stream and add.position < n - 1]
-    if any(between):  # a norm after the last add is no norm between branches
+    if any(_through_norm(trace, add) for add in trace.residuals if add.stream == place.stream and add.position > 0):
         return n**-0.25, f"last of a residual branch under a norm on the stream: × {n}^(-1/4) for {n} branches"
     return n**-0.5, f"last of a residual branch: × 1/√{n}, so that {n} branches double the stream"
+
+
+def _through_norm(trace: Trace, add: ResidualAdd) -> bool:
+    """Whether the stream comes out of a norm before this add."""
+    index = add.skip
+    for _ in range(16):
+        if index == INPUT or trace.ops[index].kind == "norm":
+            return index != INPUT
+        op = trace.ops[index]
+        if op.kind not in THROUGH or not op.inputs:
+            return False
+        index = op.inputs[0]
+    return False
 
 
 OUTPUT = 1.0  # standard deviation of a classifier's outputs at the start

@@ -69,11 +69,16 @@ def _stem(trace: Trace, add: ResidualAdd, entries: dict[str, Entry], size: float
         if slot.role == "position" and slot.trainable:
             std = tied[0].shape[-1] ** -0.5 if tied else size
             changed[slot.name] = Entry(Normal(std), "positions: as large as what they are added to")
-        elif entry is not None and slot.residual is None and not slot.norm_after and slot not in tied:
+        elif entry is not None and slot.residual is None and slot not in tied and _free(slot):
             law = times(entry.distribution, size)
             if law is not None and size != 1:
                 changed[slot.name] = replace(entry, distribution=law, reason=why)
     return changed
+
+
+def _free(slot: Slot) -> bool:
+    """Whether no other rule has set the size: matrices before a norm have theirs."""
+    return slot.role == "embedding" or not slot.norm_after
 
 
 def _feeders(trace: Trace, index: int) -> list[Slot]:

@@ -210,10 +210,10 @@ def _forward(
 ) -> tuple[Any, torch.Tensor | None, bool]:
     hooks = list(watch.watch_modules())
     try:
-        for _, tensor in batches.batch_tensors(batch):
-            watch.source(tensor, "input")
         for _, tensor in batches.batch_tensors(targets, "targets"):
             watch.source(tensor, "constant")
+        for _, tensor in batches.batch_tensors(batch):  # last: an autoencoder's targets are its batch
+            watch.source(tensor, "input")
         try:
             return *_called(watch, model, batch, targets, loss), training
         except ForwardError as error:

@@ -43,8 +43,9 @@ def take(tensor: torch.Tensor, unit_axis: int, margin: int = 0) -> np.ndarray:
 
 
 def _stride(x: torch.Tensor, axis: int, limit: int) -> torch.Tensor:
+    """At most `limit` indices of an axis, from the middle of equal stretches: borders count as often as they are."""
     step = -(-x.shape[axis] // limit)
-    return x if step <= 1 else x[(slice(None),) * axis + (slice(None, None, step),)]
+    return x if step <= 1 else x[(slice(None),) * axis + (slice(step // 2, None, step),)]
 
 
 def measure(
