@@ -146,16 +146,14 @@ def _around(links: Sequence[Link], k: int) -> tuple[Link | None, Link | None]:
 
 
 def _links(trace: Trace, slots: list[Slot]) -> list[Link]:
-    widths = [_widths(trace, slots, k) for k in range(len(slots) - 1)]
     carriers: list[tuple[Activation, Carrier, ChainLink]] = []
-    for (units, narrowest_in, narrowest_out), slot in zip(widths, slots[1:], strict=True):
+    for k, slot in enumerate(slots[1:]):
         place = link_of(slot)
         assert place is not None
         f = place.before or Activation.named("linear")
-        pairing = place.in_pairing or Pairing(units)
+        units = place.in_pairing.units if place.in_pairing else 1
         carrier = carrier_of(f)
-        bottleneck = units < min(narrowest_in, narrowest_out)
-        if carrier == "paired" and (bottleneck or pairing.units < 2):
+        if carrier == "paired" and (units < 2 or _is_waist(trace, slots, k)):
             carrier = "single"  # pairs would halve what little goes through
         carriers.append((f, carrier, place))
     links = []
@@ -169,11 +167,14 @@ def _links(trace: Trace, slots: list[Slot]) -> list[Link]:
     return links
 
 
-def _widths(trace: Trace, slots: list[Slot], k: int) -> tuple[int, int, int]:
-    """Numbers that go between the weights k and k + 1 for one example, and at the narrowest place before and after them."""
+def _is_waist(trace: Trace, slots: list[Slot], k: int) -> bool:
+    """Whether pairs between the weights k and k + 1 would narrow the chain: a place narrower than both its neighbours,
+    half of which is less than the narrowest place before or after it can hand on."""
     into = block_shape(slots[0].axes)[2] if slots[0].axes else 1
     sizes = [block_shape(s.axes)[1] * facts.positions(trace, s) if s.axes else 1 for s in slots]
-    return sizes[k], min([into * facts.positions(trace, slots[0]), *sizes[:k]]), min(sizes[k + 1 :])
+    before = [into * facts.positions(trace, slots[0]), *sizes[:k]]
+    after = sizes[k + 1 :]
+    return sizes[k] < min(before[-1], after[0]) and sizes[k] // 2 < min(*before, *after)
 
 
 def _sizes(slot: Slot, before: Link | None, after: Link | None) -> tuple[int, int, int]:

@@ -236,9 +236,18 @@ def _margin(node: Node, call: consume.Call) -> int:
     return max(weight.shape[2:], default=1) // 2 if weight is not None else 0
 
 
+EPS_POSITION = {"batch_norm": 7, "instance_norm": 7, "layer_norm": 4, "group_norm": 4, "rms_norm": 3}
+
+
 def _facts(name: str, call: consume.Call) -> dict[str, float]:
     if name.endswith("dropout"):
         return {"p": float(call.arg(1, "p", default=0.5))}
     if name in ("conv1d", "conv2d", "conv3d"):
         return {"groups": float(call.arg(6, "groups", default=1))}
+    if name in EPS_POSITION:
+        eps = call.arg(EPS_POSITION[name], "eps")
+        return {"eps": float(eps)} if isinstance(eps, float) else {}
+    if name in ("lstm", "gru", "rnn_tanh", "rnn_relu") and isinstance(call.args[-1], bool):
+        shape = call.args[0].shape  # (steps, examples, units), or examples first where the last argument says so
+        return {"steps": float(shape[1 if call.args[-1] else 0])} if len(shape) == 3 else {}
     return {}
