@@ -181,6 +181,8 @@ def test_complex_and_integer_weights_are_skipped_and_named() -> None:
     assert "phase" in " ".join(by_rules.notes)
     by_rules.apply(Mixed())
     fanin.fix(Mixed(), X)
+    chosen = fanin.plan(Mixed(), X)
+    assert {"phase", "table"}.isdisjoint(chosen.entries)
 
 
 WRAPPED = {

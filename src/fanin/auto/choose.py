@@ -55,6 +55,9 @@ def choose(trace: Trace, *, seed: int = 0, keep: Iterable[str] | str = ()) -> Pl
     for slot in trace.slots:
         if slot.name in held.names:
             entries.pop(slot.name, None)
+        elif slot.name in entries and (why := _left_on_purpose(trace, slot)):
+            del entries[slot.name]
+            notes.append(f"{slot.name} keeps its values: {why}.")
         elif slot.name not in entries and not any(note.startswith(f"{slot.name} keeps") for note in notes):
             notes.append(f"{slot.name} keeps its values: {_why_left(trace, slot)}.")
     broken = _without_broken_chains(trace, entries)
@@ -79,6 +82,18 @@ def _without_broken_chains(trace: Trace, entries: dict[str, Entry]) -> list[str]
                 del entries[name]
                 left.append(name)
     return left
+
+
+def _left_on_purpose(trace: Trace, slot: Slot) -> str:
+    """Why a weight with a rule keeps its values all the same; "" where it does not."""
+    if not slot.dtype.startswith(("float", "bfloat")):
+        return f"its type is {slot.dtype}, and only real floating-point weights are drawn"
+    facts = trace.weights.get(slot.name)
+    zero = facts is not None and facts.constant and facts.low == 0.0
+    if zero and slot.role in ("weight", "norm_scale") and facts is not None and facts.grad_rms > 0:
+        # LoRA's B, zero last gammas, adaLN-zero, zero couplings of flows, zero heads: a dead pair has no gradient
+        return "it is zero on purpose: what it ends starts switched off, and its gradient is alive"
+    return ""
 
 
 def _why_left(trace: Trace, slot: Slot) -> str:
