@@ -26,7 +26,9 @@ def test_zero_couplings_of_a_flow_stay_zero() -> None:
 
 
 def test_a_net_of_zeros_is_not_on_purpose() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    model = torch.nn.Sequential(
+        torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)
+    )
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
     assert {"0.weight", "2.weight", "4.weight"} <= set(fanin.plan(model, torch.randn(16, 8)).entries)

@@ -29,7 +29,9 @@ from fanin.plans import Entry
 from fanin.slots import ChainLink, Pairing, Slot
 from fanin.traces.records import Trace
 
-KERNEL_TRACE = 3000.0  # the most that T may be (measured: 500 to 5000 train alike at 30 layers, 3000 best at 100)
+KERNEL_TRACE = (
+    2500.0  # the most that T may be (measured: 500 to 5000 train alike at 30 layers, 2000 to 3000 best at 100)
+)
 SIZE = 1 / math.sqrt(6)  # of weights before a norm: as PyTorch's U(±1/√n), of variance 1 / (3 n), halved by the pairs
 DEEP = 8  # layers from which weights before layer norms are larger, as a step turns all layers at once (measured)
 

@@ -30,7 +30,9 @@ Array = NDArray[np.float64]
 Carrier = Literal["paired", "single", "centred"]
 
 BUDGET = 0.5  # of L η(q): half of the power may become nonlinear on the way (measured: .1 to 1 train alike)
-CONSTANT_SHARE = 0.15  # a larger signal is chosen where it takes this much of f's power off the constant part
+CONSTANT_SHARE = (
+    0.02  # of the power: a larger signal is chosen as long as it takes this much more off the constant part
+)
 SMALLEST, LARGEST = 1e-4, 9.0  # bounds of q
 GRID = tuple(float(q) for q in np.geomspace(SMALLEST, LARGEST, 95))
 LARGER = (1.0, 1.5, 2.25, 4.0, 6.25, 9.0)  # candidates above the usual second moment of 1
