@@ -89,7 +89,9 @@ def _head(slot: Slot, measured: Trace, plan: Plan) -> dict[str, Entry]:
 def _averaged(trace: Trace, slot: Slot, wanted: float) -> float:
     op = facts.op_of(trace, slot)
     steps = list(facts.before(trace, op)) if op is not None else []
-    return min(wanted, AVERAGED) if any(o.kind == "reduce" for o in steps) else wanted
+    if trace.residuals or not any(o.kind == "reduce" for o in steps):
+        return wanted  # damped branches keep a residual net's outputs from running away
+    return min(wanted, AVERAGED)
 
 
 def _off(factor: float) -> bool:
