@@ -57,6 +57,28 @@ class TruncatedNormal(Distribution):
 
 
 @dataclass(frozen=True)
+class NormalBetween(Distribution):
+    """Gaussian numbers of this standard deviation and mean, given that they lie between `low` and `high`.
+
+    The deviation and the mean are those *before* the cut, as `torch.nn.init.trunc_normal_` reads them; `TruncatedNormal`
+    has the deviation that the drawn numbers have.
+    """
+
+    std: float
+    low: float
+    high: float
+    mean: float = 0.0
+
+    def __post_init__(self) -> None:
+        kind = "NormalBetween"
+        _require(_finite(self.std) and self.std >= 0, kind, "std", self.std, "a finite number of at least 0")
+        _require(_finite(self.mean), kind, "mean", self.mean, "a finite number")
+        for field, value in (("low", self.low), ("high", self.high)):
+            _require(isinstance(value, int | float) and not math.isnan(value), kind, field, value, "a number")
+        _require(self.low < self.high, kind, "low", self.low, f"below high={self.high!r}")
+
+
+@dataclass(frozen=True)
 class Uniform(Distribution):
     """Independent numbers, uniform between mean - bound and mean + bound."""
 
@@ -68,6 +90,54 @@ class Uniform(Distribution):
             _finite(self.bound) and self.bound >= 0, "Uniform", "bound", self.bound, "a finite number of at least 0"
         )
         _require(_finite(self.mean), "Uniform", "mean", self.mean, "a finite number")
+
+
+@dataclass(frozen=True)
+class Signs(Distribution):
+    """scale or -scale, each with probability ½."""
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require(_finite(self.scale), "Signs", "scale", self.scale, "a finite number")
+
+
+@dataclass(frozen=True)
+class Bernoulli(Distribution):
+    """`value` with this probability (to 2^-32), else zero."""
+
+    probability: float
+    value: float = 1.0
+
+    def __post_init__(self) -> None:
+        ok = _finite(self.probability) and 0 <= self.probability <= 1
+        _require(ok, "Bernoulli", "probability", self.probability, "a number from 0 to 1")
+        _require(_finite(self.value), "Bernoulli", "value", self.value, "a finite number")
+
+
+@dataclass(frozen=True)
+class Integers(Distribution):
+    """Whole numbers from `low` to `high` - 1, equally likely (to one part in 2^32 / (high - low))."""
+
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        for field, value in (("low", self.low), ("high", self.high)):
+            ok = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**30
+            _require(ok, "Integers", field, value, "an integer between -2**30 and 2**30")
+        _require(self.low < self.high, "Integers", "low", self.low, f"below high={self.high!r}")
+
+
+@dataclass(frozen=True)
+class Permutations(Distribution):
+    """Each line along an axis is a random order of 0 … n - 1, n being the extent of that axis; the lines are independent.
+
+    Attributes:
+        axis: along which the numbers are ordered.
+    """
+
+    axis: int = -1
 
 
 @dataclass(frozen=True)
@@ -177,3 +247,22 @@ class ZeroRows(Distribution):
 
     base: Distribution
     rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Sparse(Distribution):
+    """`base` with the same number of zeros in each line along an axis, at random places.
+
+    Attributes:
+        base: what the numbers that stay are drawn from.
+        zeros: how many numbers of each line are zero.
+        axis: along which the zeros are counted; 0 counts, for each input of an (out, in) weight, the outputs without it.
+    """
+
+    base: Distribution
+    zeros: int
+    axis: int = 0
+
+    def __post_init__(self) -> None:
+        ok = isinstance(self.zeros, int) and not isinstance(self.zeros, bool) and self.zeros >= 0
+        _require(ok, "Sparse", "zeros", self.zeros, "an integer of at least 0")

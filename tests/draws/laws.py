@@ -5,13 +5,19 @@ from typing import Any
 from hypothesis import strategies as st
 
 from fanin.distributions import (
+    Bernoulli,
     Constant,
     DeltaOrthogonal,
     Distribution,
     Identity,
+    Integers,
     Mirrored,
     Normal,
+    NormalBetween,
     Orthogonal,
+    Permutations,
+    Signs,
+    Sparse,
     Stack,
     TruncatedNormal,
     Uniform,
@@ -22,7 +28,24 @@ from fanin.slots import LETTERS, Axes, Factor, Pairing
 
 sizes = st.integers(1, 5)
 elementwise = st.sampled_from(
-    [Normal(1.0), Normal(0.02, 1.0), TruncatedNormal(0.5), TruncatedNormal(1.0, 0.7, -1.0), Uniform(2.0), Constant(0.3)]
+    [
+        Normal(1.0),
+        Normal(0.02, 1.0),
+        Normal(1e-3, 5.0),
+        Normal(0.0, 2.0),
+        TruncatedNormal(0.5),
+        TruncatedNormal(1.0, 0.7, -1.0),
+        TruncatedNormal(1.0, 1e-5),
+        NormalBetween(1.0, 0.5, 9.0),
+        NormalBetween(2.0, -3.0, 1.0, 1.0),
+        Uniform(2.0),
+        Uniform(0.5, 0.5),
+        Uniform(0.0, 0.1),
+        Signs(0.3),
+        Bernoulli(0.3, 2.0),
+        Integers(-3, 9),
+        Constant(0.3),
+    ]
 )
 
 
@@ -68,7 +91,10 @@ def simple_laws(draw: Any) -> tuple[Distribution, tuple[int, ...]]:
 def laws(draw: Any) -> tuple[Distribution, tuple[int, ...]]:
     """Any distribution, and a shape that it fits."""
     law, shape = draw(simple_laws())
-    wrapped = draw(st.sampled_from(["", "stack", "rows"])) if shape else ""
+    wrapped = draw(st.sampled_from(["", "stack", "rows", "sparse", "orders"])) if shape else ""
+    if wrapped in ("sparse", "orders"):
+        axis = draw(st.integers(-len(shape), len(shape) - 1))
+        return (Permutations(axis) if wrapped == "orders" else Sparse(law, shape[axis] // 2, axis)), shape
     if wrapped == "rows":
         return ZeroRows(law, tuple(draw(st.lists(st.integers(0, shape[0] - 1), max_size=2)) if shape[0] else ())), shape
     if wrapped == "stack":

@@ -1,5 +1,6 @@
 """`draw`: what it returns, what it leaves alone, and what it says about arguments that it cannot use."""
 
+import math
 import random
 import subprocess
 import sys
@@ -9,10 +10,27 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 from tests.draws.laws import laws
 
 from fanin import rules
-from fanin.distributions import Constant, Distribution, Normal, Orthogonal, Stack, TruncatedNormal, Uniform, ZeroRows
+from fanin.distributions import (
+    Bernoulli,
+    Constant,
+    Distribution,
+    Integers,
+    Normal,
+    NormalBetween,
+    Orthogonal,
+    Permutations,
+    Signs,
+    Sparse,
+    Stack,
+    TruncatedNormal,
+    Uniform,
+    ZeroRows,
+)
 from fanin.draws import draw, draw_distribution
 from fanin.errors import FaninError
 from fanin.slots import Axes
@@ -24,6 +42,11 @@ MOMENTS = [
     (Uniform(2.0, -1.0), -1.0, 2.0 / 3**0.5, 1.8),
     (TruncatedNormal(0.02), 0.0, 0.02, 2.365),
     (TruncatedNormal(3.0, 1.0, 5.0), 5.0, 3.0, 1.9385),
+    (TruncatedNormal(1e-3, 1e-5, 0.0), 0.0, 1e-3, 1.8),  # a cut this narrow is uniform, and takes 64 bits
+    (NormalBetween(2.0, 0.0, math.inf), 2.0 * (2 / math.pi) ** 0.5, 2.0 * (1 - 2 / math.pi) ** 0.5, 3.8692),
+    (Signs(0.5), 0.0, 0.5, 1.0),
+    (Bernoulli(0.25, 2.0), 0.5, 0.75**0.5, 7 / 3),
+    (Integers(-2, 3), 0.0, 2**0.5, 1.7),
 ]
 
 
@@ -85,8 +108,27 @@ def test_lower_precision_is_the_float32_number_rounded(case: tuple[Distribution,
         draw_distribution(law, shape, seed=0, name="w", dtype=t) for t in ("float16", "float32", "float64")
     )
     assert (half.dtype, single.dtype, double.dtype) == (np.float16, np.float32, np.float64)
-    assert np.array_equal(single, double.astype(np.float32))
+    # float32 rounds twice, the whole number and its product, and the scale was rounded before
+    assert np.allclose(single, double, rtol=2.0**-22, atol=2.0**-20 * np.abs(double).max(initial=0.0))
     assert np.array_equal(half, single.astype(np.float16))
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_the_formats_of_ml_dtypes(name: str) -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes", reason="NumPy has no bfloat16 of its own")
+    single = draw_distribution(Normal(1.0), (1000,), seed=0, name="w")
+    low = draw_distribution(Normal(1.0), (1000,), seed=0, name="w", dtype=name)
+    assert np.array_equal(low, single.astype(getattr(ml_dtypes, name)))
+
+
+def test_64_bits_refine_the_same_numbers() -> None:
+    for law in (Normal(1.0), Normal(1.0, 3.0), Uniform(2.0), TruncatedNormal(1.0)):
+        coarse, fine = (
+            draw_distribution(law, (10_000,), seed=0, name="w", dtype="float64", bits=bits) for bits in (32, 64)
+        )
+        assert abs(coarse - fine).max() < 1e-5  # the outermost cell of 32 bits is wide
+        assert np.median(abs(coarse - fine)) < 1e-8
+        assert (coarse != fine).any()
 
 
 def test_float16_is_rounded_by_way_of_float32() -> None:
@@ -137,6 +179,36 @@ def test_a_stacked_part_has_its_own_law() -> None:
     assert np.allclose(w[4:] @ w[4:].T, np.eye(6))
 
 
+@pytest.mark.parametrize("low", [-0.7, 0.0, 1.5, 6.5, 7.0])
+def test_a_gaussian_between_two_bounds(low: float) -> None:
+    law = NormalBetween(1.0, low, low + 0.8)
+    x = draw_distribution(law, (100_000,), seed=0, name="w", dtype="float64")
+    assert low <= x.min() <= x.max() <= low + 0.8
+    assert stats.kstest(x, stats.truncnorm(low, low + 0.8).cdf).pvalue > 1e-3
+
+
+@given(st.integers(0, 2), st.integers(1, 6))
+def test_every_line_has_its_zeros(axis: int, zeros: int) -> None:
+    shape = (6, 7, 8)
+    x = draw_distribution(Sparse(Normal(1.0), zeros, axis), shape, seed=zeros, name="w")
+    assert ((x == 0).sum(axis=axis) == zeros).all()
+    whole = draw_distribution(Normal(1.0), shape, seed=zeros, name="w")
+    assert np.array_equal(x[x != 0], whole[x != 0])
+
+
+def test_zeros_fall_anywhere() -> None:
+    x = draw_distribution(Sparse(Normal(1.0), 3, 0), (12, 40_000), seed=0, name="w")
+    assert abs((x == 0).mean(axis=1) - 0.25).max() < 5 * (0.25 * 0.75 / 40_000) ** 0.5
+
+
+def test_every_order_is_equally_likely() -> None:
+    orders = draw_distribution(Permutations(), (60_000, 4), seed=0, name="w").astype(int)
+    assert np.array_equal(np.sort(orders, axis=1), np.broadcast_to(np.arange(4), orders.shape))
+    counts = np.unique(orders @ [64, 16, 4, 1], return_counts=True)[1]
+    assert stats.chisquare(counts).pvalue > 1e-3
+    assert len(counts) == 24
+
+
 def test_zero_rows_leave_the_others_alone() -> None:
     w = draw_distribution(Normal(1.0), (5, 4), seed=0, name="w")
     z = draw_distribution(ZeroRows(Normal(1.0), (1, 3)), (5, 4), seed=0, name="w")
@@ -157,6 +229,8 @@ def test_biases_need_no_axes() -> None:
     assert draw(rules.zeros(), (), seed=0, name="scalar").shape == ()
 
 
+READ_ONLY = np.empty((4, 5), np.float32)
+READ_ONLY.setflags(write=False)
 ORTHOGONAL = Orthogonal(Axes.parse("oi", (4, 4)))
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"rule": "he_normal"}, "rule='he_normal' cannot be used; give a rule"),
@@ -164,14 +238,19 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"shape": ("a",)}, "shape must be a tuple of integers"),
     ({"name": 3}, "name must be a string"),
     ({"seed": -1}, "seed must be an integer"),
-    ({"dtype": "int32"}, "accepted are float16, float32, float64"),
-    ({"dtype": "bfloat16"}, "draw float32 and cast it"),
+    ({"dtype": "int32"}, "accepted are float64, float32, float16, bfloat16"),
+    ({"bits": 16}, "bits=16 cannot be used; accepted are 32 and 64"),
     ({"rule": ORTHOGONAL}, r"Orthogonal: its axes have the shape \(4, 4\), but the weight 'w' has \(4, 5\)"),
     ({"rule": Stack((Normal(1.0),), (3,))}, "do not add up"),
     ({"rule": ZeroRows(Normal(1.0), (4,))}, r"rows=\(4,\) are not all rows"),
     ({"rule": Constant(1e6), "dtype": "float16"}, "too large for float16"),
     ({"out": np.empty((4, 4), np.float32)}, r"out has the shape \(4, 4\), but the window has \(4, 5\)"),
-    ({"out": np.empty((4, 5), np.int64)}, "accepted are float16, float32, float64"),
+    ({"out": np.empty((4, 5), np.int64)}, "accepted are float64, float32, float16, bfloat16"),
+    ({"out": READ_ONLY}, "out is read-only"),
+    ({"shape": (2**40, 2**40)}, r"fewer than 2\*\*63 numbers"),
+    ({"rule": NormalBetween(1.0, 30.0, 31.0)}, r"must hold a share of more than 2\*\*-44"),
+    ({"rule": Sparse(Normal(1.0), 5)}, "zeros=5 is more than the 4 numbers of a line"),
+    ({"rule": Permutations(2)}, "axis=2 is not an axis of a weight of shape"),
     ({"rule": rules.he_normal(), "axes": "oik"}, "names 3 axes, but the shape"),
     ({"rule": rules.he_normal(), "shape": (4,)}, "he_normal needs to know what the axes of 'w'"),
     ({"rule": rules.he_normal(), "shape": (0, 4), "axes": "io"}, "has fan_in 0, because an axis has no elements"),

@@ -1,9 +1,11 @@
 """Counter-based random bits: Philox4x32-10, addressed by element.
 
-Word `i` of a stream is word `i % 4` of the Philox block whose key is the seed and whose counter is
-(i // 4, hash of the name). So a number depends on seed, name and place only: not on the order in which weights are
-drawn, not on how many are, not on which part of a weight is asked for. Two names under one seed use disjoint counters,
-two seeds different permutations; nothing is mixed, so the seed may stay a traced number in frameworks that compile.
+A stream's words come in tiles of 256: word `i` is word `lane` of Philox block `64 tile + j`, where
+i = 256 tile + 64 lane + j. So 64 blocks computed side by side, by vector instructions or by the threads of a GPU, give
+four rows that are stored as they are. The block's key is the seed, its counter (block number, hash of the name). A
+number depends on seed, name and place only: not on the order in which weights are drawn, not on how many are, not on
+which part of a weight is asked for. Two names under one seed use disjoint counters, two seeds different permutations;
+nothing is mixed, so the seed may stay a traced number in frameworks that compile.
 
 Paper: Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3".
 """
@@ -25,6 +27,9 @@ MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
 MASK = 0xFFFFFFFF
+LANES, SIDE = 4, 64  # a tile: four lanes of 64 words
+TILE_WORDS = LANES * SIDE
+PLANE_BIT = 29  # words further down a plane than 2^63 do not exist, so three bits of the counter are free
 
 
 def philox4x32(counter: NDArray[Any], key: tuple[int, int]) -> Words:
@@ -85,40 +90,56 @@ def name_hash(name: str) -> int:
 
 @dataclass(frozen=True)
 class Stream:
-    """The endless row of 32-bit words that belongs to one seed and one name."""
+    """The endless row of 32-bit words that belongs to one seed and one name.
+
+    Attributes:
+        plane: 0 … 7, which of eight such rows: plane 1 holds the lower halves of 64-bit words.
+    """
 
     seed: int
     name: str
+    plane: int = 0
 
     def part(self, label: str) -> "Stream":
         """A stream of its own for one part of the weight (no weight's name holds the control character used)."""
-        return Stream(self.seed, f"{self.name}\x1f{label}")
+        return Stream(self.seed, f"{self.name}\x1f{label}", self.plane)
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Philox's key: the seed's lower and upper word."""
+        return self.seed & MASK, self.seed >> 32
+
+    @property
+    def counter(self) -> tuple[int, int, int]:
+        """Words 1 (what is added to the block's upper word), 2 and 3 of every block's counter."""
+        name = name_hash(self.name)
+        return self.plane << PLANE_BIT, name & MASK, name >> 32
 
     def range(self, start: int, stop: int) -> Words:
         """Words start … stop - 1, shape (stop - start,)."""
-        first, last = start // 4, -(-stop // 4)
-        words = self._blocks(np.arange(first, last, dtype=np.uint64))
-        return words.T.reshape(-1)[start - 4 * first : stop - 4 * first]
+        first, last = start // TILE_WORDS, -(-stop // TILE_WORDS)
+        words = self._blocks(np.arange(first * SIDE, last * SIDE, dtype=np.uint64))
+        whole = words.reshape(LANES, last - first, SIDE).transpose(1, 0, 2).reshape(-1)
+        return whole[start - first * TILE_WORDS : stop - first * TILE_WORDS]
 
     def at(self, index: NDArray[np.uint64]) -> Words:
         """Words at any places: the shape of `index`."""
         flat = index.reshape(-1)
-        words = self._blocks(flat >> np.uint64(2))
-        return words[(flat & np.uint64(3)).astype(np.intp), np.arange(flat.size)].reshape(index.shape)
+        blocks = (flat >> np.uint64(8) << np.uint64(6)) | (flat & np.uint64(SIDE - 1))
+        lanes = (flat >> np.uint64(6)) & np.uint64(LANES - 1)
+        words = self._blocks(blocks)
+        return words[lanes.astype(np.intp), np.arange(flat.size)].reshape(index.shape)
 
     def runs(self, starts: NDArray[np.uint64], length: int) -> Words:
         """`length` words from each start, shape (len(starts), length)."""
-        first = starts >> np.uint64(2)
-        lane = (starts & np.uint64(3)).astype(np.intp)
-        count = -(-(length + 3) // 4)
-        blocks = first[:, None] + np.arange(count, dtype=np.uint64)
-        words = np.moveaxis(self._blocks(blocks.reshape(-1)).reshape(4, len(starts), count), 0, 2)
-        return np.take_along_axis(words.reshape(len(starts), 4 * count), lane[:, None] + np.arange(length), axis=1)
+        if length < TILE_WORDS // 2:
+            return self.at(starts[:, None] + np.arange(length, dtype=np.uint64))
+        return np.stack([self.range(int(first), int(first) + length) for first in starts])
 
     def _blocks(self, block: NDArray[np.uint64]) -> Words:
         """The four words of each block, shape (4, n)."""
         mask, shift = np.uint64(MASK), np.uint64(32)
-        high = name_hash(self.name)
-        c2, c3 = (np.full(block.shape, word, dtype=np.uint64) for word in (high & MASK, high >> 32))
-        words = _rounds(block & mask, block >> shift, c2, c3, (self.seed & MASK, self.seed >> 32))
+        upper, *name = self.counter
+        c2, c3 = (np.full(block.shape, word, dtype=np.uint64) for word in name)
+        words = _rounds(block & mask, (block >> shift) | np.uint64(upper), c2, c3, self.key)
         return np.stack([word.astype(np.uint32) for word in words])

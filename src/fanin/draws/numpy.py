@@ -13,24 +13,25 @@ from fanin.distributions import (
     Distribution,
     Identity,
     Mirrored,
-    Normal,
     Orthogonal,
+    Permutations,
+    Sparse,
     Stack,
-    TruncatedNormal,
-    Uniform,
     ZeroRows,
 )
-from fanin.draws import quantile
-from fanin.draws.bits import Stream, Words, check_seed
+from fanin.draws import elementwise
+from fanin.draws.bits import Stream, check_seed
 from fanin.draws.centred import centred
+from fanin.draws.dtypes import numpy_dtype
 from fanin.draws.mirrored import mirrored
 from fanin.draws.orthogonal import delta_orthogonal, identity, orthogonal
-from fanin.draws.windows import Ranges, check_shape, collapse, resolve, starts, take, tiles
+from fanin.draws.permutations import orders
+from fanin.draws.recipe import recipe
+from fanin.draws.windows import Ranges, check_axis, check_shape, resolve, take
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.slots import Axes, Slot
 
 Array = NDArray[Any]
-DTYPES = ("float16", "float32", "float64")
 
 
 def draw(
@@ -42,6 +43,7 @@ def draw(
     axes: str | Axes = "oi",
     window: Any = None,
     dtype: DTypeLike = "float32",
+    bits: int = 32,
     out: Array | None = None,
 ) -> Array:
     """Numbers for one weight: the same ones for the same rule, shape, seed and name, whatever else is drawn.
@@ -55,8 +57,10 @@ def draw(
             "io" is `x @ W`, "oikk" a two-dimensional convolution, "(s3o)i" three projections in one.
         window: the part to draw, a slice (with a step, if you like) or an integer an axis; None draws all of it.
             A window has the numbers that the whole weight has there, bit for bit.
-        dtype: "float16", "float32" or "float64". float32 is the float64 number rounded, float16 the float32 number
-            rounded. Elementwise numbers carry 32 random bits in each.
+        dtype: "float64", "float32", "float16", or, where `ml_dtypes` is installed, "bfloat16" or a float8. Lower
+            precisions are the float32 number rounded.
+        bits: random bits a number, 32 or 64. With 32 a Gaussian ends at 6.34 deviations and float64 has 2^32 values;
+            64 refine the same numbers (to 9.1 deviations).
         out: an array to fill instead of making one, of the window's shape; its own dtype is then used.
 
     Returns:
@@ -78,13 +82,13 @@ def draw(
     elif callable(rule):
         if out is not None and not isinstance(out, np.ndarray):
             raise FaninTypeError(f"out={out!r} cannot be used; give a NumPy array of the window's shape, or None")
-        kind = _dtype(dtype if out is None else out.dtype)
+        kind = numpy_dtype(dtype if out is None else out.dtype)
         distribution = rule(Slot(name, shape, kind.name, "weight", axes=_axes(axes, shape)))
     else:
         raise FaninTypeError(
             f"rule={rule!r} cannot be used; give a rule such as fanin.rules.he_normal(), or a distribution"
         )
-    return draw_distribution(distribution, shape, seed=seed, name=name, window=window, dtype=dtype, out=out)
+    return draw_distribution(distribution, shape, seed=seed, name=name, window=window, dtype=dtype, bits=bits, out=out)
 
 
 def _axes(axes: str | Axes, shape: tuple[int, ...]) -> Axes | None:
@@ -103,6 +107,7 @@ def draw_distribution(
     name: str,
     window: Any = None,
     dtype: DTypeLike = "float32",
+    bits: int = 32,
     out: Array | None = None,
 ) -> Array:
     """Numbers of one distribution; the arguments are those of `draw`.
@@ -119,32 +124,26 @@ def draw_distribution(
         raise FaninTypeError(f"distribution={distribution!r} cannot be used; give a record of fanin.distributions")
     if not isinstance(name, str):
         raise FaninTypeError(f"name={name!r} cannot be used; name must be a string")
+    if bits not in (32, 64):
+        raise FaninValueError(f"bits={bits!r} cannot be used; accepted are 32 and 64")
     shape = check_shape(shape)
     stream = Stream(check_seed(seed), name)
     ranges, picked = resolve(window, shape)
     wanted = tuple(len(r) for axis, r in enumerate(ranges) if axis not in picked)
     if out is None:
-        out = np.empty(wanted, dtype=_dtype(dtype))
-    _dtype(out.dtype)
+        out = np.empty(wanted, dtype=numpy_dtype(dtype))
+    numpy_dtype(out.dtype)
+    if not out.flags.writeable:
+        raise FaninValueError("out is read-only; give an array that can be written to")
     if out.shape != wanted:
         raise FaninValueError(f"out has the shape {out.shape}, but the window has {wanted}")
-    _fill(distribution, shape, stream, ranges, np.expand_dims(out, picked) if picked else out)
+    _fill(distribution, shape, stream, ranges, np.expand_dims(out, picked) if picked else out, bits)
     return out
 
 
-def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    try:
-        kind = np.dtype(dtype)
-    except TypeError:
-        kind = None
-    if kind is None or kind.name not in DTYPES:
-        raise FaninTypeError(
-            f"dtype={dtype!r} cannot be used; accepted are {', '.join(DTYPES)} (draw float32 and cast it)"
-        )
-    return kind
-
-
-def _fill(law: Distribution, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array) -> None:
+def _fill(
+    law: Distribution, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array, bits: int = 32
+) -> None:
     """Write the part of the weight that the ranges name into `out`, which has one axis for each range."""
     axes = getattr(law, "axes", None)
     if axes is not None and axes.shape != shape:
@@ -157,8 +156,6 @@ def _fill(law: Distribution, shape: tuple[int, ...], stream: Stream, ranges: Ran
                 if not np.isfinite(out.dtype.type(law.value)):
                     raise FaninValueError(f"Constant: value={law.value!r} is too large for {out.dtype}")
             out[...] = law.value
-        case Normal() | Uniform() | TruncatedNormal():
-            _fill_elementwise(law, shape, stream, ranges, out)
         case Identity():
             _put(out, take(identity(law), ranges))
         case Orthogonal():
@@ -170,11 +167,21 @@ def _fill(law: Distribution, shape: tuple[int, ...], stream: Stream, ranges: Ran
         case Centred():
             _put(out, take(centred(law, stream, _whole), ranges))
         case Stack():
-            _fill_stack(law, shape, stream, ranges, out)
+            _fill_stack(law, shape, stream, ranges, out, bits)
         case ZeroRows():
-            _fill_zero_rows(law, shape, stream, ranges, out)
+            _fill_zero_rows(law, shape, stream, ranges, out, bits)
+        case Permutations():
+            axis = check_axis(law.axis, shape, "Permutations")
+            out[...] = np.take(orders(shape, axis, stream, ranges), list(ranges[axis]), axis)
+        case Sparse():
+            _fill_sparse(law, shape, stream, ranges, out, bits)
         case _:
-            raise FaninTypeError(f"{type(law).__name__} cannot be drawn; known are the records of fanin.distributions")
+            made = recipe(law, bits=bits, double=out.dtype == np.float64)
+            if made is None:
+                raise FaninTypeError(
+                    f"{type(law).__name__} cannot be drawn; known are the records of fanin.distributions"
+                )
+            elementwise.fill(made, shape, stream, ranges, out)
 
 
 def _whole(law: Distribution, shape: tuple[int, ...], stream: Stream) -> Array:
@@ -185,45 +192,12 @@ def _whole(law: Distribution, shape: tuple[int, ...], stream: Stream) -> Array:
 
 def _put(out: Array, values: Array) -> None:
     """Round float64 values into `out`: to float32 first, so that every lower precision is the float32 number rounded."""
-    if out.dtype == np.float16:
+    if out.dtype.itemsize < 4:
         values = values.astype(np.float32)
     out[...] = values
 
 
-def _numbers(law: Normal | Uniform | TruncatedNormal, words: Words) -> NDArray[np.float64]:
-    if isinstance(law, Uniform):
-        values = quantile.symmetric(words)
-        values *= law.bound
-    elif isinstance(law, TruncatedNormal):
-        values = quantile.truncated_normal(words, law.cut)
-        values *= law.std / quantile.truncated_std(law.cut)
-    else:
-        values = quantile.normal(words)
-        values *= law.std
-    values += law.mean
-    return values
-
-
-def _fill_elementwise(
-    law: Normal | Uniform | TruncatedNormal, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array
-) -> None:
-    flat = out.reshape(-1) if out.flags.c_contiguous else np.empty(out.size, dtype=out.dtype)
-    ranges, shape = collapse(ranges, shape)
-    for place, piece in tiles(ranges):
-        last = piece[-1]
-        if last.step != 1 or len(last) < 4:
-            words = stream.at(starts(piece, shape))
-        elif place.stop - place.start == len(last):
-            first = int(starts((*piece[:-1], last[:1]), shape)[0])
-            words = stream.range(first, first + len(last))
-        else:
-            words = stream.runs(starts((*piece[:-1], last[:1]), shape), len(last)).reshape(-1)
-        _put(flat[place], _numbers(law, words))
-    if not out.flags.c_contiguous:
-        out[...] = flat.reshape(out.shape)
-
-
-def _fill_stack(law: Stack, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array) -> None:
+def _fill_stack(law: Stack, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array, bits: int) -> None:
     if not 0 <= law.axis < len(shape) or sum(law.sizes) != shape[law.axis]:
         raise FaninValueError(
             f"Stack: sizes={law.sizes} along axis {law.axis} do not add up to the shape {shape} of {stream.name!r}"
@@ -242,14 +216,28 @@ def _fill_stack(law: Stack, shape: tuple[int, ...], stream: Stream, ranges: Rang
                 stream.part(f"part {index}"),
                 (*ranges[: law.axis], moved, *ranges[law.axis + 1 :]),
                 out[(slice(None),) * law.axis + (where,)],
+                bits,
             )
         begin += size
 
 
-def _fill_zero_rows(law: ZeroRows, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array) -> None:
+def _fill_zero_rows(
+    law: ZeroRows, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array, bits: int
+) -> None:
     if not shape or any(not 0 <= row < shape[0] for row in law.rows):
         raise FaninValueError(f"ZeroRows: rows={law.rows} are not all rows of {stream.name!r}, whose shape is {shape}")
-    _fill(law.base, shape, stream, ranges, out)
+    _fill(law.base, shape, stream, ranges, out, bits)
     for row in law.rows:
         if row in ranges[0]:
             out[ranges[0].index(row)] = 0.0
+
+
+def _fill_sparse(law: Sparse, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array, bits: int) -> None:
+    axis = check_axis(law.axis, shape, "Sparse")
+    if law.zeros > shape[axis]:
+        raise FaninValueError(
+            f"Sparse: zeros={law.zeros} is more than the {shape[axis]} numbers of a line of {stream.name!r}, shape {shape}"
+        )
+    _fill(law.base, shape, stream, ranges, out, bits)
+    order = np.take(orders(shape, axis, stream.part("zeros"), ranges), list(ranges[axis]), axis)
+    out[order < law.zeros] = 0.0

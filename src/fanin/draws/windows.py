@@ -23,7 +23,16 @@ def check_shape(shape: Any) -> tuple[int, ...]:
         raise FaninTypeError(f"shape={shape!r} cannot be used; shape must be a tuple of integers") from None
     if any(n < 0 for n in sizes):
         raise FaninValueError(f"shape={sizes} cannot be used; every extent must be at least 0")
+    if math.prod(sizes) >= 2**63:
+        raise FaninValueError(f"shape={sizes} cannot be used; a weight has fewer than 2**63 numbers")
     return sizes
+
+
+def check_axis(axis: int, shape: tuple[int, ...], kind: str) -> int:
+    """The axis counted from the front."""
+    if not -len(shape) <= axis < len(shape):
+        raise FaninValueError(f"{kind}: axis={axis} is not an axis of a weight of shape {shape}")
+    return axis % len(shape)
 
 
 def resolve(window: Any, shape: tuple[int, ...]) -> tuple[Ranges, tuple[int, ...]]:

@@ -1,0 +1,38 @@
+"""Which number formats a draw can make."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fanin.errors import FaninTypeError
+
+NATIVE = ("float64", "float32", "float16")
+EXTENDED = ("bfloat16", "float8_e4m3fn", "float8_e5m2")  # NumPy has them from ml_dtypes
+DTYPES = NATIVE + EXTENDED
+
+
+def numpy_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """The NumPy dtype of that name, or that dtype itself.
+
+    Raises:
+        FaninTypeError: a dtype that draws do not make, or one that needs `ml_dtypes`, which is not installed.
+    """
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", None)
+    if name in NATIVE:
+        return np.dtype(name)
+    if name in EXTENDED:
+        try:
+            import ml_dtypes
+        except ImportError:
+            raise FaninTypeError(
+                f"dtype={name!r} needs the package ml_dtypes in NumPy; install it, or draw float32 and cast"
+            ) from None
+        return np.dtype(getattr(ml_dtypes, name))
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = None
+    if kind is None or kind.name not in DTYPES:
+        raise FaninTypeError(f"dtype={dtype!r} cannot be used; accepted are {', '.join(DTYPES)}")
+    return kind
