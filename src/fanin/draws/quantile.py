@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fanin.draws.bits import Words
+from fanin.draws.bits import MASK, Words
 
 UNIT32 = 28  # z is a multiple of 2^-28; the largest is 6.34
 UNIT64 = 59  # of 2^-59; the largest is 9.1
@@ -34,15 +34,29 @@ def table(name: str) -> NDArray[np.uint64]:
 
 
 def normal_index(index: Words) -> NDArray[np.int32]:
-    """z in units of 2^-28 of 32-bit indices, any shape."""
-    upper = index >> np.uint32(31)
-    u = np.where(upper, ~index, index) << np.uint32(1) | np.uint32(1)
+    """z in units of 2^-28 of 32-bit indices, shape (n,). In place where it can: memory is what limits it."""
+    flip = (index.view(np.int32) >> 31).view(np.uint32)  # all ones in the upper half
+    u = index ^ flip
+    u <<= np.uint32(1)
+    u |= np.uint32(1)
     place = u.astype(np.float64).view(np.uint64)  # exact: exponent = octave, mantissa = interval and fraction
-    entry = table("normal32")[((place >> np.uint64(45)) - np.uint64(1023 << 7)).astype(np.intp)]
-    x = (place >> np.uint64(13)) & np.uint64(0xFFFFFFFF)
-    slope = (entry >> np.uint64(20)) - (((entry >> np.uint64(52)) * x) >> np.uint64(21)) & np.uint64(0xFFFFFFFF)
-    z = (entry - (slope * x >> np.uint64(43)) & np.uint64(0x7FFFFFFF)).astype(np.int32)
-    return np.where(upper, z, -z)
+    entry = table("normal32").take(((place >> np.uint64(45)) - np.uint64(1023 << 7)).view(np.int64))
+    place >>= np.uint64(13)
+    place &= np.uint64(MASK)
+    slope = entry >> np.uint64(52)
+    slope *= place
+    slope >>= np.uint64(21)
+    np.subtract(entry >> np.uint64(20), slope, out=slope)
+    slope &= np.uint64(MASK)
+    slope *= place
+    slope >>= np.uint64(43)
+    entry -= slope
+    z = entry.astype(np.uint32)
+    z &= np.uint32(0x7FFFFFFF)
+    np.invert(flip, out=flip)
+    z ^= flip
+    z -= flip
+    return z.view(np.int32)
 
 
 def normal_index64(index: NDArray[np.uint64]) -> NDArray[np.int64]:

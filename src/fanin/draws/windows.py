@@ -12,7 +12,7 @@ from fanin.errors import FaninTypeError, FaninValueError
 
 Ranges = tuple[range, ...]
 
-TILE = 1 << 16  # elements a tile: temporary arrays stay in the cache, and under a few megabytes
+TILE = 1 << 14  # elements a tile: its temporary arrays stay in the cache
 
 
 def check_shape(shape: Any) -> tuple[int, ...]:
