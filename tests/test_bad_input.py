@@ -103,6 +103,7 @@ UNUSABLE: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "NaN in the targets": (
         net(), X, {"loss": F.mse_loss, "targets": torch.full((16, 2), torch.nan)}, "targets: target of shape (16, 2)",
     ),
+    "a number to keep": (net(), X, {"keep": 3}, "keep=3 cannot be used; give a string or a list of strings"),
     "a negative seed": (net(), X, {"seed": -1}, "seed=-1 cannot be used; it must be a whole number from 0 to 2**64"),
     "a huge seed": (net(), X, {"seed": 2**64}, "seed=18446744073709551616 cannot be used"),
     "a seed in words": (net(), X, {"seed": "one"}, "seed='one' cannot be used"),
@@ -116,11 +117,21 @@ def test_one_sentence_and_an_untouched_model(case: str, verb: str) -> None:
     module = model if isinstance(model, nn.Module) and "lazy" not in case else nn.Module()
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
     state = torch.get_rng_state()
+    if "keep" in options and verb == "check":
+        options = {"select": options["keep"]}
+        words = words.replace("keep", "select")
     sentence = said(lambda: VERBS[verb](model, batch, **options))
     assert words in sentence
     assert "\n" not in sentence
     assert all(torch.equal(p, before[name]) for name, p in module.named_parameters())
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_one_code_stands_for_itself() -> None:
+    """A string is a sequence of letters: "F" alone would select every check."""
+    alone = [f.code for f in fanin.check(deep(), X, select="FI2").findings]
+    assert alone == [f.code for f in fanin.check(deep(), X, select=["FI2"]).findings]
+    assert {code[:3] for code in alone} == {"FI2"}
 
 
 def test_a_pair_from_a_loader_needs_a_loss() -> None:

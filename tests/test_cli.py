@@ -50,6 +50,7 @@ class Empty(nn.Module):
 def lazy(): return nn.Sequential(nn.LazyLinear(4))
 def scripted(): return torch.jit.script(nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 4)))
 def parallel(): return nn.DataParallel(nn.Linear(16, 4))
+def smoothed(out, y): return nn.functional.cross_entropy(out, y, label_smoothing=0.1)
 def vector_loss(out): return out.sum(1)
 def good_loss(out): return out.square().mean()
 model = nn.Linear(16, 4)
@@ -217,6 +218,44 @@ def test_bad_input_gets_one_sentence_and_two(fanin, nets: Path, name: str) -> No
     assert words in " ".join(told)
     assert len(told) <= (3 if name == "spec" else 1) or "Traceback" in told[1]  # a traceback shows torch's own words
     assert sorted(p.name for p in nets.iterdir() if p.name != "__pycache__") == ["nets.py"]
+
+
+TWICE = {
+    "two saves": (
+        ["--save-plan", "a", "--save-python", "./a"],
+        "--save-python ./a is the file that --save-plan writes",
+    ),
+    "weights": (["--save-weights", "a", "--html", "a"], "--save-weights a is the file that --html writes"),
+    "the model": (["--save-python", "nets.py"], "--save-python nets.py is the file that TARGET is read from"),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_no_file_of_a_command_overwrites_another(fanin, nets: Path, name: str) -> None:
+    options, words = TWICE[name]
+    run = fanin("fix", "nets.py:deep", "--batch", "float32:8x16", *options)
+    assert run.status == 2
+    assert run.err.strip() == f"fanin: {words}; name another"
+    assert [p.name for p in nets.iterdir() if p.name != "__pycache__"] == ["nets.py"]
+    assert Path("nets.py").read_text() == NETS
+
+
+def test_an_absurd_batch_is_no_fault_of_fanins(fanin) -> None:
+    run = fanin("check", "nets.py:deep", "--batch", "float32:8x999999999999")
+    assert run.status == 2
+    told = [line for line in run.err.splitlines() if "user's own" not in line]
+    assert len(told) == 1
+    assert "GB of memory" in told[0]
+
+
+def test_compare_takes_what_python_takes(fanin) -> None:
+    options = ["--loss", "nets.py:smoothed", "--target", "0.5", "--momentum", "0.5", "--weight-decay", "0.01"]
+    run = fanin("compare", "nets.py:fine", "--steps", "3", "--seeds", "1", *options, "--save", "c.json")
+    assert run.status == 0
+    settings = json.loads(Path("c.json").read_text())["settings"]
+    assert [settings[k] for k in ("loss", "target", "momentum", "weight_decay")] == ["smoothed", 0.5, 0.5, 0.01]
+    run = fanin("compare", "nets.py:fine", "--steps", "3", "--seeds", "1", "--momentum", "1.5")
+    assert run.status == 2 and "momentum=1.5" in run.err
 
 
 def test_nan_in_the_batch_is_named(fanin) -> None:

@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "records", "activations", "slots", "distributions", "names", "files"),
     ("draws", "rules"),
     ("traces", "theory"),
-    ("checks", "plans"),
+    ("checks", "plans", "fingerprints"),
     ("auto",),
     ("lab",),
     ("reports",),

@@ -1,5 +1,10 @@
 """A weight keeps its name whatever the model is wrapped in."""
 
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -118,3 +123,89 @@ def test_unwrapped_names_keep_parametrizations() -> None:
 
 def test_no_names() -> None:
     assert canonical_names([]) == {}
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[None]:
+    """A process group of one process, which the distributed wrappers want."""
+    dist = pytest.importorskip("torch.distributed")
+    if not dist.is_available() or sys.platform != "linux":
+        pytest.skip("needs torch.distributed with gloo")
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def ddp(model: nn.Module) -> nn.Module:
+    return nn.parallel.DistributedDataParallel(model)
+
+
+def fsdp1(model: nn.Module) -> nn.Module:
+    from torch.distributed.fsdp import FullyShardedDataParallel
+    from torch.distributed.fsdp.wrap import ModuleWrapPolicy
+
+    policy = ModuleWrapPolicy({nn.Linear})
+    return FullyShardedDataParallel(model, use_orig_params=True, auto_wrap_policy=policy, device_id=torch.device("cpu"))
+
+
+def fsdp2(model: nn.Module) -> nn.Module:
+    from torch.distributed.fsdp import fully_shard
+
+    fully_shard(model[2])  # type: ignore[index]
+    return fully_shard(model)  # type: ignore[return-value]
+
+
+def checkpointed(model: nn.Module) -> nn.Module:
+    from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import apply_activation_checkpointing
+
+    apply_activation_checkpointing(model, check_fn=lambda m: isinstance(m, nn.Linear))
+    return model
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        ddp,
+        fsdp1,
+        fsdp2,
+        checkpointed,
+        lambda m: ddp(checkpointed(m)),
+        lambda m: torch.compile(ddp(m)),
+        lambda m: ddp(torch.compile(m)),  # type: ignore[arg-type]
+        lambda m: fsdp1(checkpointed(m)),
+        lambda m: torch.compile(fsdp2(m)),
+        lambda m: torch.compile(fsdp1(m)),
+        lambda m: torch.optim.swa_utils.AveragedModel(ddp(m)),
+    ],
+    ids=[
+        "DDP", "FSDP1", "FSDP2", "checkpointed", "DDP of checkpointed", "compiled DDP", "DDP of compiled", "FSDP1 of checkpointed",
+        "compiled FSDP2", "compiled FSDP1", "averaged DDP",
+    ],
+)  # fmt: skip
+def test_the_real_wrappers(group: None, wrap: Callable[[nn.Module], nn.Module]) -> None:
+    assert names_of(wrap(net())) == PLAIN
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_plan_finds_its_weights_behind_every_wrapper(group: None) -> None:
+    """The numbers in the end: what is under the names, not only the names."""
+    import fanin
+
+    bare = net()
+    plan = fanin.plan(bare, torch.randn(5, 3), rules={"*": fanin.rules.he_normal()}, seed=2)
+    expected = fanin.fingerprint(plan.apply(bare))
+    for wrap in (ddp, fsdp1, fsdp2, checkpointed, lambda m: torch.compile(ddp(m))):
+        model = wrap(net())
+        plan.apply(model)
+        assert fanin.fingerprint(model) == expected
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("wrap", [ddp, fsdp2], ids=["DDP", "FSDP2"])
+@pytest.mark.parametrize("norm", [parametrizations.weight_norm, parametrizations.spectral_norm, nn.utils.weight_norm])
+def test_weights_behind_a_norm_in_a_wrapper(group: None, wrap: Callable[[nn.Module], nn.Module], norm: Any) -> None:
+    model = net()
+    model[0] = norm(model[0])
+    names = set(names_of(wrap(model)))
+    assert names == set(PLAIN)

@@ -118,6 +118,49 @@ def test_files_give_tensors_and_nothing_else(tmp_path: Path) -> None:
             make_batch(FileName(str(tmp_path / name)))
 
 
+def test_what_is_said_of_a_damaged_file_is_fanins_own(tmp_path: Path) -> None:
+    """torch's words advise to load with weights_only=False, which runs whatever code the file holds."""
+    torch.save(torch.ones(2, 3), tmp_path / "a.pt")
+    whole = (tmp_path / "a.pt").read_bytes()
+    files = {
+        "code.pt": "it holds torch.nn.modules.linear.Linear, and only tensors are read",
+        "cut.pt": "it is damaged, or was not written by torch.save",
+        "text.pt": "it is damaged, or was not written by torch.save",
+        "empty.pt": "it is damaged, or was not written by torch.save",
+        "text.npz": "it is damaged, or was not written by numpy.savez",
+        "one.npz": "it is damaged, or was not written by numpy.savez",
+        "objects.npz": "it holds Python objects, and only arrays of numbers are read",
+        "words.npz": "its 'x' is of type <U3, which no tensor has",
+    }
+    torch.save(nn.Linear(2, 2), tmp_path / "code.pt")
+    (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.pt").write_text("not a file of torch")
+    (tmp_path / "empty.pt").touch()
+    (tmp_path / "text.npz").write_text("not a file of numpy")
+    with (tmp_path / "one.npz").open("wb") as file:
+        np.save(file, np.ones(3))
+    np.savez(tmp_path / "objects.npz", x=np.array([{}], dtype=object))
+    np.savez(tmp_path / "words.npz", x=np.array(["yes"]))
+    for name, words in files.items():
+        with pytest.raises(FaninValueError) as raised:
+            make_batch(FileName(str(tmp_path / name)))
+        said = str(raised.value)
+        assert words in said, name
+        assert "weights_only" not in said and "\n" not in said
+
+
+@pytest.mark.parametrize("text", ["float32:8x999999999999", "int64:8x99999999999:10", "float32:9x9,bool:99999999999x9"])
+def test_a_batch_that_no_memory_holds_is_refused_before_it_is_drawn(text: str) -> None:
+    with pytest.raises(FaninValueError, match=r"asks for [\d,]+ GB of numbers, but this machine has [\d,]+ GB"):
+        make_batch(parse_batch(text))
+
+
+@pytest.mark.parametrize("text", ["float32:" + "x".join(["99999999999"] * 2), "int8:1" + "0" * 5000 + ":3"])
+def test_a_shape_that_no_tensor_can_have_does_not_parse(text: str) -> None:
+    with pytest.raises(FaninValueError, match="more numbers than a tensor can hold"):
+        parse_batch(text)
+
+
 MODELS = {
     "float32:32x12": nn.Sequential(nn.Linear(12, 3)),
     "float32:8x3x32x32": nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(7200, 2)),
@@ -237,6 +280,55 @@ def test_what_does_not_exist_is_named(text: str, words: str) -> None:
     with pytest.raises(FaninValueError) as raised:
         load_target(text)
     assert words in str(raised.value)
+
+
+def test_a_folder_is_named_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("dir.py", "models"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "models" / "mine.py").touch()
+    for text, words in (
+        ("dir.py:good", "dir.py is a folder; write dir.py/model.py:good"),
+        ("dir.py", "is a folder; write dir.py/model.py:build"),
+        ("models:good", "models is a folder; write models/mine.py:good"),
+        ("models/:good", "is a folder; write models/mine.py:good"),
+    ):
+        with pytest.raises(FaninValueError) as raised:
+            load_target(text)
+        assert words in str(raised.value)
+    (tmp_path / "torch").mkdir()  # a package that is installed goes before a folder of the same name
+    assert load_target("torch.nn:Identity").fresh
+
+
+class Towers(nn.Module):
+    """Two inputs, the second optional argument is none of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.user, self.item = nn.Embedding(50, 8), nn.Linear(4, 8)
+
+    def forward(self, user_ids: torch.Tensor, item: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        return (self.user(user_ids).mean(1) * self.item(item)).sum(1) * scale
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(4, 8)
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return self.body(left) - self.body(right)
+
+
+@pytest.mark.parametrize(
+    ("model", "spec"), [(Towers(), "int64:8x32:50,float32:32x4"), (Pair(), "float32:32x4,float32:32x4")]
+)
+def test_the_example_has_a_tensor_for_every_input(model: nn.Module, spec: str) -> None:
+    assert example_batch(model) == spec
+    with pytest.raises(FaninValueError, match=spec):
+        read_inputs(model, None, None, None)
+    if isinstance(model, Pair):
+        model(*make_batch(parse_batch(spec)))
 
 
 def test_a_file_without_a_name_in_it_gets_an_example(file: str) -> None:

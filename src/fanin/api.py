@@ -2,7 +2,7 @@
 
 import importlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -23,14 +23,24 @@ def watcher(model: Any) -> ModuleType:
     raise FaninTypeError(f"model is of type {type(model).__name__}, but must be a torch.nn.Module{hint}")
 
 
+def _strings(argument: str, value: Any) -> tuple[str, ...]:
+    """An argument that is one string or several; raises `FaninTypeError` for anything else."""
+    if isinstance(value, str):
+        return (value,)
+    given = tuple(value) if isinstance(value, Iterable) and not isinstance(value, bytes | Mapping) else (value,)
+    if not all(isinstance(v, str) for v in given):
+        raise FaninTypeError(f"{argument}={value!r} cannot be used; give a string or a list of strings")
+    return given
+
+
 def check(
     model: Any,
     batch: Any,
     targets: Any = None,
     loss: Callable[..., Any] | None = None,
     *,
-    select: Iterable[str] = (),
-    ignore: Iterable[str] = (),
+    select: Iterable[str] | str = (),
+    ignore: Iterable[str] | str = (),
     seed: int = 0,
     target: str = "",
 ) -> Report:
@@ -43,8 +53,8 @@ def check(
         batch: a tensor → model(batch), a tuple → model(*batch), a dict → model(**batch), a loader → its first batch.
         targets: handed to the loss.
         loss: loss(output, targets) where targets are given, else loss(output), else the output's own `.loss`.
-        select: codes or their beginnings to report alone (all, where empty).
-        ignore: codes or their beginnings to leave out.
+        select: codes or their beginnings to report alone (all, where empty), one or several.
+        ignore: codes or their beginnings to leave out, one or several.
         seed: of the random state that dropout and the like see.
         target: what to call the model in the report (its class name, where empty).
 
@@ -61,9 +71,10 @@ def check(
     from fanin.theory import predict
 
     started = time.perf_counter()
+    wanted, left = _strings("select", select), _strings("ignore", ignore)
     trace = watcher(model).trace(model, batch, targets, loss, seed=seed)
     law = predict(trace)
-    findings = checks.run_checks(trace, select=tuple(select), ignore=tuple(ignore), law=law)
+    findings = checks.run_checks(trace, select=wanted, ignore=left, law=law)
     curves = checks.curves(trace, law=law)
     return Report(target or trace.model, trace, findings, curves, time.perf_counter() - started)
 
@@ -90,6 +101,7 @@ def plan(
         A `fanin.plans.Plan`: `plan.apply(model)`, `plan.to_python()`, `plan.save(path)`.
     """
     framework = watcher(model)
+    keep = _strings("keep", keep)
     if rules is not None:
         from fanin.plans import plan_from_rules
 
@@ -104,6 +116,8 @@ def fix(model: Any, batch: Any, targets: Any = None, loss: Callable[..., Any] | 
     from fanin import auto
 
     watcher(model)
+    if "keep" in options:
+        options["keep"] = _strings("keep", options["keep"])
     return auto.fix(model, batch, targets, loss, **options)
 
 
@@ -112,3 +126,17 @@ def compare(factory: Any, inits: Iterable[Any] = ("default", "fanin"), data: Any
     from fanin import lab
 
     return lab.compare(factory, inits=inits, data=data, **options)
+
+
+def fingerprint(what: Any, **options: Any) -> Any:
+    """The hash of a model, a checkpoint or a plan, and of each tensor. See `fanin.fingerprints.fingerprint`."""
+    from fanin import fingerprints
+
+    return fingerprints.fingerprint(what, **options)
+
+
+def verify(model: Any, plan: Any, **options: Any) -> Any:
+    """Which weights of a model or a checkpoint are not what a plan gives. See `fanin.fingerprints.verify`."""
+    from fanin import fingerprints
+
+    return fingerprints.verify(model, plan, **options)

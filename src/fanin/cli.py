@@ -133,6 +133,14 @@ def compare(
     epochs: Annotated[float, typer.Option(help="Passes over the training data.")] = 15.0,
     optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "sgd",
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.003,
+    momentum: Annotated[float, typer.Option(help="Momentum of sgd.")] = 0.9,
+    weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.0,
+    loss: Annotated[
+        str | None, typer.Option(metavar="NAME", help="cross_entropy, mse, l1, or module:function; the task's own.")
+    ] = None,
+    score: Annotated[
+        float | None, typer.Option("--target", metavar="SCORE", help="The score that steps are counted to.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples in a step.")] = 64,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     references: Annotated[
@@ -146,8 +154,9 @@ def compare(
     from fanin import commands
 
     options = {
-        "seeds": seeds, "steps": steps, "epochs": epochs, "optimizer": optimizer, "lr": lr, "batch_size": batch_size,
-        "workers": workers, "references": references,
+        "seeds": seeds, "steps": steps, "epochs": epochs, "optimizer": optimizer, "lr": lr, "momentum": momentum,
+        "weight_decay": weight_decay, "loss": loss, "target": score, "batch_size": batch_size, "workers": workers,
+        "references": references,
     }  # fmt: skip
     leave(commands.compare(target, inits, data, format, html, save, options))
 
@@ -161,6 +170,35 @@ def diff(
     from fanin import commands
 
     leave(commands.diff(a, b))
+
+
+@app.command()
+def fingerprint(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|CHECKPOINT|PLAN",
+            help="A TARGET, a .safetensors, .pt or .npz file, a folder, or a plan file.",
+        ),
+    ],
+    format: Annotated[Listing, typer.Option("--format", help="How to print the hashes.")] = Listing.text,
+) -> None:
+    """Print a hash of a model and of each tensor: equal across frameworks, shards and hosts where the numbers are."""
+    from fanin import commands
+
+    leave(commands.fingerprint(what, format))
+
+
+@app.command()
+def verify(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A TARGET, or a checkpoint.")],
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="A plan file, which has its seed in it.")],
+    format: Annotated[Listing, typer.Option("--format", help="How to print the outcome.")] = Listing.text,
+) -> None:
+    """Say which weights are not what a plan gives. Exit status 1 where there are any."""
+    from fanin import commands
+
+    leave(commands.verify(model, plan, format))
 
 
 @app.command()
@@ -225,6 +263,10 @@ def main(arguments: list[str] | None = None) -> None:
         status = refuse(str(error), shown_traceback(error))
     except (KeyboardInterrupt, typer.Abort):
         status = refuse("stopped", status=130)
+    except MemoryError as error:
+        status = refuse(
+            f"the machine's memory does not hold this{f' ({error})' if str(error) else ''}; try a smaller batch"
+        )
     except BrokenPipeError:  # `fanin check … | head`
         sys.stderr.close()
         status = 0

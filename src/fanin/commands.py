@@ -15,7 +15,8 @@ from fanin.checks.finding import Finding, Severity
 from fanin.checks.report import Report
 from fanin.errors import FaninError, FaninValueError
 from fanin.reports.files import check_writable, write_file
-from fanin.targets.models import Target, TargetError, load_target, own_traceback
+from fanin.targets.models import Target, TargetError, load_function, load_target, own_traceback
+from fanin.targets.weights import load_weights
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Saves:
     plan: str | None = None
     python: str | None = None
     weights: str | None = None
+
+    def files(self) -> dict[str, str | None]:
+        """Option → file."""
+        return {"--save-plan": self.plan, "--save-python": self.python, "--save-weights": self.weights}
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,16 @@ class Asked:
         """The codes to select and to ignore."""
         return {"select": codes(self.select, "--select"), "ignore": codes(self.ignore, "--ignore")}
 
+    def reads(self) -> dict[str, str | None]:
+        """Argument → the file that it may be read from."""
+        return {
+            "TARGET": self.target.removeprefix("hf:")
+            if self.target.startswith("hf:")
+            else self.target.rpartition(":")[0],
+            "--batch": self.batch,
+            "--targets": self.targets,
+        }
+
     def model(self) -> tuple[Any, tuple[Any, Any, Any]]:
         """The model, and (batch, targets, loss)."""
         place = load_target(self.target)
@@ -60,7 +75,7 @@ def check(asked: Asked) -> int:
     import fanin
 
     chosen = asked.codes()
-    writable(asked.html)
+    writable({"--html": asked.html}, asked.reads())
     with busy("watching one pass"), user_output():
         model, inputs = asked.model()
         report = fanin.check(model, *inputs, target=asked.target, **chosen)
@@ -77,7 +92,7 @@ def fix(asked: Asked, seed: int, saves: Saves) -> int:
     import fanin
 
     chosen = asked.codes()
-    writable(asked.html, saves.plan, saves.python, saves.weights)
+    writable({"--html": asked.html, **saves.files()}, asked.reads())
     with busy("watching, drawing and watching again"), user_output():
         model, inputs = asked.model()
         fixed = narrowed(fanin.fix(model, *inputs, seed=seed, target=asked.target), **chosen)
@@ -107,13 +122,15 @@ def compare(
     """`fanin compare`: always 0; after Ctrl-C the result is over what was done."""
     import fanin
 
-    writable(html, save)
+    writable({"--html": html, "--save": save}, {"TARGET": target.rpartition(":")[0]})
     place = load_target(target)
     if not place.fresh:
         raise FaninValueError(
             f"TARGET={target!r} is one model; compare needs a function that returns a new one at each call"
         )
     with user_output():
+        if options.get("loss") and ":" in options["loss"]:
+            options = {**options, "loss": load_function(options["loss"], "--loss")}
         result = fanin.compare(build_fresh(place), inits=inits, data=data, **options)
     result = named(result, target)
     if save:
@@ -146,6 +163,38 @@ def diff(a: str, b: str) -> int:
     return 1 if difference else 0
 
 
+def fingerprint(what: str, format: str) -> int:
+    """`fanin fingerprint`: always 0."""
+    import json
+
+    import fanin
+
+    with user_output():
+        found = fanin.fingerprint(load_weights(what, lambda: seed_everything(0)))
+    if format == "json":
+        show(json.dumps({"version": 1, "fingerprint": found.whole, "tensors": found.tensors}, indent=1))
+    else:
+        show("\n".join([f"{found.whole}  {what}", *(f"{hash}  {name}" for name, hash in found.tensors.items())]))
+    return 0
+
+
+def verify(model: str, plan: str, format: str) -> int:
+    """`fanin verify MODEL PLAN`: 1 where a weight is not what the plan gives."""
+    import json
+
+    import fanin
+    from fanin.plans import Plan
+
+    wanted = Plan.load(plan)
+    with user_output():
+        found = fanin.verify(load_weights(model, lambda: seed_everything(0)), wanted)
+    if format == "json":
+        show(json.dumps({"version": 1, "same": found.same, **found.to_dict()}, indent=1))
+    else:
+        show(str(found))
+    return 0 if found.same else 1
+
+
 def explain(topic: str) -> int:
     """`fanin explain`: a code, a rule or an idea; the list of all where nothing is named."""
     from fanin.explain import explain_text, overview
@@ -173,7 +222,7 @@ def demo(html: str, seeds: int) -> int:
     """`fanin demo`: check, fix and compare a deep ReLU network."""
     from fanin.demo import run
 
-    writable(html)
+    writable({"--html": html})
     return run(html, seeds, *terminal())
 
 
@@ -256,11 +305,22 @@ def save_weights(model: Any, path: str) -> None:
     written(path, state_bytes(model))
 
 
-def writable(*paths: str | None) -> None:
-    """Refuses early what could not be written later."""
-    for path in paths:
-        if path:
-            check_writable(path)
+def writable(files: dict[str, str | None], reads: "dict[str, str | None] | None" = None) -> None:
+    """Refuses early what could not be written later, and what would overwrite another file of the same command.
+
+    Args:
+        files: option → the file that it asks for.
+        reads: argument → the file that it is read from, which must not be overwritten.
+    """
+    taken = {Path(path).resolve(): option for option, path in (reads or {}).items() if path and Path(path).is_file()}
+    for option, path in files.items():
+        if not path:
+            continue
+        other = taken.setdefault(Path(path).resolve(), option)
+        if other != option:
+            use = "is read from" if other in (reads or {}) else "writes"
+            raise FaninValueError(f"{option} {path} is the file that {other} {use}; name another")
+        check_writable(path)
 
 
 def written(path: str, content: str | bytes) -> None:

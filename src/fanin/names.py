@@ -43,7 +43,7 @@ def canonical(name: str, among: Collection[str] | None = None) -> str:
     """
     bare = _without_wrappers(name)
     siblings = None if among is None else {_without_wrappers(n) for n in among}
-    if bare.startswith(f"{LEADING}.") and (siblings is None or all(n.startswith(f"{LEADING}.") for n in siblings)):
+    while bare.startswith(f"{LEADING}.") and (siblings is None or all(n.startswith(f"{LEADING}.") for n in siblings)):
         bare = bare.removeprefix(f"{LEADING}.")
         siblings = siblings and {n.removeprefix(f"{LEADING}.") for n in siblings}
     bare = _without_parametrization(bare)
@@ -60,7 +60,7 @@ def canonical_names(names: Iterable[str]) -> dict[str, str]:
 def unwrapped_names(names: Iterable[str]) -> dict[str, str]:
     """Every one of a model's parameter names without wrappers' components; parametrised weights keep theirs."""
     bare = {n: _without_wrappers(n) for n in names}
-    if all(b.startswith(f"{LEADING}.") for b in bare.values()):
+    while bare and all(b.startswith(f"{LEADING}.") for b in bare.values()):  # wrappers in wrappers
         bare = {n: b.removeprefix(f"{LEADING}.") for n, b in bare.items()}
     return bare
 

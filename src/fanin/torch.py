@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from fanin.activations import Activation
 from fanin.distributions import Distribution
-from fanin.draws import draw_distribution
+from fanin.draws.torch import fill_
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import Entry, Plan, keep_padding
 from fanin.plans.torch.modules import module_slots
@@ -73,11 +73,7 @@ def _fill(
     slot = Slot(name or "tensor", shape, _dtype(tensor), "weight", axes=_axes(axes, shape), chain=chain)
     distribution = rule(slot)
     key = take_key(generator) if seed is None else seed
-    precision = "float64" if tensor.dtype == torch.float64 else "float32"
-    values = draw_distribution(distribution, shape, seed=key, name=name or "", dtype=precision)
-    with torch.no_grad():
-        tensor.copy_(torch.from_numpy(values))
-    return tensor
+    return fill_(tensor, distribution, seed=key, name=name or "")
 
 
 def _check_tensor(tensor: Any, what: str) -> None:

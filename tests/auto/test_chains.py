@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fanin.auto import choose
+from fanin.auto.chains import CHOOSING_TRACE, KERNEL_TRACE
 from fanin.distributions import Centred, Mirrored, Orthogonal
 from fanin.traces.torch import trace
 
@@ -68,8 +69,8 @@ def test_signal_and_gradient_keep_their_size_through_depth(act: Callable[[], nn.
             signals.append(inputs)
             sizes.append(float(inputs.detach().std(0).square().mean().sqrt()))  # across examples
     signals[-1].square().sum().backward()
-    hidden = signals[:-1]
-    assert max(sizes[:-1]) / min(sizes[:-1]) < 1.6
+    hidden = signals[1:-1]  # the first is smaller where the chain hands on less than it is given
+    assert max(sizes[1:-1]) / min(sizes[1:-1]) < 1.6
     gradients = [rms(s.grad) for s in hidden if s.grad is not None]
     assert max(gradients) / min(gradients) < 2.0
     assert len(linears) == depth + 1
@@ -100,6 +101,35 @@ def test_how_the_net_is_written_does_not_change_its_plan() -> None:
         assert isinstance(b.base, Orthogonal)
         assert a.base.gain == pytest.approx(b.base.gain, rel=1e-3)
         assert (a.out, a.in_) == (b.out, b.in_)
+
+
+def kernel_parts(net: Functional) -> Tensor:
+    """What each weight adds to the trace of the tangent kernel of one output, mean over examples and outputs."""
+    weights = list(net.matrices)
+    outputs = net(X[:16]).flatten()
+    found = [torch.autograd.grad(output, weights, retain_graph=True) for output in outputs]
+    return torch.stack([torch.stack([g.square().sum() for g in one]) for one in found]).mean(0)
+
+
+@pytest.mark.parametrize("f", [F.relu, F.gelu, F.softplus, F.selu])
+@pytest.mark.parametrize("hidden", [[32, 64, 96, 128, 192], [128, 64] * 6, [97] * 12, [96, 80, 64, 48, 32]])
+def test_where_directions_are_lost_half_of_the_kernel_is_the_first_layer_s(
+    f: Callable[[Tensor], Tensor], hidden: list[int]
+) -> None:
+    parts = kernel_parts(planned(Functional([64, *hidden, 10], f)))
+    assert 0.4 < float(parts[0] / parts.sum()) < 0.65
+    assert float(parts.sum()) < 1.3 * CHOOSING_TRACE
+
+
+@pytest.mark.parametrize("f", [F.relu, F.gelu, torch.tanh, F.selu])
+@pytest.mark.parametrize("hidden", [[128] * 40, [150, 200] * 12, [128, 192, 256]])
+def test_a_deep_net_s_kernel_is_as_large_as_that_of_a_few_layers(
+    f: Callable[[Tensor], Tensor], hidden: list[int]
+) -> None:
+    net = planned(Functional([64, *hidden, 10], f))
+    trace_of_kernel = float(kernel_parts(net).sum())
+    assert trace_of_kernel < 1.25 * KERNEL_TRACE
+    assert trace_of_kernel > 0.7 * KERNEL_TRACE or rms(net(X)) > 0.7  # the head is as large as that allows
 
 
 def test_odd_activations_keep_all_their_units() -> None:

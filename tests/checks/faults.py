@@ -214,8 +214,28 @@ def _attention(size: float, seed: int) -> Case:
     return classified(Attention(size), seed, inputs(seed, 8, 64, 64))
 
 
+class Gated(nn.Module):
+    """An LSTM and a head on its last state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.head = nn.LSTM(8, 32, batch_first=True), nn.Linear(32, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.cell(x)[0][:, -1])
+
+
 def _recurrent(radius: float, seed: int) -> Case:
     return classified(Recurrent(radius), seed, inputs(seed, 16, 40, 8))
+
+
+def _forgetful(bias: float, seed: int) -> Case:
+    """An LSTM as torch draws it, with this much on the forget gate's share of its two biases."""
+    model = Gated()
+    with torch.no_grad():
+        model.cell.bias_ih_l0[32:64] += bias / 2
+        model.cell.bias_hh_l0[32:64] += bias / 2
+    return classified(model, seed, inputs(seed, 16, 16, 8))
 
 
 @dataclass(frozen=True)
@@ -293,4 +313,5 @@ FAULTS = (
     Fault("FI601", "residual 128 without norm", "He blocks", _blocks, (1, 4, 6), (16,), (8, 9, 10, 11, 12, 14)),
     Fault("FI602", "attention, 64 keys", "deviation of the logits", _attention, (0.1, 1.0, 2.0), (8.0,), (3.0, 4.0, 5.0, 6.0, 7.0)),
     Fault("FI603", "RNN 64, 40 steps", "spectral radius", _recurrent, (1.0, 0.95), (0.8,), (0.93, 0.92, 0.9, 0.85), info=True),
+    Fault("FI603", "LSTM 32, 16 steps", "forget bias", _forgetful, (5.0, 2.0), (0.0, 1.0), (1.8, 1.6, 1.4, 1.2), info=True),
 )  # fmt: skip

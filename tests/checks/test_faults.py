@@ -3,6 +3,7 @@
 import pytest
 import torch
 from tests.checks.faults import FAULTS, Fault
+from torch import nn
 
 from fanin.checks import ALL, Finding, run_checks
 from fanin.draws import draw_distribution
@@ -64,3 +65,27 @@ def test_the_fixs_edits_mend_what_was_found(fault: Fault) -> None:
             drawn = draw_distribution(law, tuple(weights[name].shape), seed=0, name=name)
             weights[name].copy_(torch.from_numpy(drawn))
     assert not run_checks(trace(model, x, y, loss), select=(fault.code,))
+
+
+class Summed(nn.Module):
+    """Layers whose output is added to another signal before the activation: tanh(cell(h) + u)."""
+
+    def __init__(self, cells: int) -> None:
+        super().__init__()
+        self.read, self.head = nn.Linear(8, 64), nn.Linear(64, 3)
+        self.cells = nn.ModuleList(nn.Linear(64, 64) for _ in range(cells))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        u = self.read(x)
+        h = torch.zeros_like(u)
+        for t in range(12):
+            h = torch.tanh(self.cells[t % len(self.cells)](h) + u)
+        return self.head(h)
+
+
+def test_a_gain_before_a_sum_is_not_called_that_of_no_activation() -> None:
+    torch.manual_seed(0)
+    found = run_checks(trace(Summed(1), torch.randn(32, 8)), select=["FI402"])[0]
+    assert "cells.0.weight, used 12 times in a row, has the wrong gain" in found.message
+    assert "is added to another signal before any activation; 1 keeps its signal" in found.message
+    assert "no activation" not in found.fix.text

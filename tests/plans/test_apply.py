@@ -2,6 +2,8 @@
 
 import copy
 import random
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
 from fanin import rules
-from fanin.distributions import Constant, Identity, Normal, Orthogonal
+from fanin.distributions import Constant, Identity, Normal, Orthogonal, Stack, TruncatedNormal, Uniform, ZeroRows
 from fanin.draws import draw_distribution
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import Entry, Need, Plan, plan_from_rules
+from fanin.plans.torch import apply as module
 from fanin.slots import Axes
 
 WRAPPERS: dict[str, Any] = {
@@ -197,21 +200,86 @@ class TestRefused:
             by_hand(bias=(Constant(0.0), (4,)), weight=(Constant(1e5), (4, 3))).apply(model)
         assert same(values(model), before)
 
-    def test_a_failure_while_writing_puts_the_old_values_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_stop_while_drawing_puts_the_old_values_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
         plan, model = plan_for(mlp()), mlp()
-        before, calls, write = values(model), [0], Tensor.copy_
+        before, calls, fill = values(model), [0], module.fill_
 
-        def fails_at_the_third(self: Tensor, other: Tensor) -> Tensor:
+        def stopped_at_the_third(*args: Any, **kwargs: Any) -> Tensor:
             calls[0] += 1
             if calls[0] == 3:
                 raise KeyboardInterrupt
-            return write(self, other)
+            return fill(*args, **kwargs)
 
-        monkeypatch.setattr(Tensor, "copy_", fails_at_the_third)
+        monkeypatch.setattr(module, "fill_", stopped_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             plan.apply(model)
-        assert calls[0] > 3, "the old values went back through copy_"
+        assert calls[0] == 3
         assert same(values(model), before)
+
+    def test_a_stop_of_a_large_model_says_that_it_is_partly_drawn(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "KEPT", 100)
+
+        def stopped(*args: Any, **kwargs: Any) -> Tensor:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(module, "fill_", stopped)
+        with pytest.raises(KeyboardInterrupt) as stop:
+            plan_for(mlp()).apply(mlp())
+        assert "some are drawn: apply the plan again" in " ".join(stop.value.__notes__)
+
+    def test_memory_that_is_read_only(self, tmp_path: Path) -> None:
+        """A weight in a file that is mapped to be read: a write would end the process."""
+        file = tmp_path / "weight.npy"
+        np.save(file, np.zeros((4, 3), dtype=np.float32))
+        model = nn.Linear(3, 4, bias=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own: the array is not writable
+            model.weight = nn.Parameter(torch.from_numpy(np.load(file, mmap_mode="r")))
+        with pytest.raises(FaninValueError, match="weight lies in memory that is read-only"):
+            by_hand(weight=(Normal(1.0), (4, 3))).apply(model)
+
+
+class TestManyNumbers:
+    """Weights of some size are cut into pieces and drawn by several threads."""
+
+    def model(self) -> nn.Module:
+        model = nn.Sequential(nn.Linear(700, 900), nn.Conv2d(64, 128, 5), nn.Embedding(3000, 300), nn.Linear(900, 700))
+        model[3].weight.data = model[3].weight.data.T.contiguous().T  # strides of its own
+        return model
+
+    def plan(self) -> Plan:
+        return by_hand(**{
+            "0.weight": (Normal(0.5), (900, 700)), "0.bias": (Constant(1.0), (900,)),
+            "1.weight": (TruncatedNormal(0.1), (128, 64, 5, 5)), "2.weight": (ZeroRows(Uniform(1.0), (7,)), (3000, 300)),
+            "3.weight": (Stack((Normal(1.0), Normal(2.0)), (300, 400)), (700, 900)),
+        })  # fmt: skip
+
+    @pytest.mark.parametrize("threads", [1, 2, 5])
+    def test_the_numbers_do_not_depend_on_threads_or_pieces(
+        self, threads: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "PIECE", 1 << 16)
+        plan, model = self.plan(), self.model()
+        assert plan.apply(model, seed=3, threads=threads) is model
+        for name, entry in plan.entries.items():
+            weight = model.get_parameter(name).detach()
+            whole = draw_distribution(entry.distribution, tuple(weight.shape), seed=3, name=name)
+            assert np.array_equal(weight.numpy(), whole), name
+        assert not model[3].weight.is_contiguous()
+
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_progress_ends_at_all_of_them(self, threads: int) -> None:
+        seen: list[tuple[int, int]] = []
+        model = self.model()
+        self.plan().apply(model, threads=threads, progress=lambda done, total: seen.append((done, total)))
+        total = sum(p.numel() for n, p in model.named_parameters() if n in self.plan().entries)
+        assert seen[-1] == (total, total)
+        assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+    @pytest.mark.parametrize("threads", [0, -1, 1.5, True])
+    def test_threads_that_are_no_number(self, threads: Any) -> None:
+        with pytest.raises((FaninValueError, FaninTypeError), match="threads"):
+            self.plan().apply(self.model(), threads=threads)
 
 
 class Halved(nn.Module):

@@ -76,3 +76,17 @@ def test_a_layer_that_differs_has_its_own_line() -> None:
 def test_an_empty_plan_and_notes() -> None:
     assert "every weight keeps its values" in str(Plan({}))
     assert "note: as it is" in str(Plan({"a": Entry(Normal(1.0))}, notes=("as it is",)))
+
+
+@pytest.mark.parametrize("width", [80, 72, 200])
+def test_no_row_is_wider_than_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    long = "a reason that says in many words why this one is drawn as it is, which no terminal has room for in one row"
+    names = [f"model.encoder.layers.{i}.self_attention.output_projection.weight" for i in range(3)]
+    law = Mirrored(Orthogonal(OI, scale_out=True), Axes.parse("oi", (8, 8)), Pairing(8), Pairing(8))
+    entries = {n: Entry(law, long) for n in names} | {"b": Entry(Constant(0.0), "bias: zero")}
+    plan = Plan(entries, requires={n: Need((8, 8)) for n in entries}, notes=(long,))
+    lines = str(plan).splitlines()
+    assert max(map(len, lines)) <= width
+    assert long in " ".join(" ".join(lines).split())
+    assert any("b " in line and "bias: zero" in line for line in lines), "a short reason stands beside its weight"

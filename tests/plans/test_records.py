@@ -137,3 +137,17 @@ class TestChains:
         assert plan.edit({"b.weight": Normal(1.0)}).broken_chains() == (
             "a.weight pairs its outputs, but b.weight does not expect pairs",
         )
+
+
+def test_a_weight_has_one_entry_by_whichever_name() -> None:
+    tied = slot("wte.weight", names=("wte.weight", "head.weight"))
+    with pytest.raises(FaninValueError, match=r"wte\.weight and head\.weight are one \(tied\) weight"):
+        Plan.of((tied,), {"wte.weight": Entry(Normal(1.0)), "head.weight": Entry(Normal(2.0))})
+    with pytest.raises(FaninValueError, match=r"the name a\.weight is used twice"):
+        Plan.of((slot("a.weight"), slot("a.weight")), {})
+
+
+@pytest.mark.parametrize("shape", [(2**32, 2**31), (2**63,), (2**20,) * 4, (-1, 4)])
+def test_shapes_that_are_none_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(FaninValueError, match="cannot be counted in 64 bits"):
+        Plan({"w": Entry(Normal(1.0))}, requires={"w": Need(shape)})

@@ -1,14 +1,17 @@
 """The JSON report: the documented fields, and nothing half-read."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.reports import samples
 
+from fanin.activations import Activation
 from fanin.errors import FaninValueError
 from fanin.reports.json import dumps, load, loads, save
 
@@ -98,3 +101,15 @@ def test_what_is_no_report_is_named(text: str, words: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FaninValueError, match=r"none\.json cannot be read"):
         load(tmp_path / "none.json")
+
+
+def test_a_custom_activation_is_stored_once_and_comes_back() -> None:
+    wave = Activation.of(lambda z: np.sin(z) + 0.1 * z)
+    assert wave.table is not None
+    report = samples.report()
+    slots = tuple(dataclasses.replace(s, activation=wave, input_activation=wave) for s in report.trace.slots)
+    custom = dataclasses.replace(report, trace=dataclasses.replace(report.trace, slots=slots))
+    text = dumps(custom)
+    assert text.count(str(wave.table[7])) == 1
+    assert len(text) < len(dumps(report)) + 2 * len(json.dumps(wave.table))
+    assert same(loads(text), custom)

@@ -29,6 +29,15 @@ def test_a_clean_report_says_so() -> None:
     assert report_text(samples.report(clean=True)).startswith("✓ Ready to train")
 
 
+def test_what_was_undone_for_one_reason_takes_one_line() -> None:
+    undone = tuple((f"net.{i}.weight", "the plan as a whole did not help") for i in range(60))
+    fixed = replace(samples.fixed(), undone=undone)
+    assert "net.0.weight, net.1.weight, net.2.weight and 57 more: the plan as a whole did not help" in " ".join(
+        fixed_text(fixed).split()
+    )
+    assert fixed_text(fixed).count("did not help\n") <= 2
+
+
 def test_no_line_is_wider_than_asked_for() -> None:
     texts = (report_text, samples.report()), (fixed_text, samples.fixed()), (comparison_text, samples.comparison())
     for function, value in texts:
@@ -83,7 +92,7 @@ def test_a_fix_tells_the_fate_of_each_finding() -> None:
     assert rows["FI301"].split()[0] == "✓"
     assert rows["FI301"].endswith("none")
     assert rows["FI502"].split()[0] == "·"
-    assert "net.4.weight  it made FI201 worse" in text
+    assert "net.4.weight: it made FI201 worse" in text
 
 
 def test_a_comparison_keeps_what_diverged_and_what_never_arrived() -> None:

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fanin.traces.records import forget_bias
 from fanin.traces.torch import trace
 
 
@@ -110,6 +111,21 @@ def test_projected_lstm_and_cells():
     assert roles == {"weight_ih": "weight", "weight_hh": "recurrent", "bias_ih": "bias", "bias_hh": "bias"}
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_forget_gate_of_every_lstm_layer_is_read(bias):
+    net = nn.LSTM(5, 7, num_layers=2, bidirectional=True, bias=bias)
+    with torch.no_grad():
+        for k, (name, p) in enumerate(net.named_parameters()):
+            if "bias" in name:
+                p.zero_()
+                p[7:14] = k
+    op = next(o for o in trace(net, torch.randn(4, 2, 5)).ops if o.kind == "recurrent")
+    order = [name for name, _ in net.named_parameters()]
+    for tail in ("l0", "l0_reverse", "l1", "l1_reverse"):
+        wanted = sum(order.index(f"bias_{half}_{tail}") for half in ("ih", "hh")) if bias else 0.0
+        assert op.facts[forget_bias(f"weight_hh_{tail}")] == pytest.approx(wanted)
+
+
 class HandCell(nn.Module):
     def __init__(self):
         super().__init__()
@@ -130,6 +146,42 @@ def test_a_cell_written_by_hand():
     assert str(slots["read.weight"].activation) == str(slots["state.weight"].activation) == "tanh"
     assert slots["head.weight"].head
     assert seen.residuals == ()
+
+
+class Reversed(nn.Module):
+    """One weight read forth and back: a tied autoencoder, `rounds` times."""
+
+    def __init__(self, rounds):
+        super().__init__()
+        self.rounds, self.weight = rounds, nn.Parameter(torch.randn(6, 6))
+
+    def forward(self, x):
+        for _ in range(self.rounds):
+            x = torch.relu(x @ self.weight.t()) @ self.weight
+        return x
+
+
+class Stacked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3, 6, 6))
+
+    def forward(self, x):
+        for k in range(3):
+            x = torch.tanh(x @ self.weight[k])
+        return x
+
+
+def test_only_a_state_that_comes_back_to_the_same_op_is_recurrence():
+    x = torch.randn(4, 6)
+    roles = [trace(net, x).slots[0].role for net in (Reversed(1), Stacked(), Reversed(2))]
+    assert roles == ["weight", "weight", "recurrent"]
+
+
+def test_a_stack_of_layers_in_one_parameter_is_read_off_one_of_its_inner_layers():
+    slot = trace(Stacked(), torch.randn(4, 6)).slots[0]
+    assert str(slot.input_activation) == str(slot.activation) == "tanh"
+    assert not slot.head
 
 
 class Odds(nn.Module):

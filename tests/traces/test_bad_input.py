@@ -94,3 +94,46 @@ def test_models_of_other_threads_hooks_and_no_grad_work():
         assert trace(MODEL, X).backward == "probe"
     with torch.inference_mode():
         assert trace(nn.Linear(4, 2).requires_grad_(False), X).backward == "none"
+
+
+class Careful(nn.Module):
+    """Would take an exception of fanin's own for one of its model's."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head, self.caught = nn.Linear(4, 8), nn.Linear(8, 2), []
+
+    def forward(self, x):
+        try:
+            return self.head(torch.relu(self.body(x)))
+        except Exception as error:
+            self.caught.append(error)
+            raise
+
+
+@pytest.mark.parametrize("part", ["consume.uses_of", "signals.measure", "kind_of", "signals.gradient_rms"])
+def test_a_fault_of_fanins_own_is_told_apart_and_the_trace_goes_on(part, monkeypatch):
+    model = Careful()
+
+    def broken(*_, **__):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(f"fanin.traces.torch.watch.{part}", broken)
+    seen = trace(model, X)
+    assert model.caught == [], "the model's own code sees nothing of it"
+    assert [s.name for s in seen.slots] == ["body.weight", "body.bias", "head.weight", "head.bias"]
+    assert all(s.role != "unused" for s in seen.slots)
+    assert any("fault in fanin itself" in note and "KeyError" in note for note in seen.notes)
+    assert len(seen.notes) < 12
+
+
+def test_a_fault_in_one_call_leaves_the_rest_of_the_trace(monkeypatch):
+    from fanin.traces.torch import watch
+
+    real = watch.consume.uses_of
+    monkeypatch.setattr(
+        watch.consume, "uses_of", lambda kind, *rest: 1 / 0 if kind == "activation" else real(kind, *rest)
+    )
+    seen = trace(Careful(), X)
+    assert [s.role for s in seen.slots] == ["weight", "bias", "weight", "bias"]
+    assert seen.slot("head.weight").head and seen.backward == "probe"

@@ -15,6 +15,7 @@ import math
 from fanin.auto import facts
 from fanin.auto.chains import ChainPlan, chain_plans
 from fanin.auto.scaling import times
+from fanin.checks.judge import DEPTH_SCALES
 from fanin.plans import Entry, Plan
 from fanin.slots import Slot
 from fanin.traces.records import Trace
@@ -99,11 +100,17 @@ def _off(factor: float) -> bool:
 
 
 def _size(trace: Trace, slot: Slot) -> float | None:
-    """The measured size of what a weight gives: across examples for outputs, over everything inside."""
+    """The measured size of what a weight gives: across examples for outputs, over everything inside.
+
+    Where what all examples share dwarfs what differs between them (an input with a large mean, FI503), outputs count by
+    what they share: scaled up to make the difference seen, they would start the loss far above chance.
+    """
     op = facts.op_of(trace, slot)
     if op is None or op.signal is None or op.signal.nonfinite > 0:
         return None
-    size = op.signal.spread if slot.head and op.signal.examples > 1 else op.signal.rms
+    size = op.signal.rms
+    if slot.head and op.signal.examples > 1 and not op.signal.spread < size * math.exp(-DEPTH_SCALES / 2):
+        size = op.signal.spread
     return size if math.isfinite(size) else None
 
 

@@ -9,6 +9,10 @@ fast it learns. A step of gradient descent changes output k by the learning rate
 which grows with depth, with the head's scale, and with the constant part of f. The head's scale is chosen so that T is
 at most what a net of a few layers has: then learning rates that people use fit every depth.
 
+Where a chain hands on less than it is given (fewer directions than the input has, or a signal drowned in dropout's noise),
+what it hands on is a matter of luck, and only what turns the first layer can choose better. It turns the faster, the
+smaller it starts: its signal is made smaller, and the second layer's gain larger, until half of T is the first layer's.
+
 Chains go on through norms. A norm takes (u, -u) to (v, -v): batch norm treats every channel alike but for its sign, and a
 layer norm's mean over pairs is zero; so a mirrored net with norms is linear at the start too, without what norms add to deep
 plain nets: gradients that grow with every batch norm, examples that grow alike with every layer norm. A norm forgets the
@@ -18,11 +22,12 @@ size of the weights before it; their size decides how far one step turns them.
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fanin.activations import Activation
 from fanin.auto import facts
-from fanin.auto.working_point import Carrier, Through, carrier_of, through, working_point
+from fanin.auto.decline import declining
+from fanin.auto.working_point import SMALLEST, Carrier, Through, carrier_of, through, working_point
 from fanin.distributions import Centred, Distribution, Mirrored, Orthogonal
 from fanin.draws.layout import block_shape, with_sizes
 from fanin.plans import Entry
@@ -32,6 +37,8 @@ from fanin.traces.records import Trace
 KERNEL_TRACE = (
     2500.0  # the most that T may be (measured: 500 to 5000 train alike at 30 layers, 2000 to 3000 best at 100)
 )
+FIRST_SHARE = 0.5  # of T, of a first layer that has to choose (measured: .25 to .8 help)
+CHOOSING_TRACE = 1500.0  # the most that T may be then, as the first layer's weights grow while it turns (measured)
 SIZE = 1 / math.sqrt(6)  # of weights before a norm: as PyTorch's U(±1/√n), of variance 1 / (3 n), halved by the pairs
 DEEP = 8  # layers from which weights before layer norms are larger, as a step turns all layers at once (measured)
 
@@ -116,23 +123,73 @@ def chains_of(trace: Trace) -> Iterator[list[Slot]]:
 
 
 def _chain(trace: Trace, slots: list[Slot]) -> ChainPlan:
-    links = _links(trace, slots)
+    links = declining(trace, slots, _links(trace, slots))
     rms = facts.input_rms(trace, slots[0])
-    drawn = [_sizes(slot, *_around(links, k)) for k, slot in enumerate(slots)]
     before_norm = _size_before_norm(trace, len(slots))
-    gains = [before_norm if links[0].normed else math.sqrt(links[0].q) / rms]
-    for before, after in itertools.pairwise(links):
-        gains.append(before_norm if after.normed else math.sqrt(after.q / before.handed_on))
-    target, why = _output(trace, slots, links, drawn, gains, rms)
+    choosing = _has_plain_head(slots, links) and _hands_on_less(trace, slots, links)
+    if choosing:
+        links[0] = _quieter_first(slots, links, rms)
+    gains = _gains(links, rms, before_norm)
+    target, why = _output(trace, slots, links, gains, rms, CHOOSING_TRACE if choosing else KERNEL_TRACE)
     gains.append(target / math.sqrt(links[-1].handed_on))
     entries: dict[str, Entry] = {}
     for k, slot in enumerate(slots):
         before, after = _around(links, k)
         reason = why if after is None else _reason(slots, before, after)
-        gain = gains[k] / math.sqrt(facts.valid_share(trace, slot))
+        if choosing and k == 0:
+            reason += ", small so that training turns it fast towards what is worth handing on"
+        assert slot.axes is not None
+        gain = gains[k] / math.sqrt(facts.valid_share(trace, slot) * slot.axes.in_taps)
         entries[slot.name] = Entry(_weight(slot, before, after, gain), reason)
     sizes = [*(math.sqrt(link.q) for link in links), target]
     return ChainPlan(slots, entries, sizes, any(link.normed for link in links))
+
+
+def _gains(links: Sequence[Link], rms: float, before_norm: float) -> list[float]:
+    """The gains of all weights but the last."""
+    gains = [before_norm if links[0].normed else math.sqrt(links[0].q) / rms]
+    for before, after in itertools.pairwise(links):
+        gains.append(before_norm if after.normed else math.sqrt(after.q / before.handed_on))
+    return gains
+
+
+def _has_plain_head(slots: Sequence[Slot], links: Sequence[Link]) -> bool:
+    """Whether the chain ends in the model's outputs without a norm, so that its kernel's trace can be known."""
+    last = slots[-1]
+    return last.head and last.residual is None and not last.norm_after and not any(link.normed for link in links)
+
+
+def _hands_on_less(trace: Trace, slots: list[Slot], links: list[Link]) -> bool:
+    """Whether less comes out of the chain's narrowest place, and through its dropout, than the first layer is given."""
+    op = facts.op_of(trace, slots[0])
+    if op is None or len(op.shape) > 2:
+        return False  # kernels and tokens: what meets every position of an example turns faster than T says
+    sizes = [block_shape(s.axes) if s.axes else (1, 1, 1, 1) for s in slots]
+    units = [
+        size[1] * facts.positions(trace, slot) // (2 if link.paired else 1)
+        for size, slot, link in zip(sizes, slots, links, strict=False)
+    ]
+    kept = math.prod(link.moments.carried / link.handed_on for link in links)
+    return min(units) * kept < sizes[0][2]
+
+
+def _quieter_first(slots: list[Slot], links: list[Link], rms: float) -> Link:
+    """The first link with a signal as small as gives the first layer its share of T.
+
+    Its part of T goes with 1 / q, nearly: slopes change with q a little, so the steps are repeated. The link stays as it is
+    where a smaller signal would drown in a constant that is handed on.
+    """
+    link = links[0]
+    for _ in range(4):
+        trial = [link, *links[1:]]
+        first, *others = _kernel(slots, trial, _gains(trial, rms, 1.0), rms)
+        wanted = FIRST_SHARE / (1 - FIRST_SHARE) * sum(others)
+        if wanted <= 0:
+            return links[0]
+        q = min(links[0].q, max(link.q * first / wanted, SMALLEST))
+        link = replace(link, q=q, moments=through(link.f, link.carrier, q))
+    drowned = link.carrier == "single" and link.moments.constant > links[0].moments.constant + 1e-3
+    return links[0] if drowned or link.q >= links[0].q else link
 
 
 def _size_before_norm(trace: Trace, layers: int) -> float:
@@ -172,9 +229,8 @@ def _links(trace: Trace, slots: list[Slot]) -> list[Link]:
 def _is_waist(trace: Trace, slots: list[Slot], k: int) -> bool:
     """Whether pairs between the weights k and k + 1 would narrow the chain: a place narrower than both its neighbours,
     half of which is less than the narrowest place before or after it can hand on."""
-    into = block_shape(slots[0].axes)[2] if slots[0].axes else 1
     sizes = [block_shape(s.axes)[1] * facts.positions(trace, s) if s.axes else 1 for s in slots]
-    before = [into * facts.positions(trace, slots[0]), *sizes[:k]]
+    before = [facts.values_in(trace, slots[0]), *sizes[:k]]
     after = sizes[k + 1 :]
     return sizes[k] < min(before[-1], after[0]) and sizes[k] // 2 < min(*before, *after)
 
@@ -210,9 +266,9 @@ def _output(
     trace: Trace,
     slots: list[Slot],
     links: list[Link],
-    sizes: list[tuple[int, int, int]],
     gains: list[float],
     rms: float,
+    most: float,
 ) -> tuple[float, str]:
     """How large the chain's output should be at the start (standard deviation), and why."""
     last = slots[-1]
@@ -227,28 +283,29 @@ def _output(
         return facts.output_size(trace, last), f"head: outputs start at ±{facts.output_size(trace, last):.2g}"
     if not last.head:
         return 1.0, "last of a plain chain: hands on a signal of unit size"
-    kernel = _kernel_trace(slots, links, sizes, gains, rms)
+    kernel = sum(_kernel(slots, links, gains, rms))
     target = facts.output_size(trace, last)
-    target = min(target, math.sqrt(KERNEL_TRACE / kernel)) if kernel > 0 else target
+    target = min(target, math.sqrt(most / kernel)) if kernel > 0 else target
     return target, f"head: outputs start at ±{target:.2g}, so that {len(slots)} layers learn as fast as a few"
 
 
-def _kernel_trace(
-    slots: list[Slot], links: list[Link], sizes: list[tuple[int, int, int]], gains: list[float], rms: float
-) -> float:
-    """T for a head that gives outputs of unit size."""
+def _kernel(slots: list[Slot], links: list[Link], gains: list[float], rms: float) -> list[float]:
+    """The parts of T that each layer makes up, for a head that gives outputs of unit size.
+
+    Going back through a layer, Σ E[(∂ output / ∂ ·)²] is multiplied by the slope's and the gain's squares alone: where a
+    layer widens, its weights are larger, but only that part of a gradient comes through that lies in their image.
+    """
     assert slots[-1].axes is not None
     below = links[-1]
-    total = slots[-1].axes.fan_in * below.moments.power
+    parts = [slots[-1].axes.fan_in * below.moments.power]
     backward = 1.0 / below.handed_on  # E[(∂ output / ∂ φ)²], summed over units
     for k in range(len(links) - 1, -1, -1):
         slot, link = slots[k], links[k]
         assert slot.axes is not None
         power = links[k - 1].moments.power if k else rms**2
-        total += slot.axes.fan_in * power * (2 if link.paired else 1) * link.moments.own_slope * backward
-        out, in_, field = sizes[k]
-        backward *= link.moments.slope * gains[k] ** 2 * max(1.0, out / max(in_ * field, 1))
-    return total
+        parts.append(slot.axes.fan_in * power * (2 if link.paired else 1) * link.moments.own_slope * backward)
+        backward *= link.moments.slope * gains[k] ** 2
+    return parts[::-1]
 
 
 def _reason(slots: list[Slot], before: Link | None, after: Link) -> str:

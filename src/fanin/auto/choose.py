@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from fanin.auto.chains import chain_entries
 from fanin.auto.keep import kept
 from fanin.auto.matrices import matrix_entries
+from fanin.auto.modulation import with_modulations
 from fanin.auto.recurrent import recurrent_entries
 from fanin.auto.residual import with_residuals
+from fanin.auto.streams import paired_streams
 from fanin.auto.vectors import set_on_purpose, vector_entries
 from fanin.plans import Entry, Plan
 from fanin.slots import Slot
@@ -47,6 +49,7 @@ def choose(trace: Trace, *, seed: int = 0, keep: Iterable[str] | str = ()) -> Pl
         for name, entry in family(trace).items():
             entries.setdefault(name, entry)
     entries |= with_residuals(trace, entries)
+    entries |= with_modulations(trace, entries)
     notes = [*held.notes]
     for slot in trace.slots:  # values made for a bias are made for its weight's size too (Mamba's dt)
         if slot.role == "bias" and slot.weight in entries and not slot.head and set_on_purpose(trace, slot):
@@ -61,6 +64,7 @@ def choose(trace: Trace, *, seed: int = 0, keep: Iterable[str] | str = ()) -> Pl
         elif slot.name not in entries and not any(note.startswith(f"{slot.name} keeps") for note in notes):
             notes.append(f"{slot.name} keeps its values: {_why_left(trace, slot)}.")
     broken = _without_broken_chains(trace, entries)
+    entries |= paired_streams(trace, entries)
     notes += [f"{name} keeps its values: its neighbours in a mirrored chain keep theirs." for name in broken]
     return Plan.of(trace.slots, entries, seed=seed, notes=notes)
 

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Iterator
 
+from fanin.draws.layout import block_shape
 from fanin.slots import Slot
 from fanin.traces.records import INPUT, Op, ResidualAdd, Trace
 
+CONVOLUTIONS = ("conv", "conv_transpose")
 THROUGH = ("shape", "dropout")  # kinds that leave the size of a signal as it is, in the mean
 
 
@@ -103,13 +105,29 @@ def output_size(trace: Trace, slot: Slot) -> float:
 def positions(trace: Trace, slot: Slot) -> int:
     """Positions of the image that a convolution gives an output for; 1 for a dense weight."""
     op = op_of(trace, slot)
-    return math.prod(op.shape[2:]) if op is not None and op.kind == "conv" else 1
+    return math.prod(op.shape[2:]) if op is not None and op.kind in CONVOLUTIONS else 1
+
+
+def values_in(trace: Trace, slot: Slot) -> int:
+    """How many numbers of one example a weight meets: inputs, times the positions of the image that a convolution slides over."""
+    assert slot.axes is not None
+    inputs = block_shape(slot.axes)[2]
+    op = op_of(trace, slot)
+    if op is None or op.kind not in CONVOLUTIONS or not op.inputs:
+        return inputs
+    source = next((o.shape for o in before(trace, op)), None)
+    given = [i.shape for i in trace.inputs if i.floating and len(i.shape) == len(op.shape)]
+    shape = source or (given[0] if given else op.shape)
+    return inputs * math.prod(shape[2:])
 
 
 def valid_share(trace: Trace, slot: Slot) -> float:
-    """The share of a kernel's taps that meets the image and not its zero padding, in the mean over output positions."""
+    """The share of a kernel's taps that meets the image and not its zero padding, in the mean over output positions.
+
+    Of the taps that meet in an output at all: those of a transposed convolution's stride are left out (`Axes.in_taps`).
+    """
     op = op_of(trace, slot)
-    if op is None or op.kind != "conv" or slot.axes is None:
+    if op is None or op.kind not in CONVOLUTIONS or slot.axes is None:
         return 1.0
     kernel = [factor.size for axis in slot.axes.factors for factor in axis if factor.role == "field"]
     source = next((o for o in before(trace, op)), None)
@@ -117,7 +135,8 @@ def valid_share(trace: Trace, slot: Slot) -> float:
     into = source.shape[-len(kernel) :] if source is not None else ()
     if len(into) != len(kernel) or len(out) != len(kernel):
         return 1.0
-    return math.prod(_valid(k, n, m) for k, n, m in zip(kernel, into, out, strict=True))
+    valid = _valid if op.kind == "conv" else _valid_transposed
+    return math.prod(valid(k, n, m) for k, n, m in zip(kernel, into, out, strict=True))
 
 
 def _valid(taps: int, inputs: int, outputs: int) -> float:
@@ -128,3 +147,11 @@ def _valid(taps: int, inputs: int, outputs: int) -> float:
         return 1.0
     inside = sum(0 <= position * stride + tap - padding < inputs for position in range(outputs) for tap in range(taps))
     return inside / (outputs * taps)
+
+
+def _valid_transposed(taps: int, inputs: int, outputs: int) -> float:
+    """The same of a transposed convolution: of each input's taps, those that land inside the output."""
+    stride = max(1, round(outputs / inputs))
+    padding = ((inputs - 1) * stride + taps - outputs + 1) // 2
+    landed = sum(0 <= place * stride + tap - padding < outputs for place in range(inputs) for tap in range(taps))
+    return landed * stride / (outputs * taps)

@@ -11,7 +11,7 @@ from torch import nn
 from fanin.auto.calibrate import corrections
 from fanin.auto.choose import choose
 from fanin.auto.fixed import Fixed
-from fanin.auto.rollback import blamed, harm, harms, with_chains
+from fanin.auto.rollback import blamed, harm, harms, improved, with_chains
 from fanin.auto.state_torch import Kept
 from fanin.checks import curves, run_checks
 from fanin.checks.report import Report
@@ -20,6 +20,9 @@ from fanin.traces.records import Trace
 from fanin.traces.torch import batches, trace, unwrap
 
 ROUNDS = 4  # tries at taking changes back, each measured
+NOT_MEASURED = (
+    "The model is on the meta device and has no values: theory alone chose the gains, no trial corrected them."
+)
 
 
 def plan(
@@ -44,7 +47,9 @@ def plan(
     watched = trace(model, batch, targets, loss, seed=seed)
     chosen = choose(watched, seed=seed, keep=keep)
     bare, _ = unwrap(model)
-    if any(p.is_meta for p in bare.parameters()) or not chosen.entries:
+    if any(p.is_meta for p in bare.parameters()):
+        return dataclasses.replace(chosen, notes=(*chosen.notes, NOT_MEASURED))
+    if not chosen.entries:
         return chosen
     try:
         trial = copy.deepcopy(bare)
@@ -76,7 +81,9 @@ def fix(
 ) -> Fixed:
     """Check, choose a plan, apply it, measure again, and take back what did not help.
 
-    A model without any finding keeps its weights. After an exception the weights are as they were.
+    A model without any finding keeps its weights, and so does one whose findings the new weights neither remove nor make
+    milder (fewer or less severe findings, half the factor that they complain of, a loss nearer to chance). After an
+    exception the weights are as they were.
 
     Args:
         model: any `torch.nn.Module`; its weights are changed in place.
@@ -157,7 +164,7 @@ def _without_harm(
         else:
             kept.put_back()
             chosen.apply(bare)
-    if harm(after) > harm(before):
+    if not improved(before, after):
         kept.put_back()
         undone |= dict.fromkeys(chosen.entries, "the plan as a whole did not help")
         chosen, after = chosen.edit(dict.fromkeys(chosen.entries)), before

@@ -6,10 +6,12 @@ unit gain the outputs would be fine. The common case is a head tied to an embedd
 
 Why it hurts: the loss starts far above chance, and training begins with unlearning.
 
-How it was measured: as in FI501, plus the head's law. Null hypothesis: the expected excess of the loss over chance is
-below chance (for C classes: logits of variance under 2 ln C). Tolerance: three deviations of the predicted variance
-between redraws (2 / C for C classes, and what the layers below add), and the measured loss confirms. Silent up to a
-head of gain 5 at unit features for 10 classes (the threshold is 2.1): benchmarks/check_power.py.
+How it was measured: as in FI501, plus the head's law. Null hypothesis: the predicted excess of the loss over chance
+is at most chance (for C classes: logits of variance up to 2 ln C), or it would be above chance with a head of unit
+gain too (then FI501 speaks). Tolerance: as in FI501: the excess is above chance with the variance three deviations
+lower (its deviation between redraws is √(2 / C) for C classes, and what the layers below add), and the measured loss
+confirms by reaching twice chance. Silent up to a head of gain 5 at unit features for 10 classes (the threshold is
+2.1): benchmarks/check_power.py.
 
 How to fix: std = 1 / sqrt(fan_in) at most; zero is healthy too. For a tied embedding, a smaller embedding (or a scale
 on its way in).

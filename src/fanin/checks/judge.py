@@ -11,8 +11,9 @@ from fanin.theory.path import Segment, Step
 from fanin.theory.prediction import Log
 from fanin.traces.records import Trace
 
-# A wide net can be trained as long as what it has to carry survives about six depth scales, e^-6 of a second moment
-# (Schoenholz et al. 2017, figure 5: trainable up to depth 6 ξ; Xiao et al. 2018 find the same for convolutions).
+# A wide net can be trained as long as what it has to carry survives about six depth scales, e^-6 of a second moment: random
+# nets were found trainable up to a depth of about 6 ξ_c (Schoenholz et al. 2017; quoted so, and found again for other nets, by
+# Stamatescu et al. 2020, "Critical initialisation in continuous approximations of binary neural networks", section 5.2).
 # Under plain gradient descent the same number is the factor by which useful step sizes differ inside one net.
 DEPTH_SCALES = 6.0
 # A prediction has to pass its threshold by three deviations of its fluctuation between redraws.

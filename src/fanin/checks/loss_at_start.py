@@ -6,16 +6,18 @@ itself: for classes, more than ln C on top of ln C.
 Why it hurts: the first part of training unlearns a confident random guess, with the largest gradients of the whole
 run, before anything is learned. Learning rate warm-up then fights the init.
 
-How it was measured: the outputs' second moment v is predicted from the laws of all weights. Null hypothesis: the
-expected loss of Gaussian outputs, E[ln Σ exp z] - E z for classes (the random energy model: v / 2, or √(2 v ln C) -
-ln C once the softmax is frozen on one class), E softplus(z) for binary targets, v for squares, is less than twice
-what the best constant output has: ln C, ln 2, the targets' mean square. That is the point where the noise holds more
-nats than there are to be learned; for classes it is v = 2 ln C, the freezing point itself. Tolerance: v three
-deviations lower has to pass too, and the measured loss has to be above twice chance too. Losses with class weights,
-sums and losses that are not recognised are not judged, so no other chance level (contrastive, focal) is mistaken for
-ln C. Where the head's gain is the cause, FI502 says so instead. The threshold is a deviation of 2.1 for 10 classes,
-4.6 for 50,000; with ten classes, whose head has ten rows, the fluctuation makes the check silent up to features 5
-times too large: benchmarks/check_power.py.
+How it was measured: the outputs' second moment v is predicted from the laws of all weights, and with it the excess
+over chance of the loss of Gaussian outputs that know nothing of the targets: E ln Σ exp z - E z - ln C for classes
+(the random energy model: v / 2, or √(2 v ln C) - ln C once the softmax is frozen on one class), E softplus(z) - ln 2
+for binary targets, v for squares, E |z| = √(2 v / π) for absolute errors (Huber's counts as one). Chance is the loss
+of outputs that are all zero: ln C, ln 2, the targets' mean square, their mean absolute value. Null hypothesis: the
+excess is at most chance, so that the expected loss is at most twice chance. That is the point where the noise holds
+more nats than there are to be learned; for classes it is v = 2 ln C, the freezing point itself. Tolerance: the excess
+has to be above chance with v three deviations lower too, and the measured loss has to confirm it: reach twice chance.
+Losses with class weights, sums and losses that are not recognised are not judged, so no other chance level
+(contrastive, focal) is mistaken for ln C. Where the head's gain is the cause, FI502 says so instead. The threshold is
+a deviation of 2.1 for 10 classes, 4.6 for 50,000; with ten classes, whose head has ten rows, the fluctuation makes
+the check silent up to features 5 times too large: benchmarks/check_power.py.
 
 How to fix: smaller features (a norm or the right gain below the head), or a smaller head; bias of the head at the log
 of the class frequencies.

@@ -10,13 +10,13 @@ factor; plain gradient descent needs a learning rate as much larger, or waits on
 How it was measured: each weight's law is estimated from its numbers, and the contrast is predicted layer by layer, s'
 = fan_in σ² · ½ E[(f(u) - f(v))²] over Gaussian pairs (u, v), from the measured input on. Null hypothesis: at every
 layer of the main path (along the stream of residual nets, never inside a branch; the head left out, unless it makes
-up for it) ln (s / min(s_0, 1)) > -6. Tolerance: six depth scales are as far as wide nets were found trainable
-(Schoenholz et al. 2017). The prediction must pass the threshold by 3 deviations of its fluctuation between redraws,
-about 5 / width a layer for ReLU, and the measured contrast must have gone at least half as far. It is an error where
-the contrast falls below the rounding of the element type (e⁻³² for float32): on digits, Adam too stays at chance
-there (benchmarks/check_thresholds.py). Dropout's noise is not counted as contrast. Silent down to 0.86 of He's gain a
-layer at depth 20 and width 128, and up to depth 3 (ReLU) and 5 (tanh) of PyTorch's default:
-benchmarks/check_power.py.
+up for it) ln (s / s_0) + ln max(1, q_0) > -6, q_0 the mean square at the start. Tolerance: six depth scales, 6 ξ_c,
+are about as far as wide nets were found trainable (Schoenholz et al. 2017; again in Stamatescu et al. 2020, section
+5.2). The prediction must pass the threshold by 3 deviations of its fluctuation between redraws, about 5 / width a
+layer for ReLU, and the measured contrast must have gone at least half as far. It is an error where the contrast falls
+below the rounding of the element type (e⁻³² for float32): on digits, Adam too stays at chance there
+(benchmarks/check_thresholds.py). Dropout's noise is not counted as contrast. Silent down to 0.86 of He's gain a layer
+at depth 20 and width 128, and up to depth 3 (ReLU) and 5 (tanh) of PyTorch's default: benchmarks/check_power.py.
 
 How to fix: weights of deviation gain / sqrt(fan_in) with the gain of the activation and zero biases, orthogonal
 weights for tanh, mirrored orthogonal ones for the ReLU family at great depth, or norms.
@@ -60,8 +60,9 @@ def worst(segment: Segment) -> tuple[Row, Log] | None:
     # What the last activation or the head makes up for is not lost: sin(30 u) wants small u, a large head small features.
     here, after = last.step.between.distinct, [last.step.behind, *(s.between for s in segment.steps if s.head)]
     lift = max((math.log(y.distinct / here) for y in after if y.distinct > 0 and here > 0), default=0.0)
-    # A large input may be brought down to unit size: only what falls below the smaller of the two is lost.
-    lift = max(lift, 0.0) + max(math.log(segment.start.distinct), 0.0)
+    # A large input has to be brought down to unit size, its mean along with the rest: only what falls below that is lost
+    # here. Where the mean dwarfs what differs between examples, FI503 says so.
+    lift = max(lift, 0.0) + math.log(max(segment.start.q, 1.0))
     return last, Log(last.s.value + lift, last.s.variance)
 
 
@@ -74,11 +75,11 @@ def _finding(trace: Trace, segment: Segment, row: Row, log: Log) -> Finding | No
         return None
     layers = len(segment.judged)
     rms = end.rms if end is not None else math.nan
-    alive = (
-        f" The rms ({number(rms)}) hides it: biases keep it alive."
-        if end is not None and end.spread < 0.05 * end.rms
-        else ""
-    )
+    alive = ""
+    if end is not None and end.spread < 0.05 * end.rms:
+        common = start is not None and start.spread < 0.05 * start.rms
+        source = "what all examples have in common keeps" if common else "biases keep"
+        alive = f" The rms ({number(rms)}) hides it: {source} it alive."
     severity: Severity = "error" if judge.surely_below(log, judge.precision(trace)) else SEVERITY
     return Finding(
         CODE,

@@ -59,25 +59,40 @@ def _segment(trace: Trace, segment: Segment) -> Iterator[Finding]:
         return  # one layer alone is a choice: it may bring a small signal up, or keep one where the activation is straight
     step, effect = max(off, key=lambda item: abs(item[1]))
     have, need = math.sqrt(step.law.power), math.sqrt(step.law.power) * math.exp(-effect / 2)
-    meets = f"{step.activation}" if step.activation is not None else "no activation"
     edits = judge.critical_edits(trace, segment)
     names = judge.names(s for s, _ in off)
     biases = {s.name for s in trace.slots if s.role == "bias" and s.weight in names}
+    if len(names) == 1:
+        who = f"{step.name}, used {len(off)} times in a row, has the wrong gain: it has"
+    else:
+        who = f"{len(off)} of {len(segment.judged)} layers have the wrong gain for their activation: {step.name} has"
+    meets, remedy = _meets(trace, step, need)
     yield Finding(
         CODE,
         SLUG,
         SEVERITY if abs(total) > DEPTH_SCALES and not segment.merged else "info",
         names,
-        f"{len(off)} of {len(segment.judged)} layers have the wrong gain for their activation: {step.name} has "
-        f"{number(have)} (std · sqrt(fan_in)) and meets {meets}, which needs {number(need)}.",
+        f"{who} {number(have)} (std · sqrt(fan_in)) and {meets}.",
         {"gain": have, "layers": float(len(off))},
         {"gain": need, "log_share": share, "log_total": total},
         "Each such layer shrinks or grows signal and gradient by the same factor, and depth multiplies them.",
         Fix(
-            f"Draw with std = gain / sqrt(fan_in); the gain of {meets} is {number(need)}.",
+            f"Draw with std = gain / sqrt(fan_in); {remedy}.",
             {n: d for n, d in edits.items() if n in names or n in biases},
         ),
     )
+
+
+def _meets(trace: Trace, step: Step, need: float) -> tuple[str, str]:
+    """What a weight's output meets, and which gain that asks for, in words: for the message and for the remedy."""
+    if step.activation is not None:
+        return (
+            f"meets {step.activation}, which needs {number(need)}",
+            f"the gain of {step.activation} is {number(need)}",
+        )
+    added = any(op.kind == "add" and step.op in op.inputs and len(op.inputs) > 1 for op in trace.ops[step.op + 1 :])
+    place = "is added to another signal before any activation" if added else "meets no activation of its own"
+    return f"{place}; {number(need)} keeps its signal", f"without an activation, {number(need)} keeps the signal"
 
 
 def deviation(step: Step) -> float:

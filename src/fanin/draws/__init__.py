@@ -4,10 +4,12 @@
 - `quantile`: from 32 bits to a uniform, normal or truncated normal number
 - `orthogonal`, `mirrored`, `layout`: matrix families, from the same Gaussians
 - `windows`: which part of a weight is asked for, and tiles of bounded size
+- `elementwise`: numbers of a recipe in NumPy; `numba_fill` and its kernels: the same on all cores; `backends` chooses
 - `numpy`: the arrays (`draw`, `draw_distribution`)
 """
 
+from fanin.draws.backends import prepare
 from fanin.draws.numpy import draw, draw_distribution
 from fanin.draws.quantile import truncated_std
 
-__all__ = ["draw", "draw_distribution", "truncated_std"]
+__all__ = ["draw", "draw_distribution", "prepare", "truncated_std"]

@@ -1,5 +1,6 @@
 """Which number formats a draw can make."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ def numpy_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     Raises:
         FaninTypeError: a dtype that draws do not make, or one that needs `ml_dtypes`, which is not installed.
     """
+    return _of_dtype(dtype) if isinstance(dtype, np.dtype) else _of_any(dtype)
+
+
+def _of_any(dtype: DTypeLike) -> np.dtype[Any]:
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", None)
     if name in NATIVE:
         return np.dtype(name)
@@ -36,3 +41,6 @@ def numpy_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     if kind is None or kind.name not in DTYPES:
         raise FaninTypeError(f"dtype={dtype!r} cannot be used; accepted are {', '.join(DTYPES)}")
     return kind
+
+
+_of_dtype = functools.lru_cache(maxsize=64)(_of_any)  # the name of a dtype takes NumPy microseconds

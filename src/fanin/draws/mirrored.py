@@ -1,45 +1,117 @@
 """Mirrored weights: half-sized blocks laid out with signs, so that units come in pairs f(u), f(-u)."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fanin.distributions import DeltaOrthogonal, Distribution, Mirrored, Orthogonal
 from fanin.draws.bits import Stream
-from fanin.draws.layout import block_shape, from_blocks, to_blocks, with_sizes
+from fanin.draws.householder import Indices, Ops, as_index
+from fanin.draws.layout import Window, block_shape, with_sizes
 from fanin.draws.orthogonal import row_size
 from fanin.errors import FaninValueError
 from fanin.slots import Axes, Pairing
 
-Array = NDArray[np.float64]
+EVERY = slice(None)
 
 
-def mirrored(law: Mirrored, stream: Stream, draw_whole: Any) -> Array:
-    """The whole weight of a `Mirrored`, shape `law.axes.shape`.
+def mirrored(ops: Ops, law: Mirrored, stream: Stream, part: Window, draw_base: Any) -> Any:
+    """A part of the blocks of a `Mirrored`, shape `part.shape`; of the base, only what the part is made of is drawn.
 
     Args:
+        ops: of the framework and dtype.
         law: what to draw.
         stream: of the weight.
-        draw_whole: (distribution, shape, stream) → float64 array; draws the base.
+        part: which blocks, outputs, inputs and taps.
+        draw_base: `matrices.block`; draws the base.
     """
     stack, out, in_, field = block_shape(law.axes)
     rows = block_pairing(law.out, out, stack, "out")
     columns = block_pairing(law.in_, in_, stack, "in_")
     half_out = rows.outer * (rows.units // 2) * rows.inner if rows else out
     half_in = columns.outer * (columns.units // 2) * columns.inner if columns else in_
-    base = _base_blocks(law.base, (stack, half_out, half_in, field), stream, draw_whole)
-    if rows:
-        alone = rows.outer * rows.inner if rows.units % 2 else 0
-        extra = None
-        if alone:
-            wide = _row_law(law.base, law.axes, alone, half_in)
-            extra = _base_blocks(wide, (stack, alone, half_in, field), stream.part("alone"), draw_whole)
-        base = _signed(base, rows, 1, extra)
-    if columns:
-        base = _signed(base, columns, 2, None)
-    return from_blocks(base, law.axes)
+    half = (stack, half_out, half_in, field)
+    axes = getattr(law.base, "axes", None)
+    if axes is not None and block_shape(axes) != half:
+        raise FaninValueError(
+            f"Mirrored: base has blocks (stack, out, in, field) of {block_shape(axes)}, but half of the weight has {half}"
+        )
+    above, beside = _sides(part.rows, rows), _sides(part.columns, columns)
+    blocks = ops.zeros(part.shape)
+    blocks = _lay(ops, blocks, law.base, half, stream, part, above, beside, draw_base)
+    if rows and len(above.alone):
+        alone = rows.outer * rows.inner
+        wide = row_law(law.base, law.axes, alone, half_in)
+        extra = above._replace(plus=above.alone, plus_from=above.alone_from, minus=NONE, minus_from=NONE)
+        blocks = _lay(
+            ops, blocks, wide, (stack, alone, half_in, field), stream.part("alone"), part, extra, beside, draw_base
+        )
+    return blocks
+
+
+class Sides(NamedTuple):
+    """Which of the asked-for lines carry the base's lines, which their negatives, and which have no partner."""
+
+    plus: Indices
+    plus_from: Indices
+    minus: Indices
+    minus_from: Indices
+    alone: Indices
+    alone_from: Indices
+
+
+NONE = np.zeros(0, dtype=np.intp)
+
+
+def _sides(lines: Indices, pairing: Pairing | None) -> Sides:
+    every = np.arange(len(lines))
+    if pairing is None:
+        return Sides(every, lines, NONE, NONE, NONE, NONE)
+    h = pairing.units // 2
+    outer, unit, inner = (
+        lines // (pairing.units * pairing.inner),
+        lines // pairing.inner % pairing.units,
+        lines % pairing.inner,
+    )
+    source = (outer * h + unit % max(h, 1)) * pairing.inner + inner
+    kinds = (unit < h, (unit >= h) & (unit < 2 * h), unit >= 2 * h)
+    plus, minus, alone = (every[kind] for kind in kinds)
+    return Sides(plus, source[plus], minus, source[minus], alone, (outer * pairing.inner + inner)[alone])
+
+
+def _lay(
+    ops: Ops,
+    blocks: Any,
+    law: Distribution,
+    sizes: tuple[int, ...],
+    stream: Stream,
+    part: Window,
+    above: Sides,
+    beside: Sides,
+    draw_base: Any,
+) -> Any:
+    """The base, drawn once for all lines that come from it, laid into the blocks with its signs."""
+    rows = np.unique(np.concatenate([above.plus_from, above.minus_from]))
+    columns = np.unique(np.concatenate([beside.plus_from, beside.minus_from]))
+    if not (len(rows) and len(columns)):
+        return blocks
+    base = draw_base(ops, law, sizes, stream, dataclasses.replace(part, rows=rows, columns=columns))
+    for row_sign, to, source in ((1, above.plus, above.plus_from), (-1, above.minus, above.minus_from)):
+        for sign, to_in, source_in in ((1, beside.plus, beside.plus_from), (-1, beside.minus, beside.minus_from)):
+            if len(to) and len(to_in):
+                taken = base[:, as_index(np.searchsorted(rows, source))]
+                taken = taken[:, :, as_index(np.searchsorted(columns, source_in))]
+                place = (EVERY, *_crossed(as_index(to), as_index(to_in)))
+                blocks = ops.set(blocks, place, taken if sign == row_sign else -taken)
+    return blocks
+
+
+def _crossed(rows: slice | Indices, columns: slice | Indices) -> tuple[Any, Any]:
+    """Two indices that name every pair of a row and a column."""
+    if isinstance(rows, np.ndarray) and isinstance(columns, np.ndarray):
+        return rows[:, None], columns
+    return rows, columns
 
 
 def block_pairing(pairing: Pairing | None, size: int, stack: int, field: str) -> Pairing | None:
@@ -57,19 +129,7 @@ def block_pairing(pairing: Pairing | None, size: int, stack: int, field: str) ->
     )
 
 
-def _base_blocks(base: Distribution, shape: tuple[int, ...], stream: Stream, draw_whole: Any) -> Array:
-    """The base drawn for its half size, as blocks of this shape."""
-    axes = getattr(base, "axes", None)
-    if axes is None:
-        return draw_whole(base, shape, stream)
-    if block_shape(axes) != shape:
-        raise FaninValueError(
-            f"Mirrored: base has blocks (stack, out, in, field) of {block_shape(axes)}, but half of the weight has {shape}"
-        )
-    return to_blocks(draw_whole(base, axes.shape, stream), axes)
-
-
-def _row_law(base: Distribution, axes: Axes, rows: int, columns: int) -> Distribution:
+def row_law(base: Distribution, axes: Axes, rows: int, columns: int) -> Distribution:
     """What the rows of an unpaired unit are drawn from: as large as the base's rows, and apart from them.
 
     They are not drawn together with the base: one row more would take the orthogonality from the others.
@@ -79,16 +139,3 @@ def _row_law(base: Distribution, axes: Axes, rows: int, columns: int) -> Distrib
     if getattr(base, "axes", None) is not None:
         return dataclasses.replace(base, axes=with_sizes(axes, rows, columns))  # type: ignore[call-arg]
     return base
-
-
-def _signed(half: Array, pairing: Pairing, axis: int, alone: Array | None) -> Array:
-    """(half, -half) along the units of this axis; the unpaired unit gets `alone`, or zeros."""
-    h = pairing.units // 2
-    shape = half.shape
-    split = half.reshape(*shape[:axis], pairing.outer, h, pairing.inner, *shape[axis + 1 :])
-    parts = [split, -split]
-    if pairing.units % 2:
-        one = (*shape[:axis], pairing.outer, 1, pairing.inner, *shape[axis + 1 :])
-        parts.append(np.zeros(one) if alone is None else alone.reshape(one))
-    whole = np.concatenate(parts, axis=axis + 1)
-    return whole.reshape(*shape[:axis], pairing.outer * pairing.units * pairing.inner, *shape[axis + 1 :])

@@ -1,33 +1,19 @@
 """Draws as NumPy arrays: `draw` and `draw_distribution`."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fanin.distributions import (
-    Centred,
-    Constant,
-    DeltaOrthogonal,
-    Distribution,
-    Identity,
-    Mirrored,
-    Orthogonal,
-    Permutations,
-    Sparse,
-    Stack,
-    ZeroRows,
-)
-from fanin.draws import elementwise
-from fanin.draws.bits import Stream, check_seed
-from fanin.draws.centred import centred
+from fanin.distributions import Distribution
+from fanin.draws import backends, compose
+from fanin.draws.bits import Stream
 from fanin.draws.dtypes import numpy_dtype
-from fanin.draws.mirrored import mirrored
-from fanin.draws.orthogonal import delta_orthogonal, identity, orthogonal
+from fanin.draws.householder_numpy import NumpyOps
 from fanin.draws.permutations import orders
-from fanin.draws.recipe import recipe
-from fanin.draws.windows import Ranges, check_axis, check_shape, resolve, take
+from fanin.draws.recipe import Recipe
+from fanin.draws.windows import Ranges, check_shape
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.slots import Axes, Slot
 
@@ -76,19 +62,24 @@ def draw(
         >>> bool((part == w[64:96]).all()), round(float(w.std()) * 8, 2)
         (True, 1.0)
     """
-    shape = check_shape(shape)
+    if out is not None and not isinstance(out, np.ndarray):
+        raise FaninTypeError(f"out={out!r} cannot be used; give a NumPy array of the window's shape, or None")
+    law = law_of(rule, shape, name, axes, dtype if out is None else out.dtype)
+    return draw_distribution(law, shape, seed=seed, name=name, window=window, dtype=dtype, bits=bits, out=out)
+
+
+def law_of(
+    rule: Distribution | Callable[[Slot], Distribution], shape: Any, name: str, axes: str | Axes, dtype: DTypeLike
+) -> Distribution:
+    """The distribution that a rule gives for a weight of this shape; a distribution is given back as it is."""
     if isinstance(rule, Distribution):
-        distribution = rule
-    elif callable(rule):
-        if out is not None and not isinstance(out, np.ndarray):
-            raise FaninTypeError(f"out={out!r} cannot be used; give a NumPy array of the window's shape, or None")
-        kind = numpy_dtype(dtype if out is None else out.dtype)
-        distribution = rule(Slot(name, shape, kind.name, "weight", axes=_axes(axes, shape)))
-    else:
+        return rule
+    if not callable(rule):
         raise FaninTypeError(
             f"rule={rule!r} cannot be used; give a rule such as fanin.rules.he_normal(), or a distribution"
         )
-    return draw_distribution(distribution, shape, seed=seed, name=name, window=window, dtype=dtype, bits=bits, out=out)
+    shape = check_shape(shape)
+    return rule(Slot(name, shape, numpy_dtype(dtype).name, "weight", axes=_axes(axes, shape)))
 
 
 def _axes(axes: str | Axes, shape: tuple[int, ...]) -> Axes | None:
@@ -113,131 +104,59 @@ def draw_distribution(
     """Numbers of one distribution; the arguments are those of `draw`.
 
     Elementwise distributions compute the window only, in tiles, so that temporary memory stays under a few megabytes.
-    Matrix families (orthogonal, identity, mirrored) draw the whole matrix in float64 and cut the window out.
+    So do matrix families, whose temporary memory is a few times the window, or a strip of 256 lines where that is more;
+    they are computed in float32, in float64 where that is asked for, and a window drawn alone equals the whole to 1e-6.
 
     Example:
         >>> from fanin.distributions import Uniform
         >>> draw_distribution(Uniform(1.0), (2, 3), seed=0, name="w", window=(0, slice(None))).shape
         (3,)
     """
-    if not isinstance(distribution, Distribution):
-        raise FaninTypeError(f"distribution={distribution!r} cannot be used; give a record of fanin.distributions")
-    if not isinstance(name, str):
-        raise FaninTypeError(f"name={name!r} cannot be used; name must be a string")
-    if bits not in (32, 64):
-        raise FaninValueError(f"bits={bits!r} cannot be used; accepted are 32 and 64")
-    shape = check_shape(shape)
-    stream = Stream(check_seed(seed), name)
-    ranges, picked = resolve(window, shape)
-    wanted = tuple(len(r) for axis, r in enumerate(ranges) if axis not in picked)
+    if window is None and backends.fill_whole(distribution, shape, seed, name, bits, out):
+        return cast(Array, out)
+    asked = compose.Request.of(distribution, shape, seed, name, window, bits)
     if out is None:
-        out = np.empty(wanted, dtype=numpy_dtype(dtype))
+        out = np.empty(asked.wanted, dtype=numpy_dtype(dtype))
     numpy_dtype(out.dtype)
     if not out.flags.writeable:
         raise FaninValueError("out is read-only; give an array that can be written to")
-    if out.shape != wanted:
-        raise FaninValueError(f"out has the shape {out.shape}, but the window has {wanted}")
-    _fill(distribution, shape, stream, ranges, np.expand_dims(out, picked) if picked else out, bits)
+    if out.shape != asked.wanted:
+        raise FaninValueError(f"out has the shape {out.shape}, but the window has {asked.wanted}")
+    view = np.expand_dims(out, asked.picked) if asked.picked else out
+    compose.fill(distribution, asked.shape, asked.stream, asked.ranges, view, bits, NUMPY)
     return out
 
 
-def _fill(
-    law: Distribution, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array, bits: int = 32
-) -> None:
-    """Write the part of the weight that the ranges name into `out`, which has one axis for each range."""
-    axes = getattr(law, "axes", None)
-    if axes is not None and axes.shape != shape:
-        raise FaninValueError(
-            f"{type(law).__name__}: its axes have the shape {axes.shape}, but the weight {stream.name!r} has {shape}"
-        )
-    match law:
-        case Constant():
-            with np.errstate(over="ignore"):
-                if not np.isfinite(out.dtype.type(law.value)):
-                    raise FaninValueError(f"Constant: value={law.value!r} is too large for {out.dtype}")
-            out[...] = law.value
-        case Identity():
-            _put(out, take(identity(law), ranges))
-        case Orthogonal():
-            _put(out, take(orthogonal(law, stream), ranges))
-        case DeltaOrthogonal():
-            _put(out, take(delta_orthogonal(law, stream), ranges))
-        case Mirrored():
-            _put(out, take(mirrored(law, stream, _whole), ranges))
-        case Centred():
-            _put(out, take(centred(law, stream, _whole), ranges))
-        case Stack():
-            _fill_stack(law, shape, stream, ranges, out, bits)
-        case ZeroRows():
-            _fill_zero_rows(law, shape, stream, ranges, out, bits)
-        case Permutations():
-            axis = check_axis(law.axis, shape, "Permutations")
-            out[...] = np.take(orders(shape, axis, stream, ranges), list(ranges[axis]), axis)
-        case Sparse():
-            _fill_sparse(law, shape, stream, ranges, out, bits)
-        case _:
-            made = recipe(law, bits=bits, double=out.dtype == np.float64)
-            if made is None:
-                raise FaninTypeError(
-                    f"{type(law).__name__} cannot be drawn; known are the records of fanin.distributions"
-                )
-            elementwise.fill(made, shape, stream, ranges, out)
+class NumPy:
+    """Fills NumPy arrays (see `compose.Backend`)."""
+
+    def fill(self, made: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array) -> None:
+        backends.fill(made, shape, stream, ranges, out)
+
+    def ops(self, out: Array) -> NumpyOps:
+        def fill(law: Distribution, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array) -> None:
+            compose.fill(law, shape, stream, ranges, out, 32, self)
+
+        return NumpyOps(np.float64 if self.double(out) else np.float32, fill)
+
+    def orders(self, shape: tuple[int, ...], axis: int, stream: Stream, ranges: Ranges, out: Array) -> Array:
+        return orders(shape, axis, stream, ranges)
+
+    def put(self, out: Array, values: Array) -> None:
+        out[...] = values.astype(np.float32) if out.dtype.itemsize < 4 else values
+
+    def zero(self, out: Array, where: Any) -> None:
+        out[where] = 0.0
+
+    def double(self, out: Array) -> bool:
+        return out.dtype == np.float64
+
+    def rounded(self, value: float, out: Array) -> float:
+        with np.errstate(over="ignore"):
+            return float(np.float64(value).astype(np.float64 if self.double(out) else np.float32).astype(out.dtype))
+
+    def name(self, out: Array) -> str:
+        return out.dtype.name
 
 
-def _whole(law: Distribution, shape: tuple[int, ...], stream: Stream) -> Array:
-    out = np.empty(shape)
-    _fill(law, shape, stream, tuple(range(n) for n in shape), out)
-    return out
-
-
-def _put(out: Array, values: Array) -> None:
-    """Round float64 values into `out`: to float32 first, so that every lower precision is the float32 number rounded."""
-    if out.dtype.itemsize < 4:
-        values = values.astype(np.float32)
-    out[...] = values
-
-
-def _fill_stack(law: Stack, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array, bits: int) -> None:
-    if not 0 <= law.axis < len(shape) or sum(law.sizes) != shape[law.axis]:
-        raise FaninValueError(
-            f"Stack: sizes={law.sizes} along axis {law.axis} do not add up to the shape {shape} of {stream.name!r}"
-        )
-    begin = 0
-    along = ranges[law.axis]
-    for index, (part, size) in enumerate(zip(law.parts, law.sizes, strict=True)):
-        inside = [k for k, i in enumerate(along) if begin <= i < begin + size]
-        if inside:
-            where = slice(inside[0], inside[-1] + 1)
-            piece = along[where]
-            moved = range(piece.start - begin, piece.stop - begin, piece.step)
-            _fill(
-                part,
-                (*shape[: law.axis], size, *shape[law.axis + 1 :]),
-                stream.part(f"part {index}"),
-                (*ranges[: law.axis], moved, *ranges[law.axis + 1 :]),
-                out[(slice(None),) * law.axis + (where,)],
-                bits,
-            )
-        begin += size
-
-
-def _fill_zero_rows(
-    law: ZeroRows, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array, bits: int
-) -> None:
-    if not shape or any(not 0 <= row < shape[0] for row in law.rows):
-        raise FaninValueError(f"ZeroRows: rows={law.rows} are not all rows of {stream.name!r}, whose shape is {shape}")
-    _fill(law.base, shape, stream, ranges, out, bits)
-    for row in law.rows:
-        if row in ranges[0]:
-            out[ranges[0].index(row)] = 0.0
-
-
-def _fill_sparse(law: Sparse, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array, bits: int) -> None:
-    axis = check_axis(law.axis, shape, "Sparse")
-    if law.zeros > shape[axis]:
-        raise FaninValueError(
-            f"Sparse: zeros={law.zeros} is more than the {shape[axis]} numbers of a line of {stream.name!r}, shape {shape}"
-        )
-    _fill(law.base, shape, stream, ranges, out, bits)
-    order = np.take(orders(shape, axis, stream.part("zeros"), ranges), list(ranges[axis]), axis)
-    out[order < law.zeros] = 0.0
+NUMPY = NumPy()

@@ -1,83 +1,57 @@
-"""Random orthogonal matrices from Householder reflectors: Haar distributed, no QR factorisation of a matrix.
-
-Reflector k takes Gaussians x of length n - k to a multiple of the first unit vector. The product of the reflectors,
-with the signs that make that multiple positive, has the Haar distribution, because it is what QR would make of a
-Gaussian matrix: after k reflections the rest of the next column is again Gaussian and independent.
-
-Papers: Stewart 1980, "The efficient generation of random orthogonal matrices with an application to condition
-estimators"; Mezzadri 2007, "How to generate random matrices from the classical compact groups".
-"""
+"""Orthogonal weights and identities: parts of their blocks (stack, out, in, field), in any framework."""
 
 import math
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fanin.distributions import DeltaOrthogonal, Identity, Orthogonal
 from fanin.draws.bits import Stream
-from fanin.draws.layout import block_shape, centre, from_blocks
-from fanin.draws.quantile import normal
-from fanin.draws.windows import TILE
+from fanin.draws.householder import Indices, Ops, orthonormal
+from fanin.draws.layout import Window, block_shape, centre
 
-Array = NDArray[np.float64]
+EVERY = slice(None)
 
 
-def orthonormal(stream: Stream, block: int, rows: int, columns: int) -> Array:
-    """A random (rows, columns) matrix: orthonormal columns where it is tall, orthonormal rows where it is wide.
+def orthogonal(ops: Ops, law: Orthogonal, stream: Stream, part: Window, target: Any = None) -> Any:
+    """A part of the blocks of an `Orthogonal`, shape `part.shape`; written to `target` where that is given.
 
-    Reflector k of a block is made of the words at block * n * m + k * n + (k … n - 1), n ≥ m being the two extents.
+    Args:
+        ops: of the framework and dtype.
+        law: what to draw.
+        stream: of the weight.
+        part: which blocks, outputs, inputs and taps.
+        target: array of the framework, shape (blocks, outputs, inputs times taps).
     """
-    from scipy.linalg import get_lapack_funcs
-
-    n, m = max(rows, columns), min(rows, columns)
-    if m == 0:
-        return np.zeros((rows, columns))
-    x = np.empty(m * n)
-    first = block * m * n
-    for at in range(0, m * n, TILE):
-        stop = min(at + TILE, m * n)
-        x[at:stop] = normal(stream.range(first + at, first + stop))
-    x = x.reshape(m, n)
-    for k in range(1, m):
-        x[k, :k] = 0.0
-    lead = np.diagonal(x).copy()
-    beta = -np.copysign(np.sqrt(np.einsum("kj,kj->k", x, x)), lead)
-    x /= (lead - beta)[:, None]
-    tau = (beta - lead) / beta
-    (orgqr,) = get_lapack_funcs(("orgqr",), (x,))
-    work = orgqr(x.T, tau, lwork=-1)[1]
-    q, _, info = orgqr(x.T, tau, lwork=int(work[0]), overwrite_a=True)
-    if info != 0:
-        raise RuntimeError(f"LAPACK dorgqr failed with info={info}")
-    q *= np.sign(beta)
-    return q if rows >= columns else q.T
+    _, out, in_, field = block_shape(law.axes)
+    columns = (part.columns[:, None] * field + part.taps).reshape(-1)
+    made = orthonormal(ops, stream, part.blocks, (out, in_ * field), part.rows, columns, gain(law), target)
+    return made.reshape(part.shape)
 
 
-def orthogonal(law: Orthogonal, stream: Stream) -> Array:
-    """The whole weight of an `Orthogonal`, shape `law.axes.shape`."""
-    stack, out, in_, field = block_shape(law.axes)
-    scale = gain(law)
-    blocks = np.empty((stack, out, in_ * field))
-    for b in range(stack):
-        np.multiply(orthonormal(stream, b, out, in_ * field), scale, out=blocks[b])
-    return from_blocks(blocks, law.axes)
+def delta_orthogonal(ops: Ops, law: DeltaOrthogonal, stream: Stream, part: Window) -> Any:
+    """A part of the blocks of a `DeltaOrthogonal`, shape `part.shape`."""
+    _, out, in_, _ = block_shape(law.axes)
+    blocks = ops.zeros(part.shape)
+    tap = _among(part.taps, centre(law.axes))
+    if not len(tap):
+        return blocks
+    made = orthonormal(ops, stream, part.blocks, (out, in_), part.rows, part.columns, gain(law))
+    return ops.set(blocks, (EVERY, EVERY, EVERY, int(tap[0])), made)
 
 
-def delta_orthogonal(law: DeltaOrthogonal, stream: Stream) -> Array:
-    """The whole weight of a `DeltaOrthogonal`, shape `law.axes.shape`."""
-    stack, out, in_, field = block_shape(law.axes)
-    scale = gain(law)
-    blocks = np.zeros((stack, out, in_, field))
-    for b in range(stack):
-        blocks[b, :, :, centre(law.axes)] = scale * orthonormal(stream, b, out, in_)
-    return from_blocks(blocks, law.axes)
+def identity(ops: Ops, law: Identity, part: Window) -> Any:
+    """A part of the blocks of an `Identity`, shape `part.shape`."""
+    blocks = ops.zeros(part.shape)
+    tap = _among(part.taps, centre(law.axes))
+    _, rows, columns = np.intersect1d(part.rows, part.columns, assume_unique=True, return_indices=True)
+    if not len(tap) or not len(rows):
+        return blocks
+    return ops.set(blocks, (EVERY, rows, columns, int(tap[0])), law.gain)
 
 
-def identity(law: Identity) -> Array:
-    """The whole weight of an `Identity`, shape `law.axes.shape`."""
-    blocks = np.zeros(block_shape(law.axes))
-    blocks[:, :, :, centre(law.axes)] = law.gain * np.eye(blocks.shape[1], blocks.shape[2])
-    return from_blocks(blocks, law.axes)
+def _among(taps: Indices, tap: int) -> Indices:
+    return np.flatnonzero(taps == tap)
 
 
 def gain(law: Orthogonal | DeltaOrthogonal) -> float:

@@ -12,16 +12,16 @@ Array = NDArray[Any]
 
 
 def orders(shape: tuple[int, ...], axis: int, stream: Stream, ranges: Ranges) -> Array:
-    """For the lines that the ranges of the other axes name, the number of each place in its line's random order.
+    """The number of each place in the random order of its line.
 
     Args:
         shape: of the whole weight.
-        axis: along which a line runs; its own range is not looked at.
+        axis: along which a line runs.
         stream: of the weight.
         ranges: one for each axis.
 
     Returns:
-        int64, shape of the window with the whole extent along `axis`; each line holds 0 … n - 1 once.
+        int64, shape of the window. A line, were it whole, would hold 0 … n - 1 once.
     """
     along = (*ranges[:axis], range(shape[axis]), *ranges[axis + 1 :])
     words = stream.at(starts(along, shape)).reshape([len(r) for r in along])
@@ -30,4 +30,4 @@ def orders(shape: tuple[int, ...], axis: int, stream: Stream, ranges: Ranges) ->
     np.put_along_axis(
         order, places, np.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(shape))]), axis
     )
-    return order
+    return np.take(order, np.asarray(ranges[axis], dtype=np.intp), axis)

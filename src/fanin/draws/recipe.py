@@ -18,6 +18,7 @@ Recipes of 64 bits are computed in float64 and rounded to float32 at the end.
 
 import dataclasses
 import enum
+import functools
 import math
 from dataclasses import dataclass
 
@@ -91,6 +92,11 @@ def recipe(law: Distribution, *, bits: int = 32, double: bool = False) -> Recipe
     Raises:
         FaninValueError: a truncation interval that holds too little probability for 64 bits, too.
     """
+    return _recipe(law, bits, double)
+
+
+@functools.lru_cache(maxsize=4096)  # laws that are equal have one recipe: so no zero keeps its sign
+def _recipe(law: Distribution, bits: int, double: bool) -> Recipe | None:
     match law:
         case Normal(std, mean):
             return _placed(Source.NORMAL, std, mean, bits, double)
@@ -103,12 +109,12 @@ def recipe(law: Distribution, *, bits: int = 32, double: bool = False) -> Recipe
                 return _placed(Source.NORMAL, 0.0, min(max(mean, low), high), bits, double)
             return _between(std, mean, (low - mean) / std, (high - mean) / std, bits, double)
         case Signs(scale):
-            return Recipe(Source.SIGN, scale)
+            return Recipe(Source.SIGN, scale + 0.0)
         case Bernoulli(probability, value):
             span = round(math.ldexp(probability, 32))
             if span in (0, 2**32):
-                return Recipe(Source.CONSTANT, value if span else 0.0)
-            return Recipe(Source.BELOW, value, span=span)
+                return Recipe(Source.CONSTANT, value + 0.0 if span else 0.0)
+            return Recipe(Source.BELOW, value + 0.0, span=span)
         case Integers(low, high):
             return Recipe(Source.INTEGER, 1.0, offset=low, span=high - low)
         case _:
@@ -117,6 +123,7 @@ def recipe(law: Distribution, *, bits: int = 32, double: bool = False) -> Recipe
 
 def _placed(source: Source, size: float, mean: float, bits: int, double: bool) -> Recipe:
     """z in units of `size`, about the mean."""
+    size = size + 0.0
     unit = {(Source.NORMAL, 32): UNIT32, (Source.NORMAL, 64): UNIT64}.get((source, bits), bits - 1)
     reach = math.ceil(math.ldexp(6.34, unit)) if (source, bits) == (Source.NORMAL, 32) else 2 ** (bits - 1) - 1
     whole = {"span": 2**bits, "least": -reach, "most": reach, "bits": bits}

@@ -5,7 +5,7 @@ and a logical shift is an arithmetic one with a mask. Words of 64 bits (asked fo
 """
 
 import functools
-import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,34 +19,59 @@ from fanin.draws.windows import Ranges, collapse, tiles
 TILES = {"cpu": 1 << 16}  # elements a tile, by the type of the device
 TILE = 1 << 22  # on all others: large enough to fill a GPU, small enough that temporary memory stays below a gigabyte
 
+Engine = Callable[[Recipe, tuple[int, ...], Stream, Ranges, Tensor], None]
 
-def fill(recipe: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Tensor) -> None:
-    """Write the elements that the ranges name into `out`, which has one axis for each range; in tiles."""
+
+def fill(
+    recipe: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Tensor, engine: Engine | None = None
+) -> None:
+    """Write the elements that the ranges name into `out`, which has one axis for each range.
+
+    Args:
+        recipe: how a number is made of its word.
+        shape: of the whole weight.
+        stream: of the weight.
+        ranges: one for each axis.
+        out: of any strides.
+        engine: writes a contiguous part of `out`, given flat; the operations of this file if None.
+    """
     if recipe.source is Source.CONSTANT:
         out.copy_(scaled(torch.ones((), dtype=torch.int64, device=out.device), recipe, out.dtype))
         return
-    flat = out.view(-1) if out.is_contiguous() else torch.empty(out.numel(), dtype=out.dtype, device=out.device)
+    size = TILES.get(out.device.type, TILE)
+    if not out.is_contiguous() and out.numel() > size:  # in pieces: what a copy needs stays small
+        axis = next(a for a, n in enumerate(out.shape) if n > 1)
+        rows = max(1, size * out.shape[axis] // out.numel())
+        for first in range(0, out.shape[axis], rows):
+            part = (*ranges[:axis], ranges[axis][first : first + rows], *ranges[axis + 1 :])
+            fill(recipe, shape, stream, part, out.narrow(axis, first, len(part[axis])), engine)
+        return
+    flat = out.view(-1) if out.is_contiguous() else out.new_empty(out.numel())
     ranges, shape = collapse(ranges, shape)
-    low = Stream(stream.seed, stream.name, plane=1)
-    for place, piece in tiles(ranges, TILES.get(out.device.type, TILE)):
-        words = words_of(stream, piece, shape, out.device)
-        if recipe.bits == 64:
-            words = words << 32 | words_of(low, piece, shape, out.device)
-        flat[place] = scaled(whole_numbers(words, recipe), recipe, out.dtype)
-    if flat.data_ptr() != out.data_ptr() or not out.is_contiguous():
+    (engine or plain)(recipe, shape, stream, ranges, flat)
+    if not out.is_contiguous():
         out.copy_(flat.view(out.shape))
 
 
-def words_of(stream: Stream, piece: Ranges, shape: tuple[int, ...], device: torch.device) -> Tensor:
+def plain(recipe: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges, flat: Tensor) -> None:
+    """Write the numbers that the (collapsed) ranges name into `flat`, one axis, contiguous; in tiles."""
+    low = Stream(stream.seed, stream.name, plane=1)
+    for place, piece in tiles(ranges, TILES.get(flat.device.type, TILE)):
+        words = _words(stream, piece, shape, flat.device)
+        if recipe.bits == 64:
+            words = words << 32 | _words(low, piece, shape, flat.device)
+        flat[place] = scaled(whole_numbers(words, recipe), recipe, flat.dtype)
+
+
+def _words(stream: Stream, piece: Ranges, shape: tuple[int, ...], device: torch.device) -> Tensor:
     """The words of the elements that a tile's ranges name, in order, one axis."""
-    runs, last = starts(piece[:-1], shape[:-1], device), piece[-1]
-    runs = runs * shape[-1] + last.start
+    last = piece[-1]
     if last.step == 1 and len(last) >= TILE_WORDS // 2:
-        return _runs(stream, runs, len(last))
-    return _at(stream, (runs[:, None] + torch.arange(len(last), device=device) * last.step).view(-1))
+        return _runs(stream, address((*piece[:-1], last[:1]), shape, device), len(last))
+    return _at(stream, address(piece, shape, device))
 
 
-def starts(ranges: Ranges, shape: tuple[int, ...], device: torch.device) -> Tensor:
+def address(ranges: Ranges, shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Flat index of every element that the ranges name, in order, int64, shape (product of lengths,)."""
     flat = torch.zeros(1, dtype=torch.int64, device=device)
     for r, n in zip(ranges, shape, strict=True):
@@ -55,16 +80,22 @@ def starts(ranges: Ranges, shape: tuple[int, ...], device: torch.device) -> Tens
     return flat
 
 
+def covering(length: int) -> int:
+    """How many tiles of the stream hold a run of this length, wherever it starts."""
+    return (length + TILE_WORDS - 2) // TILE_WORDS + 1
+
+
 def _runs(stream: Stream, first: Tensor, length: int) -> Tensor:
     """`length` words from each start: whole tiles that cover the run, then what is wanted of them."""
     skip = first & (TILE_WORDS - 1)
-    count = -(-length // TILE_WORDS) + (0 if not bool(skip.any()) else 1)
+    aligned = not bool(skip.any())
+    count = -(-length // TILE_WORDS) if aligned else covering(length)
     tile = (first >> 8)[:, None] + torch.arange(count, device=first.device)
     block = (tile << 6)[..., None] + torch.arange(SIDE, device=first.device)
     words = torch.stack(_philox(stream, block), dim=2).view(len(first), count * TILE_WORDS)
     if len(first) == 1:
         return words[0, int(skip[0]) : int(skip[0]) + length]
-    if bool(skip.any()):
+    if not aligned:
         words = words.gather(1, skip[:, None] + torch.arange(length, device=first.device))
     return words[:, :length].reshape(-1)
 
@@ -131,7 +162,7 @@ def normal_index(index: Tensor) -> Tensor:
     u = (index ^ upper * MASK) << 1 | 1
     octave = _octave(u)
     level = u << (31 - octave)
-    entry = _table("normal32", index.device)[octave << 7 | level >> 24 & 127]
+    entry = device_table("normal32", index.device)[octave << 7 | level >> 24 & 127]
     x = level << 8 & MASK
     slope = (entry >> 20) - ((entry >> 52 & 0xFFF) * x >> 21) & MASK
     z = entry - (slope * x >> 43 & 0x1FFFFF) & 0x7FFFFFFF
@@ -145,7 +176,7 @@ def normal_index64(index: Tensor) -> Tensor:
     high = u >> 32 & MASK
     octave = torch.where(high > 0, 32 + _octave(high.clamp(min=1)), _octave((u & MASK).clamp(min=1)))
     level = u << (63 - octave)
-    row = _table("normal64", index.device)[octave << SUBS64 | level >> (63 - SUBS64) & 2**SUBS64 - 1]
+    row = device_table("normal64", index.device)[octave << SUBS64 | level >> (63 - SUBS64) & 2**SUBS64 - 1]
     x = level << (1 + SUBS64)
     z = row[..., 7]
     for k in range(6, -1, -1):
@@ -172,12 +203,20 @@ def scaled(k: Tensor, recipe: Recipe, dtype: torch.dtype) -> Tensor:
     """k times the scale, in the precision that the recipe's table names for this dtype."""
     if dtype == torch.float64 or recipe.bits == 64:
         values = k.to(torch.float64) * recipe.scale
-        return values if dtype == torch.float64 else values.to(torch.float32).to(dtype)
-    return (k.to(torch.float32) * float(np.float32(recipe.scale))).to(dtype)
+        return values if dtype == torch.float64 else cast(values.to(torch.float32), dtype)
+    return cast(k.to(torch.float32) * float(np.float32(recipe.scale)), dtype)
+
+
+def cast(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """float32 rounded to a narrower dtype. PyTorch's float8_e4m3fn, which has no infinity, ends at 448; ours goes on to NaN."""
+    if dtype == torch.float8_e4m3fn:
+        values = torch.where(values.abs() > 464, torch.copysign(torch.full_like(values, torch.nan), values), values)
+    return values.to(dtype)
 
 
 @functools.lru_cache(maxsize=16)
-def _table(name: str, device: torch.device) -> Tensor:
+def device_table(name: str, device: torch.device) -> Tensor:
+    """A table of `quantile` as int64, kept on the device."""
     return torch.from_numpy(table(name).view(np.int64).copy()).to(device)
 
 
@@ -190,7 +229,8 @@ def orders(shape: tuple[int, ...], axis: int, stream: Stream, ranges: Ranges, de
     """What `permutations.orders` gives, on the device."""
     along = (*ranges[:axis], range(shape[axis]), *ranges[axis + 1 :])
     sizes = [len(r) for r in along]
-    words = _at(stream, starts(along, shape, device)).view(sizes) if math.prod(sizes) else torch.zeros(sizes)
-    places = torch.argsort(words, dim=axis, stable=True)
+    places = torch.argsort(_at(stream, address(along, shape, device)).view(sizes), dim=axis, stable=True)
     numbers = torch.arange(shape[axis], device=device).view([-1 if a == axis else 1 for a in range(len(shape))])
-    return torch.empty_like(places).scatter_(axis, places, numbers.expand(places.shape))
+    order = torch.empty_like(places).scatter_(axis, places, numbers.expand(places.shape))
+    wanted = ranges[axis]
+    return order.index_select(axis, torch.arange(len(wanted), device=device) * wanted.step + wanted.start)

@@ -17,6 +17,8 @@ TILE = 1 << 14  # elements a tile: its temporary arrays stay in the cache
 
 def check_shape(shape: Any) -> tuple[int, ...]:
     """The shape as a tuple of ints of at least 0."""
+    if type(shape) is tuple and all(type(n) is int and 0 <= n < 2**15 for n in shape) and len(shape) < 5:
+        return shape  # what nearly all weights are, without the time that the questions below take
     try:
         sizes = tuple(operator.index(n) for n in ((shape,) if isinstance(shape, int) else shape))
     except TypeError:
@@ -41,7 +43,7 @@ def resolve(window: Any, shape: tuple[int, ...]) -> tuple[Ranges, tuple[int, ...
     Axes that the window does not name are taken whole.
     """
     if window is None:
-        window = ()
+        return tuple(map(range, shape)), ()
     if not isinstance(window, tuple):
         window = (window,)
     if len(window) > len(shape):
@@ -95,26 +97,44 @@ def starts(ranges: Ranges, shape: tuple[int, ...]) -> NDArray[np.uint64]:
     return flat
 
 
-def tiles(ranges: Ranges) -> Iterator[tuple[slice, Ranges]]:
-    """The window cut along its first axes into pieces of about `TILE` elements.
+def tiles(ranges: Ranges, size: int = TILE) -> Iterator[tuple[slice, Ranges]]:
+    """The window cut along its first axes into pieces of at most `size` elements.
 
     Yields:
         The flat positions that a piece fills in the (contiguous) result, and the piece's own ranges.
     """
-    yield from _cut(ranges, (), 0)
+    yield from _cut(ranges, (), 0, size)
 
 
-def _cut(ranges: Ranges, head: Ranges, offset: int) -> Iterator[tuple[slice, Ranges]]:
+def _cut(ranges: Ranges, head: Ranges, offset: int, size: int) -> Iterator[tuple[slice, Ranges]]:
     first, rest = ranges[0], ranges[1:]
     inner = math.prod(len(r) for r in rest)
     if inner == 0:
         return
-    if inner > TILE:
+    if inner > size:
         for k in range(len(first)):
-            yield from _cut(rest, (*head, first[k : k + 1]), offset + k * inner)
+            yield from _cut(rest, (*head, first[k : k + 1]), offset + k * inner, size)
         return
-    step = max(1, TILE // inner)
+    step = max(1, size // inner)
     for k in range(0, len(first), step):
         piece = first[k : k + step]
         at = offset + k * inner
         yield slice(at, at + len(piece) * inner), (*head, piece, *rest)
+
+
+def pieces(ranges: Ranges, size: int) -> Iterator[tuple[tuple[slice, ...], Ranges]]:
+    """The window cut into blocks of at most `size` elements.
+
+    Yields:
+        Where a block lies in the result, one slice an axis, and its own ranges.
+    """
+    count = math.prod(len(r) for r in ranges)
+    if count <= size:
+        yield (slice(None),) * len(ranges), ranges
+        return
+    axis = next(a for a, r in enumerate(ranges) if len(r) > 1)
+    rows = max(1, size * len(ranges[axis]) // count)
+    for first in range(0, len(ranges[axis]), rows):
+        along = ranges[axis][first : first + rows]
+        for where, part in pieces((*ranges[:axis], along, *ranges[axis + 1 :]), size):
+            yield (*where[:axis], slice(first, first + len(along)), *where[axis + 1 :]), part

@@ -54,7 +54,8 @@ def compare(
         steps: optimizer steps of a run; `epochs` passes over the training part where not given.
         optimizer: "sgd", "adam" or "adamw".
         lr, momentum, weight_decay: of the optimizer.
-        batch_size: examples in a step.
+        batch_size: examples in a step. What is left over at the end of a pass makes a smaller batch where it is at least half
+            of this, else it is left out of that pass (each pass has another order): 15 epochs of digits are 315 steps.
         target: score that steps are counted to (the data set's own where not given).
         evaluations: how often the test part is looked at while training; steps to the target are known to this grain.
         loss: a name, or a function of (output, targets); the task's own where not given.

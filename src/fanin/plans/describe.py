@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import shutil
+import textwrap
 from collections.abc import Sequence
 
 from fanin.distributions import (
@@ -22,6 +24,8 @@ from fanin.plans.groups import Group, group_entries
 from fanin.plans.records import Entry, Plan, PlanDiff
 
 NAME_WIDTH = 44  # names longer than this are cut in the middle
+SHORT_NAME = 24  # to which they are cut where columns are few
+REASON = 24  # columns that are kept for the reasons
 
 
 def describe(distribution: Distribution) -> str:
@@ -94,16 +98,23 @@ def _widening(distribution: Orthogonal | DeltaOrthogonal) -> str:
     return " per unit" if distribution.scale_out else ""
 
 
-def plan_text(plan: Plan) -> str:
-    """The plan as a table: one line for each weight, or for each family of weights that differ in a number only."""
+def plan_text(plan: Plan, width: int | None = None) -> str:
+    """The plan as a table: one row for each weight, or for each family of weights that differ in a number only.
+
+    Args:
+        plan: the plan.
+        width: columns to keep to; those of the terminal where not given, 80 where there is none. A reason that does
+            not fit beside its weight goes below it.
+    """
     groups = group_entries(plan)
     if not groups:
         return "an empty plan: every weight keeps its values"
-    rows = [(_shorten(g.title), _shape(plan, g), _group_summary(g), _group_reason(g)) for g in groups]
-    lines = _table(("weight", "shape", "drawn from", "why"), rows)
+    width = width or shutil.get_terminal_size((80, 24)).columns
+    rows = [(g.title, _shape(plan, g), _group_summary(g), _group_reason(g)) for g in groups]
     count = len(plan.entries)
     heading = f"plan for {count} weight{'s' * (count != 1)}, seed {plan.seed}"
-    return "\n".join([heading, "", *lines, *[f"note: {note}" for note in plan.notes]])
+    notes = [line for note in plan.notes for line in _wrapped(f"note: {note}", width, "  ")]
+    return "\n".join([heading, "", *_table(("weight", "shape", "drawn from", "why"), rows, width), *notes])
 
 
 def diff_text(diff: PlanDiff) -> str:
@@ -155,17 +166,31 @@ def _common(reasons: Sequence[str]) -> str:
     return forms.pop() if len(forms) == 1 else f"{reasons[0]} (and {len(reasons) - 1} more reasons)"
 
 
-def _shorten(name: str) -> str:
-    if len(name) <= NAME_WIDTH:
+def _shorten(name: str, most: int) -> str:
+    if len(name) <= most:
         return name
-    half = (NAME_WIDTH - 1) // 2
+    half = (most - 1) // 2
     return f"{name[:half]}…{name[-half:]}"
 
 
-def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[k]) for row in (heading, *rows)) for k in range(len(heading) - 1)]
-    lines = [
-        "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip()
-        for row in (heading, *rows)
-    ]
-    return [lines[0], "  ".join(["─" * w for w in widths] + ["─" * len(heading[-1])]), *lines[1:]]
+def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]], width: int) -> list[str]:
+    others = sum(max(len(row[k]) for row in (heading, *rows)) + 2 for k in (1, 2))
+    most = min(NAME_WIDTH, max(SHORT_NAME, width - others))
+    rows = [(_shorten(row[0], most), *row[1:]) for row in rows]
+    widths = [max(len(row[k]) for row in (heading, *rows)) for k in range(3)]
+    taken = widths[0] + widths[1] + 4
+    widths[2] = max(len(heading[2]), min(widths[2], width - taken - REASON - 2))  # what is longer reaches over the edge
+    lines: list[str] = []
+    for *cells, why in (heading, ["─" * w for w in (*widths, len(heading[-1]))], *rows):
+        start = "  ".join(cell.ljust(w) for cell, w in zip(cells, widths, strict=True))
+        if len(start) == taken + widths[2] and len(start) + 2 + len(why) <= width:
+            lines.append(f"{start}  {why}".rstrip())
+        else:
+            lines += [start.rstrip(), *_wrapped(why, width, " " * 4, " " * 4)]
+    return lines
+
+
+def _wrapped(text: str, width: int, indent: str, first: str = "") -> list[str]:
+    wrapper = textwrap.TextWrapper(max(width, 40), break_long_words=False, break_on_hyphens=False)
+    wrapper.initial_indent, wrapper.subsequent_indent = first, indent
+    return wrapper.wrap(text)

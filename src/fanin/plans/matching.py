@@ -16,7 +16,8 @@ from typing import Any
 from fanin.distributions import Constant, Distribution, ZeroRows
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.names import canonical_names
-from fanin.plans.records import Entry, Plan, is_zero
+from fanin.plans.fits import is_zero
+from fanin.plans.records import Entry, Plan
 from fanin.rules import parse
 from fanin.rules.rule import FACTORIES
 from fanin.slots import Slot, SlotRole

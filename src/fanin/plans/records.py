@@ -1,12 +1,14 @@
 """The plan: an ordered map from weight to what it is drawn from and why, and what it requires of the architecture."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from fanin.distributions import Constant, Distribution, Mirrored, Stack, ZeroRows
+from fanin.distributions import Distribution
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.plans.fits import is_zero, paired_in, paired_out, shape_problems
 from fanin.records import Record
 from fanin.slots import Slot
 
@@ -39,11 +41,13 @@ class Need(Record):
         names: all its names where it is tied, else empty.
         fed_by: the weight before it in a chain of layers with nothing but activations between, or None. Mirrored
             halves must agree between the two.
+        dtype: its type, such as "float32": the one that files are written in (`apply` keeps the model's own).
     """
 
     shape: tuple[int, ...]
     names: tuple[str, ...] = ()
     fed_by: str | None = None
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Plan(Record):
         slots: what the plan was made from, where that is still known (not saved, not compared).
 
     Example:
+        >>> from fanin.distributions import Constant
         >>> plan = Plan({"fc.weight": Entry(Constant(0.0), "as a test")}, requires={"fc.weight": Need((2, 3))})
         >>> Plan.from_dict(plan.to_dict()) == plan
         True
@@ -103,11 +108,20 @@ class Plan(Record):
         """
         slots = tuple(slots)
         by_name = {name: slot for slot in slots for name in (slot.name, *slot.names)}
+        if len({slot.name for slot in slots}) != len(slots):
+            twice = sorted({s.name for s in slots if [t.name for t in slots].count(s.name) > 1})
+            raise FaninValueError(f"slots: the name {', '.join(twice)} is used twice")
         unknown = sorted(set(entries) - set(by_name))
         if unknown:
             raise FaninValueError(f"entries name weights that the model does not have: {', '.join(unknown)}")
         needs = needs_of(slots)
-        chosen = {by_name[name].name: entry for name, entry in entries.items()}
+        chosen: dict[str, Entry] = {}
+        given: dict[str, str] = {}
+        for name, entry in entries.items():
+            slot = by_name[name].name
+            if slot in given:
+                raise FaninValueError(f"entries: {given[slot]} and {name} are one (tied) weight, which has one entry")
+            given[slot], chosen[slot] = name, entry
         ordered = {slot.name: chosen[slot.name] for slot in slots if slot.name in chosen}
         plan = cls(ordered, seed, {name: needs[name] for name in ordered}, tuple(notes), slots)
         broken = plan.broken_chains()
@@ -160,15 +174,30 @@ class Plan(Record):
         ordered = {name: entries[name] for name in needs if name in entries}
         return replace(self, entries=ordered, requires={name: needs[name] for name in ordered})
 
-    def apply(self, model: Any, seed: int | None = None) -> Any:
+    def apply(
+        self,
+        model: Any,
+        seed: int | None = None,
+        *,
+        threads: int | None = None,
+        progress: bool | Callable[[int, int], object] | None = None,
+    ) -> Any:
         """Draw every entry into the model, in place, whole or not at all; returns the model.
 
         Weights keep their identity, dtype, device, ties and `requires_grad`; no random state is read or changed.
         Weights behind a parametrisation (weight norm) are set so that the *effective* weight is what was drawn.
+        Of a sharded model (`DTensor` of any placement: FSDP2, tensor parallel, both; FSDP1 with `use_orig_params`) each
+        process draws what it holds, without communication: the numbers are those of the whole model.
+
+        Everything is checked before anything is drawn. Weights are then drawn in place, without a copy; where they are
+        small (64 MB in all) a stop (Ctrl-C) puts the old values back.
 
         Args:
             model: the `torch.nn.Module` that the plan was made for, or one with the same weights; wrapped or not.
             seed: instead of the plan's own.
+            threads: how many threads draw; torch's number where nothing is said. The numbers do not depend on it.
+            progress: called with (numbers drawn, numbers in all) as it goes; True for a bar on the standard error, None
+                for one where that is a terminal and it takes long, False for none.
 
         Raises:
             FaninValueError: weights are missing, have other shapes, ties or types, or cannot be set: all are listed,
@@ -176,7 +205,83 @@ class Plan(Record):
         """
         from fanin.plans.torch.apply import apply
 
-        return apply(self, model, seed)
+        return apply(self, model, seed, threads=threads, progress=progress)
+
+    def materialize(
+        self,
+        model: Any,
+        mesh: Any = None,
+        device: Any = None,
+        *,
+        seed: int | None = None,
+        restore: Callable[[Any], object] | None = None,
+        threads: int | None = None,
+        progress: bool | Callable[[int, int], object] | None = None,
+    ) -> Any:
+        """Give a model on the meta device memory and draw it, each process its own shards only; returns the model.
+
+        What has values already keeps them. Parameters stay tied. Buffers that constructors computed on the meta device
+        (rotary frequencies, running means) are computed again by the modules' own functions (`reset_parameters`,
+        `_init_weights` and the like); where none does, nothing is changed and an error names them.
+
+        Args:
+            model: a `torch.nn.Module` with parameters on the meta device, sharded already (`fully_shard`,
+                `parallelize_module`, `distribute_tensor`) or not.
+            mesh: a `DeviceMesh` that a model which is not yet sharded is spread over (`fully_shard`; with two axes,
+                replicas of shards); one that is sharded already must lie within it.
+            device: where the weights shall be: the mesh's kind of device, or the CPU, where nothing is said.
+            seed: instead of the plan's own.
+            restore: called with (a stand-in of) each module that has buffers without values, to compute them.
+            threads, progress: as for `apply`.
+
+        Raises:
+            FaninValueError: the plan does not fit the model or leaves parameters or buffers without values, or the mesh
+                does not match the model; nothing was changed.
+        """
+        from fanin.plans.torch.materialize import materialize
+
+        return materialize(self, model, mesh, device, seed=seed, restore=restore, threads=threads, progress=progress)
+
+    def stream(
+        self,
+        path: str | os.PathLike[str],
+        model: Any = None,
+        *,
+        seed: int | None = None,
+        dtype: str | None = None,
+        shard_size: int | str = "5GB",
+        threads: int | None = None,
+        progress: bool | Callable[[int, int], object] | None = None,
+    ) -> Path:
+        """Draw every entry straight into safetensors files, without a model: the numbers that `apply` gives.
+
+        Files grow under a temporary name and take their place when all are whole, the index last. A stream that was
+        stopped goes on where it was when it is started again; one that the disk is too full for leaves nothing behind.
+        Elementwise weights are drawn a few megabytes at a time; an orthogonal or mirrored one is in memory whole while it
+        is drawn.
+
+        Args:
+            path: a folder (`model.safetensors`, or `model-00001-of-000NN.safetensors` and an index, as transformers
+                names them), or the name of one `.safetensors` file.
+            model: with it, the files are a whole checkpoint of it: what the plan leaves alone and has values is written
+                too, and it is an error where something has none.
+            seed: instead of the plan's own.
+            dtype: of every weight, such as "bfloat16"; their own where nothing is said.
+            shard_size: bytes of a file, such as "5GB".
+            threads: how many threads draw and write; OMP_NUM_THREADS, or all cores, where nothing is said.
+            progress: as for `apply`.
+
+        Returns:
+            The folder.
+
+        Raises:
+            FaninValueError: weights cannot be written, the place is taken, or the disk is full.
+        """
+        from fanin.plans.stream import stream
+
+        return stream(
+            self, path, model, seed=seed, dtype=dtype, shard_size=shard_size, threads=threads, progress=progress
+        )
 
     def to_python(self) -> str:
         """Plain torch code, without fanin, that draws every weight from the same distribution (other numbers).
@@ -265,42 +370,7 @@ def needs_of(slots: Iterable[Slot]) -> dict[str, Need]:
             s.shape,
             tuple(s.names) if len(s.names) > 1 else (),
             chains.get((s.chain.id, s.chain.position - 1)) if s.chain is not None else None,
+            s.dtype,
         )
         for s in slots
     }
-
-
-def shape_problems(distribution: Distribution, shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Why the distribution cannot fill a weight of this shape (empty where it can), one part of a sentence each."""
-    if isinstance(distribution, ZeroRows):
-        wrong = [r for r in distribution.rows if not shape or not 0 <= r < shape[0]]
-        text = (f"its zero rows {wrong} are not rows of a weight of shape {shape}",) if wrong else ()
-        return text + shape_problems(distribution.base, shape)
-    if isinstance(distribution, Stack):
-        axis = distribution.axis
-        if not 0 <= axis < len(shape) or sum(distribution.sizes) != shape[axis]:
-            return (f"its blocks {distribution.sizes} do not add up to axis {axis} of the shape {shape}",)
-        return tuple(
-            problem
-            for part, size in zip(distribution.parts, distribution.sizes, strict=True)
-            for problem in shape_problems(part, (*shape[:axis], size, *shape[axis + 1 :]))
-        )
-    axes = getattr(distribution, "axes", None)
-    if axes is not None and axes.shape != tuple(shape):
-        return (f"its {type(distribution).__name__} is for the shape {axes.shape}, but the weight has {shape}",)
-    return ()
-
-
-def is_zero(distribution: Distribution) -> bool:
-    """Whether the distribution gives nothing but zeros."""
-    return isinstance(distribution, Constant) and distribution.value == 0
-
-
-def paired_out(distribution: Distribution) -> int:
-    """How many units the outputs are paired over (0 where they are not)."""
-    return distribution.out.units if isinstance(distribution, Mirrored) and distribution.out is not None else 0
-
-
-def paired_in(distribution: Distribution) -> int:
-    """How many units the inputs are paired over (0 where they are not)."""
-    return distribution.in_.units if isinstance(distribution, Mirrored) and distribution.in_ is not None else 0

@@ -16,7 +16,8 @@ The document, version 1 (numbers that JSON has no word for are the strings "nan"
      "curves": [{"title", "where", "depth", "measured", "predicted", "low", "high"}],
      "notes": [sentences], "seconds": wall time of the check,
      "fix": {"before": [findings], "left": [findings], "undone": [{"name", "reason"}], "plan": …},     of `fanin fix` alone
-     "record": …,                                    the full `Report`, as its records write themselves
+     "record": …,                                    the full `Report`, as its records write themselves, but with
+     "tables": [[numbers]],                          each custom activation's table once: in the record stands its index
      "digest": "…"}                                  SHA-256 of everything else
 
 Fields may be added under version 1; none is renamed or taken away without a new version.
@@ -40,6 +41,8 @@ VERSION = 1
 def document(report: Report, fixed: Any = None) -> dict[str, Any]:
     """A report as JSON-ready data (see this module's head for the fields); with `fixed`, of what the fix left."""
     trace = report.trace
+    tables: list[list[float]] = []
+    record = _without_tables(report.to_dict(), tables, {})
     data: dict[str, Any] = {
         "version": VERSION,
         "target": report.target,
@@ -63,7 +66,8 @@ def document(report: Report, fixed: Any = None) -> dict[str, Any]:
         "curves": [curve.to_dict() for curve in report.curves],
         "notes": list(trace.notes),
         "seconds": report.seconds,
-        "record": report.to_dict(),
+        "record": record,
+        "tables": tables,
     }
     if fixed is not None:
         data["fix"] = {
@@ -98,7 +102,7 @@ def loads(text: str | bytes) -> Report:
         raise FaninValueError(
             "the report is damaged: its contents do not fit its digest; write it again with --format json"
         )
-    return Report.from_dict(data.get("record"))
+    return Report.from_dict(_with_tables(data.get("record"), data.get("tables", [])))
 
 
 def save(report: Report, path: str | Path) -> Path:
@@ -139,6 +143,30 @@ def _slot(slot: Slot, facts: WeightFacts | None) -> dict[str, Any]:
         "mean": encode(facts.mean) if facts else None,
         "grad_rms": encode(facts.grad_rms) if facts else None,
     }
+
+
+def _without_tables(data: Any, tables: list[list[float]], known: dict[tuple[float, ...], int]) -> Any:
+    """The same data with the index into `tables` in place of each custom activation's table (1201 numbers)."""
+    if isinstance(data, dict):
+        rest = {k: _without_tables(v, tables, known) for k, v in data.items() if k != "table"}
+        if isinstance(data.get("table"), list):
+            key = tuple(data["table"])
+            if key not in known:
+                known[key] = len(tables)
+                tables.append(data["table"])
+            return rest | {"table": known[key]}
+        return rest | ({"table": data["table"]} if "table" in data else {})
+    return [_without_tables(v, tables, known) for v in data] if isinstance(data, list) else data
+
+
+def _with_tables(data: Any, tables: list[list[float]]) -> Any:
+    """What `_without_tables` was given."""
+    if isinstance(data, dict):
+        whole = {k: _with_tables(v, tables) for k, v in data.items()}
+        if type(index := data.get("table")) is int and 0 <= index < len(tables):
+            whole["table"] = tables[index]
+        return whole
+    return [_with_tables(v, tables) for v in data] if isinstance(data, list) else data
 
 
 def _digest(data: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from fanin.reports.words import (
     evidence,
     number,
     shape_text,
+    undone_text,
     verdict,
     worst,
 )
@@ -189,7 +190,9 @@ def fix_section(fixed: Any) -> str:
         f'<td class="text">{escape(entry.reason)}</td></tr>'
         for name, entry in entries[:MOST_ROWS]
     )
-    undone = "".join(f'<li><span class="name">{escape(n)}</span>: {escape(r)}</li>' for n, r in fixed.undone)
+    undone = "".join(
+        f'<li><span class="name">{escape(n)}</span>: {escape(r)}</li>' for n, r in undone_text(fixed.undone)
+    )
     undone = f'<h3>Undone, because it did not help</h3><ul class="notes">{undone}</ul>' if undone else ""
     lead = f"{count(len(entries), 'weight')} drawn anew with seed {fixed.plan.seed}, then measured again; the others keep their values."
     return (

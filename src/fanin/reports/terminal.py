@@ -14,7 +14,7 @@ from fanin.checks.report import Curve, Report
 from fanin.lab.records import Comparison
 from fanin.reports.rich_parts import MARKS, STYLES, bar_span, ends, labelled, render, sparkline
 from fanin.reports.streams import curves_of
-from fanin.reports.words import count, count_findings, evidence, fates, verdict, where_text, worst
+from fanin.reports.words import count, count_findings, evidence, fates, undone_text, verdict, where_text, worst
 
 
 def report_text(report: Report, width: int = 80, color: bool = False) -> str:
@@ -115,8 +115,8 @@ def fixed_parts(fixed: Any) -> list[RenderableType]:
             Text(),
         ]
     if fixed.undone:
-        rows = [(name, Text(reason)) for name, reason in fixed.undone]
-        parts += [Text("Undone, because it did not help", style="bold"), labelled(rows), Text()]
+        rows = [Padding(Text(f"{names}: {reason}"), (0, 0, 0, 2)) for names, reason in undone_text(fixed.undone)]
+        parts += [Text("Undone, because it did not help", style="bold"), *rows, Text()]
     if left:
         parts.append(Text("Left", style="bold"))
         for finding in left:

@@ -131,6 +131,14 @@ def where_text(where: Sequence[str], limit: int = 3) -> str:
     return ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")
 
 
+def undone_text(undone: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """(the first weights and how many more, reason), one row a reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in undone:
+        reasons.setdefault(reason, []).append(name)
+    return [(where_text(names), reason) for reason, names in reasons.items()]
+
+
 def shape_text(shape: Sequence[int]) -> str:
     """ "128 × 64", "scalar"."""
     return " × ".join(str(n) for n in shape) if shape else "scalar"

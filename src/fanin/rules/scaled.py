@@ -76,7 +76,7 @@ def lecun_normal(slot: Slot, gain: float | None = None, nonlinearity: Nonlineari
         >>> round(float(w.std()) * 400 ** 0.5, 2)
         1.0
     """
-    return Normal(gain_of("lecun_normal", gain, nonlinearity) / math.sqrt(fan(slot, "fan_in", "lecun_normal")))
+    return Normal(_std(slot, "lecun_normal", "fan_in", gain, nonlinearity))
 
 
 @rule()
@@ -99,7 +99,7 @@ def lecun_uniform(slot: Slot, gain: float | None = None, nonlinearity: Nonlinear
         >>> round(float(w.std()) * 400 ** 0.5, 2)
         1.0
     """
-    return Uniform(gain_of("lecun_uniform", gain, nonlinearity) * math.sqrt(3.0 / fan(slot, "fan_in", "lecun_uniform")))
+    return _uniform(_std(slot, "lecun_uniform", "fan_in", gain, nonlinearity))
 
 
 @rule(aliases=("glorot_normal",))
@@ -123,7 +123,7 @@ def xavier_normal(slot: Slot, gain: float | None = None, nonlinearity: Nonlinear
         >>> round(float(w.std()) * 400 ** 0.5, 2)
         1.0
     """
-    return Normal(gain_of("xavier_normal", gain, nonlinearity) / math.sqrt(fan(slot, "fan_avg", "xavier_normal")))
+    return Normal(_std(slot, "xavier_normal", "fan_avg", gain, nonlinearity))
 
 
 @rule(aliases=("glorot_uniform",))
@@ -147,9 +147,7 @@ def xavier_uniform(slot: Slot, gain: float | None = None, nonlinearity: Nonlinea
         >>> round(float(w.std()) * 400 ** 0.5, 2)
         1.0
     """
-    return Uniform(
-        gain_of("xavier_uniform", gain, nonlinearity) * math.sqrt(3.0 / fan(slot, "fan_avg", "xavier_uniform"))
-    )
+    return _uniform(_std(slot, "xavier_uniform", "fan_avg", gain, nonlinearity))
 
 
 @rule(aliases=("kaiming_normal",))
@@ -206,7 +204,17 @@ def he_uniform(
         >>> round(float(w.var()) * 400, 1)
         2.0
     """
-    return Uniform(math.sqrt(3.0) * _he_std(slot, "he_uniform", nonlinearity, mode, a))
+    return _uniform(_he_std(slot, "he_uniform", nonlinearity, mode, a))
+
+
+def _std(slot: Slot, name: str, mode: str, gain: float | None, nonlinearity: Nonlinearity) -> float:
+    """gain / √fan: what the normal and the uniform rule of one paper share."""
+    return gain_of(name, gain, nonlinearity) / math.sqrt(fan(slot, mode, name))
+
+
+def _uniform(std: float) -> Uniform:
+    """Uniform numbers of this standard deviation."""
+    return Uniform(math.sqrt(3.0) * std)
 
 
 def _he_std(slot: Slot, name: str, nonlinearity: Nonlinearity, mode: str, a: float | None) -> float:
@@ -246,5 +254,5 @@ def variance_scaling(
     """
     std = math.sqrt(scale / fan(slot, mode, "variance_scaling"))
     if distribution == "uniform":
-        return Uniform(math.sqrt(3.0) * std)
+        return _uniform(std)
     return Normal(std) if distribution == "normal" else TruncatedNormal(std, cut)

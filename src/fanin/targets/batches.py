@@ -8,6 +8,7 @@ batch.pt   batch.npz                    a file; of a .pt nothing but tensors is 
 digits   cifar10:2000:16                a data set of `fanin.lab`
 """
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -20,6 +21,7 @@ INTEGERS = ("uint8", "int8", "int16", "int32", "int64")
 DTYPES = (*FLOATS, *INTEGERS, "bool")
 LARGEST = {"uint8": 2**8, "int8": 2**7, "int16": 2**15, "int32": 2**31, "int64": 2**63}
 FILES = (".pt", ".pth", ".npz")
+MOST_DIGITS = 19  # of 2**63
 EXAMPLE = "float32:8x3x32x32, int64:8x128:50257, a .pt or .npz file, or a data set such as digits"
 
 
@@ -118,6 +120,8 @@ class _Parser:
         while self.at < len(self.text) and self.text[self.at] in "x×":
             self.at += 1
             shape.append(self.extent())
+        if math.prod(shape) >= 2**63:
+            self.fail("the shape has more numbers than a tensor can hold", at=start)
         return TensorSpec(dtype, tuple(shape), self.bound(dtype), name)
 
     def bound(self, dtype: str) -> int:
@@ -128,17 +132,22 @@ class _Parser:
             return 0
         self.expect(":", f'a colon and a bound, such as ":100" for {dtype} from 0 to 99')
         at = self.at
-        below = int(self.match(r"[0-9]+") or self.fail("expected a bound, a whole number above 0"))
+        below = self.number("expected a bound, a whole number above 0")
         if not 0 < below <= LARGEST[dtype]:
             self.fail(f"the bound of {dtype} must be from 1 to {LARGEST[dtype]}", at=at)
         return below
 
     def extent(self) -> int:
         at = self.at
-        size = int(self.match(r"[0-9]+") or self.fail("expected a number"))
+        size = self.number("expected a number")
         if size == 0:
             self.fail("an extent must be at least 1", at=at)
         return size
+
+    def number(self, why: str) -> int:
+        """A whole number; of more digits than any extent or bound has, the largest that there is plus one."""
+        digits = self.match(r"[0-9]+") or self.fail(why)
+        return int(digits) if len(digits.lstrip("0")) <= MOST_DIGITS else 10**MOST_DIGITS
 
     def match(self, pattern: str) -> str:
         found = re.compile(pattern).match(self.text, self.at)

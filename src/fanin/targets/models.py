@@ -1,5 +1,6 @@
 """TARGET: `package.module:factory`, `path/file.py:factory`, or `hf:DIR_OR_CONFIG.json`."""
 
+import contextlib
 import difflib
 import importlib
 import importlib.util
@@ -72,16 +73,36 @@ def load_target(text: str) -> Target:
         return _hf(text)
     place, colon, name = text.rpartition(":")
     if not colon or not place or not name:
+        if Path(text).is_dir():
+            raise FaninValueError(f"TARGET={text!r} is a folder; {_in_folder(text, 'build')}")
         if text.endswith(".py") or Path(text).is_file():
             example = f"{text.rstrip(':')}:build"
             raise FaninValueError(
                 f"TARGET={text!r} names a file but nothing in it; write {example} (a model, or a function that returns one)"
             )
         raise FaninValueError(f"TARGET={text!r} does not parse; {FORMS}")
+    if Path(place).is_dir() and not _is_package(place):
+        raise FaninValueError(f"TARGET: {place} is a folder; {_in_folder(place, name)}")
     if not all(part.isidentifier() for part in name.split(".")):
         raise FaninValueError(f"TARGET={text!r}: {name!r} is not a name in Python; {FORMS}")
     value = find_attribute(load_module(place, text), name, text)
     return _checked(text, value)
+
+
+def _in_folder(folder: str, name: str) -> str:
+    """What to write instead of a folder: one of its files, where there is one."""
+    files = sorted(p.name for p in Path(folder).glob("*.py") if p.name != "__init__.py")
+    return f"write {Path(folder, files[0] if files else 'model.py')}:{name}"
+
+
+def _is_package(place: str) -> bool:
+    """Whether a folder here is the name of a package, its own or one that is installed."""
+    if not place.isidentifier() or Path(place, "__init__.py").is_file():
+        return place.isidentifier()
+    with contextlib.suppress(ImportError, ValueError):
+        spec = importlib.util.find_spec(place)
+        return spec is not None and spec.origin is not None
+    return False
 
 
 def load_function(text: str, option: str) -> Callable[..., Any]:

@@ -1,6 +1,11 @@
 """Batches, targets and losses of the command line as PyTorch wants them."""
 
 import inspect
+import math
+import os
+import pickle
+import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +18,7 @@ from fanin.errors import FaninValueError
 from fanin.targets.batches import FLOATS, BatchSource, DataName, FileName, TensorSpec, parse_batch
 from fanin.targets.models import load_function, needed_arguments
 
+DRAWN_BYTES = 4  # the fewest that a number takes while it is drawn
 DATA_BATCH = 256  # examples that are taken of a data set
 SUPERVISED = ("cross_entropy", "mse", "l1", "huber", "bce", "nll")
 
@@ -25,14 +31,20 @@ def make_batch(source: BatchSource, seed: int = 0, option: str = "--batch") -> A
         raise FaninValueError(
             f"{option}={source.spec!r} is a data set; its targets come with it, so give it as --batch"
         )
-    tensors = [make_tensor(spec, seed, i) for i, spec in enumerate(source)]
+    tensors = [make_tensor(spec, seed, i, option) for i, spec in enumerate(source)]
     if source[0].name:
         return {spec.name: tensor for spec, tensor in zip(source, tensors, strict=True)}
     return tensors[0] if len(tensors) == 1 else tuple(tensors)
 
 
-def make_tensor(spec: TensorSpec, seed: int, index: int) -> torch.Tensor:
+def make_tensor(spec: TensorSpec, seed: int, index: int, option: str = "--batch") -> torch.Tensor:
     """Random numbers of one spec, from a generator of their own; no global random state is touched."""
+    wanted, there = math.prod(spec.shape) * DRAWN_BYTES, memory()
+    if wanted > there:
+        raise FaninValueError(
+            f"{option} {spec} asks for {_gigabytes(wanted)} of numbers, but this machine has {_gigabytes(there)} of "
+            "memory; give a smaller shape"
+        )
     random = np.random.Generator(np.random.Philox(key=[seed, index]))
     if spec.dtype in FLOATS:
         return torch.from_numpy(random.standard_normal(spec.shape, dtype=np.float32)).to(getattr(torch, spec.dtype))
@@ -41,30 +53,72 @@ def make_tensor(spec: TensorSpec, seed: int, index: int) -> torch.Tensor:
     return torch.from_numpy(random.integers(0, spec.below, spec.shape, dtype=np.int64)).to(getattr(torch, spec.dtype))
 
 
+def memory() -> float:
+    """Bytes of this machine's memory, infinite where it does not say."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return math.inf
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:,.0f} GB"
+
+
 def read_file(path: str, option: str) -> Any:
     """A batch from a `.pt` (tensors only, no code is run) or `.npz` file."""
     if not Path(path).is_file():
         raise FaninValueError(f"{option}: the file {path} does not exist")
     try:
-        if path.lower().endswith(".npz"):
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: torch.from_numpy(np.ascontiguousarray(file[name])) for name in file.files}
-            plain = all(name.startswith("arr_") for name in arrays)
-            batch: Any = (
-                (tuple(arrays.values()) if len(arrays) > 1 else next(iter(arrays.values()))) if plain else arrays
-            )
-        else:
-            batch = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # each library has its own errors for a damaged file
-        raise FaninValueError(
-            f"{option}: {path} cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-        ) from None
+        batch: Any = _npz(path) if path.lower().endswith(".npz") else _pt(path)
+    except OSError as error:
+        raise FaninValueError(f"{option}: {path} cannot be read: {error.strerror or 'it is damaged'}") from None
+    except FaninValueError as error:
+        raise FaninValueError(f"{option}: {path} cannot be read: {error}") from None
     if isinstance(batch, list):
         batch = tuple(batch)
     parts = batch.values() if isinstance(batch, dict) else batch if isinstance(batch, tuple) else (batch,)
     if not parts or not all(isinstance(p, torch.Tensor) for p in parts):
         raise FaninValueError(f"{option}: {path} must hold a tensor, a tuple or a dictionary of tensors")
     return batch
+
+
+def _pt(path: str) -> Any:
+    """What `torch.save` wrote, where that is nothing but tensors."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch has many for a damaged file, and its advice is to run the file's code
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if refused:
+            raise FaninValueError(
+                f"it holds {refused[1]}, and only tensors are read from a file, so that no code is run; "
+                "write them with torch.save((x, y), path)"
+            ) from None
+        raise FaninValueError("it is damaged, or was not written by torch.save") from None
+
+
+def _npz(path: str) -> Any:
+    """What `numpy.savez` wrote: a tensor, a tuple of them, or a dictionary where they were given names."""
+    arrays: dict[str, torch.Tensor] = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            held = {name: file[name] for name in file.files}
+    except OSError:
+        raise
+    except Exception as error:  # of zipfile, zlib, pickle or numpy, as the damage has it
+        if "allow_pickle" in str(error) and zipfile.is_zipfile(path):
+            raise FaninValueError("it holds Python objects, and only arrays of numbers are read") from None
+        raise FaninValueError("it is damaged, or was not written by numpy.savez") from None
+    for name, array in held.items():
+        try:
+            arrays[name] = torch.from_numpy(np.ascontiguousarray(array))
+        except TypeError:
+            raise FaninValueError(f"its {name!r} is of type {array.dtype}, which no tensor has") from None
+    if not all(name.startswith("arr_") for name in arrays):
+        return arrays
+    return tuple(arrays.values()) if len(arrays) > 1 else next(iter(arrays.values()), ())
 
 
 def data_batch(spec: str, model: nn.Module) -> tuple[Any, Any, str]:
@@ -114,11 +168,24 @@ def first_layer(model: nn.Module) -> nn.Module | None:
 
 
 def example_batch(model: nn.Module) -> str:
-    """A `--batch` spec that fits the model's first layer, "" where that cannot be told."""
+    """A `--batch` spec that fits the model's first layer, one tensor an argument of forward; "" where that cannot be told."""
     named = inputs_by_name(model)
     if named:
         return named
-    first = first_layer(model)
+    specs = [_layer_spec(_reader(model, name)) for name in needs_batch(model) or ["input"]]
+    return ",".join(specs) if all(specs) else ""
+
+
+def _reader(model: nn.Module, argument: str) -> nn.Module | None:
+    """The layer that likely reads an argument: of the part that is called alike (`user` of `user_ids`), else the first."""
+    for name, part in model.named_children():
+        if (argument == name or argument.startswith(f"{name}_")) and (layer := first_layer(part)) is not None:
+            return layer
+    return first_layer(model)
+
+
+def _layer_spec(first: nn.Module | None) -> str:
+    """A spec of one tensor that a layer takes."""
     if isinstance(first, nn.Linear) and first.in_features > 0:
         return f"float32:32x{first.in_features}"
     if isinstance(first, nn.modules.conv._ConvNd) and first.in_channels > 0:

@@ -76,6 +76,11 @@ class Signal(Record):
     second: float = float("nan")
 
 
+def forget_bias(weight: str) -> str:
+    """The name among an op's facts of the mean bias (both biases summed) of the forget gate beside a recurrent weight."""
+    return f"forget_bias {weight}"
+
+
 @dataclass(frozen=True)
 class Op(Record):
     """One call in the watched pass.
@@ -93,7 +98,8 @@ class Op(Record):
         depth: weight ops on the longest path from a model input, this one included.
         module_input: for weight ops, signal of the data input (None where not measured).
         facts: numbers of one kind of op only, e.g. attention: "logit_std", "logit_max", "entropy", "max_entropy", "heads";
-            recurrent: "hidden", "steps"; dropout: "p"; norm: "width", "eps"; conv: "groups"; softmax: "classes", "entropy".
+            recurrent: "steps", an LSTM's `forget_bias(weight)` for each recurrent weight; dropout: "p";
+            norm: "width", "eps"; conv: "groups"; softmax: "classes", "entropy".
     """
 
     index: int

@@ -4,14 +4,20 @@ import math
 from typing import NamedTuple
 
 from fanin.distributions import (
+    Bernoulli,
     Centred,
     Constant,
     DeltaOrthogonal,
     Distribution,
     Identity,
+    Integers,
     Mirrored,
     Normal,
+    NormalBetween,
     Orthogonal,
+    Permutations,
+    Signs,
+    Sparse,
     Stack,
     TruncatedNormal,
     Uniform,
@@ -19,13 +25,13 @@ from fanin.distributions import (
 )
 from fanin.draws import truncated_std
 from fanin.draws.layout import ORDER, block_shape, centre
-from fanin.draws.mirrored import _row_law as row_law
-from fanin.draws.mirrored import block_pairing
+from fanin.draws.mirrored import block_pairing, row_law
 from fanin.draws.orthogonal import gain as total_gain
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.slots import Axes
 
 Shape = tuple[int, ...]
+FAR = 40.0  # deviations: a bound beyond is none
 
 
 def statement(distribution: Distribution, shape: Shape | None) -> list[str]:
@@ -64,6 +70,10 @@ def expression(distribution: Distribution, shape: Shape) -> str:
         case ZeroRows():
             rows = f"torch.tensor({list(distribution.rows)}, device=w.device)"
             return f"{expression(distribution.base, shape)}.index_fill(0, {rows}, 0.0)"
+        case Permutations(axis=axis):
+            return _order(shape, axis)
+        case Sparse(base=base, zeros=zeros, axis=axis):
+            return f"{_bracketed(expression(base, shape))}.mul_({_order(shape, axis)} >= {zeros})"
         case Identity() | Orthogonal() | DeltaOrthogonal() | Mirrored() | Centred():
             return _from_blocks(blocks(distribution), distribution.axes)
     raise FaninTypeError(f"{type(distribution).__name__} cannot be written as torch code")
@@ -86,7 +96,23 @@ def _elementwise(distribution: Distribution, on: str) -> str | None:
             parent = std / truncated_std(cut)  # the deviation before the cut, so that afterwards it is std
             low, high = mean - cut * parent, mean + cut * parent
             return f"nn.init.trunc_normal_({on}, {mean!r}, {parent!r}, {low!r}, {high!r}, generator=generator)"
+        case NormalBetween(std=0, mean=mean, low=low, high=high):
+            return f"nn.init.constant_({on}, {min(max(mean, low), high)!r})"
+        case NormalBetween(std=std, mean=mean, low=low, high=high):
+            low, high = max(low, mean - FAR * std), min(high, mean + FAR * std)
+            return f"nn.init.trunc_normal_({on}, {mean!r}, {std!r}, {low!r}, {high!r}, generator=generator)"
+        case Signs(scale=scale):
+            return f"{on}.bernoulli_(0.5, generator=generator).sub_(0.5).mul_({2 * scale!r})"
+        case Bernoulli(probability=probability, value=value):
+            return f"{on}.bernoulli_({probability!r}, generator=generator).mul_({value!r})"
+        case Integers(low=low, high=high):
+            return f"{on}.random_({low}, {high}, generator=generator)"
     return None
+
+
+def _order(shape: Shape, axis: int) -> str:
+    """Code of a random order of 0 … n - 1 for each line along an axis."""
+    return f"torch.rand({_sizes(shape)}, device=w.device, generator=generator).argsort({axis})"
 
 
 def _stack(distribution: Stack, shape: Shape) -> list[str]:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from fanin.names import PARAMETRIZED, canonical_names, unwrapped_names
+from fanin.plans.parts import Part
+from fanin.plans.torch.shards import flat_shards, is_dtensor, local_of, shard_problem, tensor_parts
 
 POWER_STEPS = 30  # of the power iteration behind spectral norm, after its weight has been drawn anew
 HOOKS = {
@@ -31,6 +33,7 @@ class Target:
         effective: the weight as its op sees it.
         shape: of the weight as its op sees it; None for a lazy weight.
         scaled: a parametrisation that fixes the weight's scale, by name; the planned scale cannot hold.
+        flat: the blocks of the weight whose numbers a flat tensor holds (FSDP1); None for tensors of the weight's own shape.
         snapshot: remembers what `assign` changes besides the values of `tensors`, and returns what puts it back.
     """
 
@@ -40,6 +43,7 @@ class Target:
     effective: Callable[[], Tensor]
     shape: tuple[int, ...] | None
     scaled: str | None = None
+    flat: list[Part] | None = None
     snapshot: Callable[[], Callable[[], None]] = field(default=lambda: lambda: None)
 
     @property
@@ -49,11 +53,12 @@ class Target:
 
     def keep(self) -> Callable[[], None]:
         """Remember everything that `assign` writes to; returns what puts it back."""
-        old = [tensor.clone() for tensor in self.tensors]
+        tensors = [local_of(tensor) for tensor in self.tensors]
+        old = [tensor.clone() for tensor in tensors]
         others = self.snapshot()
 
         def put_back() -> None:
-            for tensor, values in zip(self.tensors, old, strict=True):
+            for tensor, values in zip(tensors, old, strict=True):
                 tensor.copy_(values)
             others()
 
@@ -64,15 +69,29 @@ class Target:
         """The tensor that tells dtype and device."""
         return self.tensors[0]
 
-    def problem(self) -> str | None:
-        """Why this weight cannot be drawn, as the end of a sentence; None where it can."""
+    @property
+    def local(self) -> Tensor:
+        """What this process holds of a plain weight."""
+        return local_of(self.tensor)
+
+    def parts(self) -> list[Part]:
+        """The blocks of a plain weight that this process holds."""
+        return tensor_parts(self.tensor) if self.flat is None else self.flat
+
+    def problem(self, meta: bool = False) -> str | None:
+        """Why this weight cannot be drawn, as the end of a sentence; None where it can. `meta`: memory comes later."""
         if self.shape is None:
             return "is lazy and has no shape yet; run one batch through the model first"
         for tensor in self.tensors:
-            if type(tensor).__name__ == "DTensor":
-                return "is sharded (DTensor); apply the plan before the model is sharded"
-            if tensor.is_meta:
-                return "is on the meta device and has no memory; call model.to_empty(device=...) first"
+            if is_dtensor(tensor):
+                if not self.plain:
+                    return "is sharded (DTensor) behind a parametrisation; apply the plan before the model is sharded"
+                problem = shard_problem(tensor)
+                if problem is not None:
+                    return problem
+                tensor = local_of(tensor)
+            if tensor.is_meta and not meta:
+                return "is on the meta device and has no memory; use plan.materialize(model), or model.to_empty(device=...) first"
             if tensor.is_inference() and not torch.is_inference_mode_enabled():
                 return "is an inference tensor, which cannot be written to outside of torch.inference_mode()"
             if any(step == 0 and size > 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True)):
@@ -86,12 +105,15 @@ class Target:
 def find_targets(model: nn.Module) -> dict[str, Target]:
     """Every weight of the model by all of its names: the model's own, without wrappers, and canonical."""
     raw = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    shards = flat_shards(model)
     modules = dict(model.named_modules(remove_duplicate=False))  # scripted modules have no get_submodule
     bare, short = unwrapped_names(raw), canonical_names(raw)
     targets: dict[str, Target] = {}
     aliases: dict[str, list[Target]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         target = _target(modules, name, parameter)
+        if target.plain and id(parameter) in shards:
+            target.shape, target.flat, _ = shards[id(parameter)]
         targets[name] = target
         for alias in {bare[name], short[name]} - {name}:
             aliases.setdefault(alias, []).append(target)
@@ -168,7 +190,7 @@ def _parametrized(owner: nn.Module, attribute: str) -> Target:
     with torch.no_grad():
         shape = None if any(map(nn.parameter.is_lazy, originals)) else tuple(effective().shape)
     scaled = next((type(s).__name__.strip("_") for s in steps if "SpectralNorm" in type(s).__name__), None)
-    return Target((id(owner), attribute), (*order, *buffers), assign, effective, shape, scaled, snapshot)
+    return Target((id(owner), attribute), (*order, *buffers), assign, effective, shape, scaled, snapshot=snapshot)
 
 
 def _hooked(owner: nn.Module, attribute: str, hook: object) -> Target:
@@ -206,7 +228,15 @@ def _hooked(owner: nn.Module, attribute: str, hook: object) -> Target:
         tensors = (stored, getattr(owner, f"{attribute}_u"), getattr(owner, f"{attribute}_v"))
         scaled = "SpectralNorm"
     shape = tuple(tensors[0].shape)
-    return Target((id(owner), attribute), tensors, assign, lambda: getattr(owner, attribute), shape, scaled, snapshot)
+    return Target(
+        (id(owner), attribute),
+        tensors,
+        assign,
+        lambda: getattr(owner, attribute),
+        shape,
+        scaled,
+        snapshot=snapshot,
+    )
 
 
 def _with_direction(norms: Tensor, value: Tensor, directions: Directions) -> tuple[Tensor, Tensor]:

@@ -59,6 +59,8 @@ def trace(
         raise FaninValueError(f"seed={seed!r} cannot be used; it must be a whole number from 0 to 2**64 - 1")
     batch, targets = batches.first_batch(batch, targets, loss)
     batches.check_batch(batch)
+    if all(p.is_meta for p in model.parameters()):  # a model without values is watched on a batch without values
+        batch, targets = batches.on_meta(batch), batches.on_meta(targets)
     names = _names(model)
     parameters = {group[0]: p for p, group in names}
     by_id = {id(p): group[0] for p, group in names}
@@ -74,10 +76,11 @@ def trace(
         stack.callback(watch.close)
         output, value, training = _forward(watch, model, batch, targets, loss, training, notes, seed)
         backward, gradients, reached = _backward(output, value, parameters, watch, notes)
+        notes.extend(watch.faults.values())
         graph = Graph(watch.nodes, watch.values)
         mark_norms(graph)
         builder = Builder(graph, model, {g[0]: g for _, g in names})
-        opaque = any("cannot be seen" in note for note in notes)
+        opaque = bool(watch.faults) or any("cannot be seen" in note for note in notes)
         slots = tuple(
             builder.slot(n, p, reached.get(n) if reached is not None else None, opaque) for n, p in parameters.items()
         )
@@ -307,7 +310,7 @@ def _inputs(watch: Watch, batch: Any) -> tuple[Any, ...]:
 def _loss_record(graph: Graph, watch: Watch, value: torch.Tensor | None) -> LossFacts | None:
     if value is None:
         return None
-    number = float(value.detach())
+    number = math.nan if value.is_meta else float(value.detach())
     made_by = watch.value_of(value).node
     return (
         loss_facts(graph, made_by, number) if made_by >= 0 else LossFacts(number if math.isfinite(number) else math.nan)

@@ -67,6 +67,17 @@ def batch_tensors(batch: Any, name: str = "input") -> Iterator[tuple[str, torch.
             yield from batch_tensors(value, f"{name}[{i}]" if len(batch) > 1 else name)
 
 
+def on_meta(batch: Any) -> Any:
+    """The batch with every tensor on the meta device; everything else is kept as it is."""
+    if isinstance(batch, torch.Tensor):
+        return batch.detach().to("meta")
+    if isinstance(batch, Mapping):
+        return {key: on_meta(value) for key, value in batch.items()}
+    if type(batch) in (tuple, list):
+        return type(batch)(on_meta(value) for value in batch)
+    return batch
+
+
 def check_batch(batch: Any) -> None:
     """Raises `FaninValueError` for a batch without tensors, or with NaN in it."""
     tensors = list(batch_tensors(batch))

@@ -2,17 +2,18 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import torch
 
 from fanin.activations import KNOWN, Activation
-from fanin.slots import Axes, Factor, Slot
+from fanin.slots import Axes, Factor, ResidualPlace, Slot
 from fanin.traces.records import INPUT, Op, ResidualAdd
 from fanin.traces.torch import structure
 from fanin.traces.torch.graph import THROUGH, Graph, Reach, is_weight_op
 from fanin.traces.torch.layout import factor_axes
 from fanin.traces.torch.structure import Residual
-from fanin.traces.torch.values import Node, Use, Value
+from fanin.traces.torch.values import Node, Use
 
 ORDER = ("recurrent", "embedding", "weight", "norm_scale", "norm_shift", "bias", "scale", "position", "other")
 
@@ -39,16 +40,18 @@ class Builder:
         self._adds = {r.add for r in self.residuals}
 
     def _mark_recurrent(self) -> None:
-        """A weight whose output leads to its own next use is recurrent."""
+        """A weight whose output leads to its own next use in the same direction is recurrent.
+
+        W and then Wᵀ (a tied autoencoder), or one slice of a stack after the other, is no state that comes back.
+        """
         for found in self.uses.values():
             weights = [(n, u) for n, u in found if u.role == "weight" and not u.indexed]
-            if len(weights) < 2 or weights[0][1].role != "weight":
-                continue
-            pairs = itertools.pairwise(weights)
-            if all(self.graph.ancestors[b.index] >> a.index & 1 for (a, _), (b, _) in pairs):
-                for node, use in weights:
-                    use.role = "recurrent"
-                    use.hidden = self.graph.values[node.outputs[0]].shape[-1]
+            for same in _by_direction(weights):
+                pairs = list(itertools.pairwise(same))
+                if pairs and all(self.graph.ancestors[b.index] >> a.index & 1 for (a, _), (b, _) in pairs):
+                    for node, use in same:
+                        use.role = "recurrent"
+                        use.hidden = self.graph.values[node.outputs[0]].shape[-1]
 
     # -- slots -------------------------------------------------------------------------------------------------
 
@@ -70,7 +73,7 @@ class Builder:
         found = self.uses.get(name)
         if not found:
             unseen = reached or (reached is None and parameter.requires_grad) or opaque
-            return _with(base, role="opaque" if unseen else "unused", uses=0)
+            return replace(base, role="opaque" if unseen else "unused", uses=0)
         node, use = min(found, key=lambda pair: (ORDER.index(pair[1].role), pair[0].index))
         facts = {
             "role": use.role,
@@ -88,14 +91,19 @@ class Builder:
         if use.parts is None and facts["axes"] is not None:
             facts["parts"] = self._parts(node, use)
         if is_weight_op(node):
-            facts |= self._surroundings(
-                node, use, [n for n, u in found if u.role in ("weight", "embedding", "recurrent")]
-            )
+            others = [(n, u) for n, u in found if u.role in ("weight", "embedding", "recurrent")]
+            nodes = [n for n, _ in others]
+            if len({u.layout.storage_offset() for _, u in others if u.layout is not None}) > 1:
+                # Slices of a stack, one layer each: the second stands for all, which neither first nor last does.
+                facts |= self._surroundings(nodes[1], use, nodes)
+                facts["head"] = all(self._is_head(n) for n in nodes)
+            else:
+                facts |= self._surroundings(node, use, nodes)
         if use.role in ("bias", "scale"):
             facts["weight"] = self._partner(node, use)
             if use.role == "bias":
                 facts["head"] = self._is_head(node)
-        return _with(base, **facts)
+        return replace(base, **facts)
 
     def _axes(self, slot: Slot, use: Use, node: Node, found: list[tuple[Node, Use]]) -> Axes | None:
         if use.axes is None or use.layout is None:
@@ -187,7 +195,7 @@ class Builder:
         """The fused call holds two weights in a row: the first does not meet what follows the call, nor the second what precedes it."""
         place = facts.get("residual")
         if first:
-            ahead = _with(place, last=False) if place is not None else None
+            ahead = replace(place, last=False) if isinstance(place, ResidualPlace) else None
             return {"activation": None, "norm_after": False, "residual": ahead, "head": False}
         return {"input_activation": None, "norm_before": False}
 
@@ -284,7 +292,7 @@ class Builder:
                 inputs.append(self.graph.values[value].node if self.graph.values[value].node >= 0 else INPUT)
         signal = node.signal
         if signal is not None:
-            signal = _with(signal, grad_rms=gradient)
+            signal = replace(signal, grad_rms=gradient)
         activation = None
         if node.kind == "activation" and node.name in KNOWN:
             activation = self.graph.function(self.graph.signals_of(node)[0], node.outputs[0])
@@ -325,6 +333,17 @@ class Builder:
         )  # fmt: skip
 
 
+def _by_direction(weights: list[tuple[Node, Use]]) -> list[list[tuple[Node, Use]]]:
+    """Uses of one parameter, together where they read the same elements along the same axes."""
+    groups: dict[object, list[tuple[Node, Use]]] = {}
+    for node, use in weights:
+        key = None
+        if use.layout is not None and use.axes is not None:
+            key = (tuple(sorted(zip(use.axes, use.layout.stride(), strict=True))), int(use.layout.storage_offset()))
+        groups.setdefault(key, []).append((node, use))
+    return list(groups.values())
+
+
 def _split(axes: Axes, role: str, blocks: int) -> Axes:
     """`axes` with its `role` factor cut into `blocks` stacked ones, the stack slowest."""
     factors = []
@@ -340,12 +359,3 @@ def _split(axes: Axes, role: str, blocks: int) -> Axes:
                 parts.append(factor)
         factors.append(tuple(parts))
     return Axes(tuple(factors), axes.in_taps, axes.out_taps)
-
-
-def _with(record, **changes):
-    import dataclasses
-
-    return dataclasses.replace(record, **changes)
-
-
-__all__ = ["Builder", "Value"]

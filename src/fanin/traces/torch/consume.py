@@ -3,11 +3,11 @@
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
-from fanin.traces.torch.values import Ref, Use, Value, WeightView
+from fanin.traces.torch.values import Use, Value
 
 Lookup = Callable[[Any], Value | None]  # from an argument to its value
 
@@ -237,27 +237,34 @@ def _attention(call: Call) -> Iterator[Use]:
 
 
 GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
+Argument: TypeAlias = torch.Tensor | None
+
+
+def recurrent_layers(call: Call) -> list[tuple[Argument, Argument, Argument, Argument, Argument]]:
+    """The weights of a recurrent call, one tuple a layer and direction: w_ih, w_hh, b_ih, b_hh, w_hr (None where absent)."""
+    if call.name.endswith("_cell"):
+        rest = [a if isinstance(a, torch.Tensor) else None for a in call.args[2:6]]
+        rest += [None] * (4 - len(rest))
+        return [(rest[0], rest[1], rest[2], rest[3], None)]
+    lists = [a for a in call.args if isinstance(a, list | tuple) and a and isinstance(a[0], torch.Tensor)]
+    flat: list[torch.Tensor] = list(lists[-1]) if lists else []
+    biased = next((a for a in call.args if isinstance(a, bool)), True)
+    w_hh = flat[1] if len(flat) > 1 else None
+    # proj_size is below the hidden size
+    projected = w_hh is not None and w_hh.shape[1] != w_hh.shape[0] // GATES[call.name]
+    each = 2 + 2 * biased + int(projected)
+    parts = (flat[k * each : (k + 1) * each] for k in range(len(flat) // each))
+    return [
+        (p[0], p[1], p[2] if biased else None, p[3] if biased else None, p[-1] if projected else None) for p in parts
+    ]
 
 
 def _recurrent(call: Call) -> Iterator[Use]:
     base = call.name.removesuffix("_cell")
     gates, parts = GATES[base], base if base in ("lstm", "gru") else None
-    if call.name.endswith("_cell"):
-        rest = [call.lookup(a) if isinstance(a, torch.Tensor) else None for a in call.args[2:6]]
-        rest += [None] * (4 - len(rest))
-        yield from _recurrent_layer(rest[0], rest[1], rest[2], rest[3], None, gates, parts, 0)
-        return
-    lists = [a for a in call.args if isinstance(a, list | tuple) and a and isinstance(a[0], torch.Tensor)]
-    flat = lists[-1] if lists else ()
-    biased = next((a for a in call.args if isinstance(a, bool)), True)
-    values = [call.lookup(a) for a in flat]
-    w_hh = values[1] if len(values) > 1 else None
-    projected = w_hh is not None and w_hh.shape[1] != w_hh.shape[0] // gates  # proj_size is below the hidden size
-    each = 2 + 2 * biased + int(projected)
-    for layer in range(len(values) // each):
-        part = values[layer * each : (layer + 1) * each]
-        b_ih, b_hh = (part[2], part[3]) if biased else (None, None)
-        yield from _recurrent_layer(part[0], part[1], b_ih, b_hh, part[-1] if projected else None, gates, parts, layer)
+    for layer, tensors in enumerate(recurrent_layers(call)):
+        w_ih, w_hh, b_ih, b_hh, w_hr = (None if t is None else call.lookup(t) for t in tensors)
+        yield from _recurrent_layer(w_ih, w_hh, b_ih, b_hh, w_hr, gates, parts, layer)
 
 
 def _recurrent_layer(
@@ -326,5 +333,3 @@ _BY_KIND: dict[str, Callable[[Call], Iterator[Use]]] = {
     "attention": _attention,
     "recurrent": _recurrent,
 }
-
-__all__ = ["Call", "Ref", "WeightView", "uses_of"]

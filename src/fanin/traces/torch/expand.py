@@ -1,24 +1,27 @@
-"""Looks inside composite calls: attention logits recomputed from the call's arguments, on a sample."""
+"""Looks inside composite calls, from their arguments: attention logits recomputed on a sample, gates of an LSTM."""
 
 import math
 from typing import Any
 
 import torch
 
+from fanin.traces.records import forget_bias
 from fanin.traces.torch import losses
-from fanin.traces.torch.consume import MHA_ARGUMENTS, Call
+from fanin.traces.torch.consume import MHA_ARGUMENTS, Call, recurrent_layers
 from fanin.traces.torch.values import Value
 
 HEADS, QUERIES, KEYS = 4, 16, 256  # how much of a call is recomputed
 
 
 def facts(kind: str, call: Call, inputs: list[Value]) -> dict[str, float]:
-    """Numbers of composite calls: attention logits and entropy, softmax entropy, sizes of recurrent calls."""
+    """Numbers of composite calls: attention logits and entropy, softmax entropy, forget biases of LSTMs."""
     try:
         if call.name == "scaled_dot_product_attention":
             return _sdpa(call)
         if call.name == "multi_head_attention_forward":
             return _mha(call)
+        if call.name in ("lstm", "lstm_cell"):
+            return _forget_biases(call)
         if kind == "softmax":
             return _softmax(call)
         if kind == "loss":
@@ -100,6 +103,20 @@ def _mha(call: Call) -> dict[str, float]:
             part = mask[::step, :KEYS]
             logits = logits.masked_fill(part, -math.inf) if part.dtype == torch.bool else logits + part
     return _logit_facts(logits, heads)
+
+
+def _forget_biases(call: Call) -> dict[str, float]:
+    """The mean bias of each layer's forget gate (torch stacks input, forget, cell, output), by its recurrent weight."""
+    found = {}
+    for _, w_hh, b_ih, b_hh, _ in recurrent_layers(call):
+        if w_hh is None or w_hh.is_meta:
+            continue
+        hidden = w_hh.shape[0] // 4
+        biases = [b.detach()[hidden : 2 * hidden].double().mean() for b in (b_ih, b_hh) if b is not None]
+        weight = call.lookup(w_hh)
+        for name in weight.params if weight is not None else ():
+            found[forget_bias(name)] = float(sum(biases))
+    return found
 
 
 def _softmax(call: Call) -> dict[str, float]:

@@ -4,6 +4,7 @@ Only what Python calls is seen. Inside scripted code, other threads and composit
 (attention, LSTM) are nodes of their own, and parameters that nobody was seen to consume get autograd as second witness.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -34,6 +35,7 @@ class Watch(TorchFunctionMode):
         self.guard = guard
         self.modules: list[str] = [""]
         self.gradients: dict[int, float] = {}
+        self.faults: dict[str, str] = {}  # fanin's own, a sentence each
         self._hooks: list[Any] = []
         self._parameters = names
         self._model = model
@@ -89,24 +91,45 @@ class Watch(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        fault: Exception | None = None
+        called, before = None, None
+        try:
+            called, before = self._prepared(func, args, kwargs)
+        except Exception as error:  # fanin's own: the user's call goes on
+            fault = error
+        result = func(*args, **kwargs)
+        nodes, values = len(self.nodes), len(self.values)
+        if called is not None:
+            try:
+                self._record(called, result, before)
+            except Exception as error:
+                fault = error
+        if fault is not None:
+            self._own_fault(func, fault)
+            if len(self.nodes) == nodes:
+                self._unseen(result, values)
+        return result
+
+    def _prepared(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Called | None, Any]:
+        """What has to be known of a call before it runs; (None, None) for calls that are not written down."""
         name, in_place = plain_name(func)
         if name in SILENT:
-            return func(*args, **kwargs)
+            return None, None
         if in_place or "out" in kwargs:
             self.guard.before_write(kwargs.get("out", args[0] if args else None))
         tensors = list(tensors_in((args, kwargs)))
         inputs = [self.value_of(t) for t in tensors]
         called = Called(func, name, in_place, kind_of(name), args, kwargs, inputs, self.value_of)
-        before = _before(called, tensors)
-        result = func(*args, **kwargs)
-        outputs = list(tensors_in(result))
-        if name == "setitem" or (in_place and result is None):
-            outputs = [args[0]]
-        if outputs:
-            self._record(called, outputs, before)
-        return result
+        return called, _before(called, tensors)
 
-    def _record(self, called: Called, outputs: list[torch.Tensor], before: Any) -> None:
+    def _record(self, called: Called, result: Any, before: Any) -> None:
+        outputs = list(tensors_in(result))
+        if called.name == "setitem" or (called.in_place and result is None):
+            outputs = [called.args[0]]
+        if not outputs:
+            return
         data = any(v.data for v in called.inputs)
         params = frozenset[str]().union(*(v.params for v in called.inputs if not v.data))
         if not data and not params:
@@ -116,6 +139,25 @@ class Watch(TorchFunctionMode):
             self._derive(called, outputs, params)
         else:
             self._add_node(called, outputs, before)
+
+    def _own_fault(self, func: Callable[..., Any], error: Exception) -> None:
+        """A call that fanin failed to write down: said in the trace's notes, never blamed on the model."""
+        name = getattr(func, "__qualname__", None) or getattr(func, "__name__", str(func))
+        words = str(error).splitlines()[0] if str(error) else "no message"
+        self.faults.setdefault(
+            f"{name} {type(error).__name__}",
+            f"fanin failed to watch {name} ({type(error).__name__}: {words}): the trace goes on without that call. "
+            "This is a fault in fanin itself; please report it.",
+        )
+
+    def _unseen(self, result: Any, values: int) -> None:
+        """Enters what a call gave that could not be written down, as a signal of unknown origin."""
+        for value in self.values[values:]:
+            value.node = -1  # entered for a node that was never made
+        with contextlib.suppress(Exception):
+            for tensor in tensors_in(result):
+                value = self.source(tensor, "unseen")
+                value.data, value.origin = True, (value.index, layout.contiguous_layout(value.shape))
 
     def _derive(self, called: Called, outputs: list[torch.Tensor], params: frozenset[str]) -> None:
         """Tensors made from parameters alone: weights on their way to the op that consumes them."""
@@ -192,8 +234,12 @@ class Watch(TorchFunctionMode):
             index = node.index
 
             def keep(gradient: torch.Tensor) -> None:
-                rms = signals.gradient_rms(gradient)
-                self.gradients[index] = math.hypot(self.gradients.get(index, 0.0), rms)
+                try:
+                    rms = signals.gradient_rms(gradient)
+                except Exception as error:  # fanin's own, in the midst of the user's backward pass
+                    self._own_fault(signals.gradient_rms, error)
+                else:
+                    self.gradients[index] = math.hypot(self.gradients.get(index, 0.0), rms)
 
             self._hooks.append(tensor.register_hook(keep))
 

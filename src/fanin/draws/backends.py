@@ -1,0 +1,88 @@
+"""Which backend fills NumPy arrays: numba's kernels, where numba is installed and worth loading, else NumPy itself.
+
+Loading numba takes about as long as NumPy takes for thirty million numbers, so a few are drawn without it. The bits are
+the same.
+"""
+
+import functools
+import warnings
+from types import ModuleType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fanin.distributions import Distribution
+from fanin.draws import elementwise
+from fanin.draws.bits import Stream
+from fanin.draws.recipe import Recipe
+from fanin.draws.threads import set_threads
+from fanin.draws.windows import Ranges
+
+WORTH_IT = 1 << 24  # numbers, in all draws of this process, before numba is loaded
+HINT = (
+    "Draws are done by NumPy alone, because {reason}. With numba they are 10 to 20 times faster on each core, "
+    "with the same bits: pip install 'fanin[fast]'"
+)
+
+
+class _State:
+    drawn = 0  # numbers drawn without numba
+    engine: ModuleType | None = None  # numba's kernels, once loaded
+    hinted = False
+
+
+def fill(recipe: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: NDArray[Any]) -> None:
+    """Write the elements that the ranges name into `out`, which has one axis for each range."""
+    if _State.engine is None:
+        expect(out.size)
+    if _State.engine is None or not _State.engine.fill(recipe, shape, stream, ranges, out):
+        elementwise.fill(recipe, shape, stream, ranges, out)
+
+
+def fill_whole(law: Distribution, shape: Any, seed: Any, name: Any, bits: int, out: Any) -> bool:
+    """Draw all of a small weight by the shortest way; False, with nothing done, where it is not as plain as that."""
+    engine = _State.engine
+    return engine is not None and engine.fill_whole(law, shape, seed, name, bits, out)
+
+
+def prepare(threads: int | None = None) -> str:
+    """Load the fastest backend now, not once many numbers have been drawn, and say how many threads draws may use.
+
+    Args:
+        threads: at most this many; None: one for each processor that the process may run on.
+
+    Returns:
+        "numba" or "numpy": what draws numbers from now on. The bits are the same.
+
+    Raises:
+        FaninTypeError, FaninValueError: `threads` is not an integer of at least 1.
+
+    Example:
+        >>> prepare() in ("numba", "numpy")
+        True
+    """
+    set_threads(threads)
+    _State.engine, _ = _numba()
+    return "numpy" if _State.engine is None else "numba"
+
+
+def expect(numbers: int) -> None:
+    """Say that so many numbers are about to be drawn: a backend that is worth it for them is loaded before the first."""
+    _State.drawn += numbers
+    if _State.engine is None and _State.drawn >= WORTH_IT:
+        _State.engine, problem = _numba()
+        if _State.engine is None and not _State.hinted:
+            _State.hinted = True
+            warnings.warn(HINT.format(reason=problem), stacklevel=6)
+
+
+@functools.cache
+def _numba() -> tuple[ModuleType | None, str]:
+    """The backend; or none, and why."""
+    try:
+        from fanin.draws import numba_fill
+    except ModuleNotFoundError:
+        return None, "numba is not installed"
+    except ImportError as error:  # a numba that does not fit the NumPy that is installed, for one
+        return None, f"numba cannot be loaded ({error})"
+    return numba_fill, ""

@@ -1,0 +1,130 @@
+"""The loop over the tiles of a draw, compiled by numba.
+
+The law and the number format are part of the kernel's type, so each pair has machine code of its own, made when it is
+first asked for and kept on disk.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from fanin.draws.bits import LANES, MASK, ROUNDS, TILE_WORDS, WEYL
+from fanin.draws.numba_steps import GROUP, KEYS, SCRATCH, item, late, step
+
+U = np.uint64
+TILE, GROUPS = U(TILE_WORDS), U(TILE_WORDS // LANES // GROUP)
+STAGE = 8 * TILE_WORDS  # bytes: room for a tile of any format
+WORK = (SCRATCH + 64 + 3 * STAGE) // 8  # 64-bit words: the scratch memory, room to align it, and three stages
+SHORT = U(2 * TILE_WORDS)  # numbers: shorter rows are copied out of tiles, which neighbouring rows may share
+
+
+def _kept(function: Callable[..., Any]) -> Any:
+    """Compiled, on disk if there is a place for it: beside the sources, or in the user's cache."""
+    options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder can be written to
+        return njit(**options)(function)
+
+
+@njit(inline="always")
+def _scratch(work: Any, seed: Any) -> Any:
+    """Address of the aligned scratch memory, with the keys of Philox's rounds in it."""
+    start = U(work.ctypes.data)
+    scratch = (start + U(63)) & ~U(63)
+    first = (scratch - start) // U(8)
+    work[first : first + U(KEYS // 8)] = U(0)  # the first step reads places in the table that no step has left
+    low, high = seed & U(MASK), seed >> U(32)
+    for turn in range(U(ROUNDS)):
+        at = first + U(KEYS // 8) + U(2) * turn
+        work[at] = (low + turn * U(WEYL[0])) & U(MASK)
+        work[at + U(1)] = (high + turn * U(WEYL[1])) & U(MASK)
+    return scratch
+
+
+@_kept
+def fill(
+    law: Any,
+    dtype: Any,
+    version: Any,
+    scale: Any,
+    numbers: Any,
+    stream: Any,
+    lanes: Any,
+    table: Any,
+    out: Any,
+    starts: Any,
+    length: Any,
+    stride: Any,
+) -> None:
+    """Row after row: numbers starts[r], starts[r] + stride, …, `length` of them.
+
+    Whole tiles of long rows are written in place, all others by way of a stage.
+
+    Args:
+        law: see `numba_steps.step`.
+        dtype: format of the numbers; `out` holds 16-bit ones as unsigned integers.
+        version: tells machine code of other sources apart.
+        scale: see `recipe.Recipe`.
+        numbers: shift, offset, low, span - 1, least, most of the recipe.
+        stream: the seed, and words 1, 2 and 3 of the blocks' counters.
+        lanes: 4 (see `numba_steps.step`).
+        table: of the quantile.
+        out: flat, rows × length.
+        starts: index in the weight of the first number of each row.
+        length: of a row.
+        stride: from number to number, modulo 2^64.
+    """
+    work = np.empty(WORK, np.uint64)
+    scratch = _scratch(work, stream[0])
+    counter = stream[1:]
+    entries = U(table.ctypes.data)
+    address = U(out.ctypes.data)
+    size = U(out.size)
+    stage = scratch + U(SCRATCH)
+    waiting = stage + U(2 * STAGE)  # where a quantile's first steps, which have no numbers yet, write
+    staged = work[(stage - U(work.ctypes.data)) // U(8) :].view(out.dtype)
+    second = U(STAGE) // item(dtype)  # in `staged`
+    runs = stride == U(1) and (length > SHORT or starts.size == 1)
+
+    at, row, column = U(0), U(0), U(0)
+    while at < size:
+        start = starts[row] + column * stride
+        first, skipped = start // TILE, start % TILE
+        count, over = U(1), U(0)
+        line = head = tail = stage
+        if runs:
+            over = (start + length) % TILE
+            count = (start + length + TILE - U(1)) // TILE - first
+            line = address + (at - skipped) * item(dtype)
+            tail = stage + U(STAGE) if over else line + (count - U(1)) * TILE * item(dtype)
+            head = stage if skipped else tail if count == U(1) else line
+
+        for done in range(GROUPS * count + late(law)):
+            target = waiting
+            if done >= late(law):
+                group = done - late(law)
+                tile = group // GROUPS
+                target = head if tile == U(0) else tail if tile + U(1) == count else line + tile * TILE * item(dtype)
+                target += group % GROUPS * U(GROUP) * item(dtype)
+            step(law, dtype, scale, numbers, counter, first * GROUPS + done, lanes, entries, scratch, target)
+
+        if runs:
+            if head == stage:
+                for k in range(skipped, min(TILE, skipped + length)):
+                    out[at + k - skipped] = staged[k]
+            if over and not (head == stage and count == U(1)):
+                for k in range(over):
+                    out[at + length - over + k] = staged[second + k]
+            at += length
+            row += U(1)
+        else:
+            while at < size and (starts[row] + column * stride) // TILE == first:
+                out[at] = staged[(starts[row] + column * stride) % TILE]
+                at += U(1)
+                column += U(1)
+                if column == length:
+                    column = U(0)
+                    row += U(1)

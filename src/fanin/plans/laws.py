@@ -1,0 +1,134 @@
+"""What a plan must know of distributions before it draws: how large their numbers get, how they scale, how they are cut.
+
+A distribution that these tables do not know is still drawn: it is scaled after it is drawn, and never cut into pieces.
+"""
+
+import dataclasses
+import math
+
+from fanin.distributions import (
+    Bernoulli,
+    Centred,
+    Constant,
+    DeltaOrthogonal,
+    Distribution,
+    Identity,
+    Integers,
+    Mirrored,
+    Normal,
+    NormalBetween,
+    Orthogonal,
+    Signs,
+    Sparse,
+    Stack,
+    TruncatedNormal,
+    Uniform,
+    ZeroRows,
+)
+from fanin.draws import draw_distribution
+from fanin.errors import FaninError
+from fanin.plans.records import Entry
+
+TAIL = 6.34  # a Gaussian number of 32 random bits ends here, in standard deviations
+# Distributions whose element i is a function of its own random bits: any window costs no more than its size.
+ELEMENTWISE = (Normal, NormalBetween, TruncatedNormal, Uniform, Signs, Bernoulli, Integers, Constant)
+
+
+def largest(law: Distribution) -> float | None:
+    """A bound on the absolute value of what is drawn, None where this kind is not known."""
+    match law:
+        case Constant(value=value):
+            return abs(value)
+        case Normal(std=std, mean=mean):
+            return abs(mean) + TAIL * std
+        case TruncatedNormal(std=std, mean=mean):
+            return abs(mean) + TAIL * std
+        case NormalBetween(low=low, high=high, std=std, mean=mean):
+            return min(max(abs(low), abs(high)), abs(mean) + TAIL * std)
+        case Uniform(bound=bound, mean=mean):
+            return abs(mean) + bound
+        case Signs(scale=scale):
+            return abs(scale)
+        case Bernoulli(value=value):
+            return abs(value)
+        case Integers(low=low, high=high):
+            return float(max(abs(low), abs(high)))
+        case Identity(gain=gain):
+            return abs(gain)
+        case Orthogonal() | DeltaOrthogonal():
+            out = law.axes.size("out")
+            wide = math.sqrt(max(1.0, out)) if law.scale_out else 1.0
+            return abs(law.gain) * wide
+        case Mirrored(base=base) | ZeroRows(base=base) | Sparse(base=base):
+            return largest(base)
+        case Centred(base=base):
+            below = largest(base)
+            return None if below is None else 2 * below
+        case Stack(parts=parts):
+            bounds = [largest(part) for part in parts]
+            return None if None in bounds else max(b for b in bounds if b is not None)
+    return None
+
+
+def times(law: Distribution, factor: float) -> Distribution | None:
+    """The distribution of `factor` (> 0) times the numbers, None where this kind cannot say it."""
+    match law:
+        case Normal() | TruncatedNormal():
+            return dataclasses.replace(law, std=law.std * factor, mean=law.mean * factor)
+        case NormalBetween():
+            return NormalBetween(law.std * factor, law.low * factor, law.high * factor, law.mean * factor)
+        case Uniform():
+            return Uniform(law.bound * factor, law.mean * factor)
+        case Constant() | Bernoulli():
+            return dataclasses.replace(law, value=law.value * factor)
+        case Signs():
+            return Signs(law.scale * factor)
+        case Identity() | Orthogonal() | DeltaOrthogonal():
+            return dataclasses.replace(law, gain=law.gain * factor)
+        case Mirrored() | Centred() | ZeroRows() | Sparse():
+            base = times(law.base, factor)
+            return None if base is None else dataclasses.replace(law, base=base)
+        case Stack():
+            parts = [times(part, factor) for part in law.parts]
+            known = tuple(part for part in parts if part is not None)
+            return dataclasses.replace(law, parts=known) if len(known) == len(parts) else None
+    return None
+
+
+def drawn(entry: Entry) -> tuple[Distribution, float]:
+    """What an entry draws with its multiplier in it, and the factor that is left to multiply the drawn numbers with.
+
+    The factor is 1 (or -1: a distribution has no sign) wherever the kind can be scaled, so that nothing is rounded twice.
+    """
+    size = abs(entry.multiplier)
+    if entry.multiplier == 1:
+        return entry.distribution, 1.0
+    if size == 0:
+        return Constant(0.0), 1.0
+    scaled = times(entry.distribution, size)
+    if scaled is None:
+        return entry.distribution, entry.multiplier
+    return scaled, math.copysign(1.0, entry.multiplier)
+
+
+def elementwise(law: Distribution) -> bool:
+    """Whether any window of it can be drawn at the cost of that window."""
+    match law:
+        case Stack(parts=parts):
+            return all(elementwise(part) for part in parts)
+        case ZeroRows(base=base):
+            return elementwise(base)
+    return isinstance(law, ELEMENTWISE)
+
+
+def refused(law: Distribution, shape: tuple[int, ...], name: str) -> str | None:
+    """Why the draw would refuse this distribution for a weight of this shape; None where it would not, or is not known to.
+
+    Elementwise draws refuse for a window without numbers what they refuse for others.
+    """
+    if shape and elementwise(law):
+        try:
+            draw_distribution(law, shape, seed=0, name=name, window=(slice(0, 0),) * len(shape))
+        except FaninError as error:
+            return str(error)
+    return None

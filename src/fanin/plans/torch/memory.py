@@ -1,0 +1,31 @@
+"""Memory that must not be written to: files mapped into memory to be read only."""
+
+import bisect
+from pathlib import Path
+
+from torch import Tensor
+
+MAPS = Path("/proc/self/maps")
+
+
+def read_only(tensors: list[Tensor]) -> list[bool]:
+    """For each tensor on the CPU whether its memory is read-only (a write would end the process); False if not known."""
+    try:
+        lines = MAPS.read_text().splitlines()
+    except OSError:  # not Linux
+        return [False] * len(tensors)
+    spans = []
+    for line in lines:
+        place, rights, *_ = line.split()
+        low, high = (int(n, 16) for n in place.split("-"))
+        spans.append((low, high, "w" in rights))
+    starts = [low for low, _, _ in spans]
+
+    def locked(tensor: Tensor) -> bool:
+        if tensor.device.type != "cpu" or tensor.is_meta or not tensor.numel():
+            return False
+        address = tensor.data_ptr()
+        k = bisect.bisect_right(starts, address) - 1
+        return k >= 0 and spans[k][0] <= address < spans[k][1] and not spans[k][2]
+
+    return [locked(tensor) for tensor in tensors]

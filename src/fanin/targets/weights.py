@@ -1,0 +1,21 @@
+"""What holds weights, on the command line: the path of a checkpoint or a plan, or a model that a TARGET names."""
+
+from pathlib import Path
+from typing import Any
+
+from fanin.targets.models import load_target
+
+
+def load_weights(text: str, seed: Any) -> Any:
+    """The path where there is such a file (or nothing else that it could be), else the model of a TARGET.
+
+    Args:
+        text: as it was written.
+        seed: called before a model is built.
+    """
+    path = Path(text)
+    if path.exists() or (":" not in path.name and not text.startswith("hf:")):
+        return text
+    place = load_target(text)
+    seed()
+    return place.build()
