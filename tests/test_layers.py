@@ -40,6 +40,7 @@ FRAMEWORKS = {
     "jax",
     "flax",
     "keras",
+    "numba",
     "tensorflow",
     "transformers",
     "sklearn",
@@ -160,5 +161,5 @@ def test_import_is_light() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = json.loads(run.stdout)
     print(f"import fanin: {loaded['seconds']:.3f} s")
-    heavy = {"torch", "jax", "keras", "sklearn", "scipy.stats", "scipy.optimize", "rich", "typer", "altair"}
+    heavy = {"torch", "jax", "keras", "numba", "sklearn", "scipy.stats", "scipy.optimize", "rich", "typer", "altair"}
     assert not heavy & set(loaded["modules"])

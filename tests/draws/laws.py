@@ -27,6 +27,15 @@ from fanin.draws.layout import with_sizes
 from fanin.slots import LETTERS, Axes, Factor, Pairing
 
 sizes = st.integers(1, 5)
+
+
+def exact(law: Distribution) -> bool:
+    """Whether the numbers are the same bits however they are made: not where they are products of matrices."""
+    parts = law.parts if isinstance(law, Stack) else ()
+    base = getattr(law, "base", None)
+    return not isinstance(law, Orthogonal | DeltaOrthogonal) and all(map(exact, (*parts, *([base] if base else []))))
+
+
 elementwise = st.sampled_from(
     [
         Normal(1.0),

@@ -81,13 +81,18 @@ def test_many_at_once_are_each_one_alone(shape: tuple[int, int], dtype: str) -> 
 
 
 @pytest.mark.parametrize("part", [{"rows": range(0, 300, 2)}, {"columns": range(5, 305)}, {"rows": range(7, 300)}])
-def test_a_strip_may_be_cut(part: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strips cut to bound memory make the numbers that uncut ones make."""
+@pytest.mark.parametrize("limits", [(1000, 50), (1 << 20, 256)])
+@pytest.mark.parametrize("blocks", [range(1), range(1, 4)])
+def test_a_strip_may_be_cut(
+    part: dict[str, Any], limits: tuple[int, int], blocks: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strips cut to bound memory make the numbers that uncut ones make, however many Gaussians are drawn at once."""
     shape = (310, 310)
-    whole = made(shape, **part)
-    monkeypatch.setattr(householder, "STRIP", 1000)
-    monkeypatch.setattr(householder, "NARROW", 50)
-    assert abs(made(shape, **part) - whole).max() < 3e-7
+    whole = made(shape, blocks=blocks)[:, part.get("rows", slice(None))][:, :, part.get("columns", slice(None))]
+    monkeypatch.setattr(householder, "STRIP", limits[0])
+    monkeypatch.setattr(householder, "NARROW", limits[1])
+    monkeypatch.setattr(householder, "AT_ONCE", 1000)
+    assert abs(made(shape, blocks=blocks, **part) - whole).max() < 5e-7
 
 
 def test_empty_matrices_are_empty() -> None:

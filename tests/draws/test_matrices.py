@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from tests.draws.matrix_laws import LAWS, name, windows
 
-from fanin.distributions import Centred, Distribution, Mirrored, Orthogonal
+from fanin.distributions import Centred, Distribution, Mirrored, Normal, Orthogonal
 from fanin.draws import draw_distribution
 from fanin.draws.layout import runs, to_blocks
+from fanin.errors import FaninTypeError
 from fanin.slots import Axes, Pairing
 
 
@@ -45,6 +46,21 @@ def test_any_target_is_filled(case: tuple[Distribution, tuple[int, ...]]) -> Non
     ):
         draw_distribution(law, shape, seed=1, name="w", out=out)
         assert abs(out - whole).max() < 1e-6
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_weights_are_unitary(dtype: str) -> None:
+    half = Axes.parse("oi", (30, 40))
+    for law in (Orthogonal(half, 2.0), Mirrored(Orthogonal(half, 2.0), Axes.parse("oi", (61, 40)), Pairing(61))):
+        shape = law.axes.shape
+        w = draw_distribution(law, shape, seed=0, name="w", dtype=dtype)
+        assert w.dtype == dtype
+        assert abs(w[:30] @ w[:30].conj().T - 4 * np.eye(30)).max() < 1e-5
+        assert abs(np.imag(w)).max() > 0.1
+        part = draw_distribution(law, shape, seed=0, name="w", dtype=dtype, window=(slice(3, 29, 2), slice(5, 40)))
+        assert abs(part - w[3:29:2, 5:]).max() < 1e-6
+    with pytest.raises(FaninTypeError, match="complex64"):
+        draw_distribution(Normal(1.0), (3,), seed=0, name="w", dtype="complex64")
 
 
 @pytest.mark.parametrize("spec", ["oi", "io", "(s2o)i", "(os2)ik", "k(si)o", "(o2i)k"])

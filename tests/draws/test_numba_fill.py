@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -30,6 +29,7 @@ from fanin.draws.threads import set_threads
 from fanin.draws.windows import resolve
 from fanin.errors import FaninValueError
 
+ml_dtypes = pytest.importorskip("ml_dtypes", reason="NumPy has no bfloat16 of its own")
 numba_fill = pytest.importorskip("fanin.draws.numba_fill", reason="needs numba: pip install 'fanin[fast]'")
 
 FORMATS = (np.float32, np.float64, np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2)

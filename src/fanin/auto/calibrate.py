@@ -11,17 +11,21 @@ did, whatever the layers before it did, so one pass sets all of them right. Smal
 
 import dataclasses
 import math
+import re
 
 from fanin.auto import facts
 from fanin.auto.chains import ChainPlan, chain_plans
 from fanin.auto.scaling import times
 from fanin.checks.judge import DEPTH_SCALES
+from fanin.distributions import Centred, Orthogonal
 from fanin.plans import Entry, Plan
 from fanin.slots import Slot
 from fanin.traces.records import Trace
 
+MEASURED = re.compile(r"; × ([\d.e+-]+) as measured")
 LUCK = 1.3  # a measured size within this factor of the planned one is the luck of the draw
 MOST = 100.0  # no gain is changed by more than this factor
+SHARED = 2.0  # outputs this many times as large as what differs between examples are mostly what all share
 AVERAGED = 0.3  # outputs of a head after a mean over positions: larger ones grow unstable in training (measured)
 
 
@@ -84,7 +88,26 @@ def _head(slot: Slot, measured: Trace, plan: Plan) -> dict[str, Entry]:
     if size is None or size <= 0:
         return {}
     factor = _averaged(measured, slot, facts.output_size(measured, slot)) / size
-    return _scaled(slot, factor, plan) if _off(factor) else {}
+    if not _off(factor):
+        return {}
+    scaled = _scaled(slot, factor, plan)
+    return {name: _centred(entry) for name, entry in scaled.items()} if _shares(measured, slot, size) else scaled
+
+
+def _shares(trace: Trace, slot: Slot, size: float) -> bool:
+    """Whether most of the outputs' power is common to all examples, as after a mean over signals that are never negative."""
+    op = facts.op_of(trace, slot)
+    return op is not None and op.signal is not None and size < op.signal.rms / SHARED
+
+
+def _centred(entry: Entry) -> Entry:
+    """The same weights less their mean over the inputs, so that what all inputs share is not handed on."""
+    law = entry.distribution
+    if not isinstance(law, Orthogonal):
+        return entry
+    return dataclasses.replace(
+        entry, distribution=Centred(law, law.axes), reason=f"{entry.reason}; without what all inputs share"
+    )
 
 
 def _averaged(trace: Trace, slot: Slot, wanted: float) -> float:
@@ -120,6 +143,7 @@ def _scaled(slot: Slot, factor: float, plan: Plan) -> dict[str, Entry]:
     law = times(entry.distribution, factor)
     if law is None:
         return {}
-    return {
-        slot.name: dataclasses.replace(entry, distribution=law, reason=f"{entry.reason}; × {factor:.2g} as measured")
-    }
+    before = MEASURED.search(entry.reason)  # a second trial corrects the first one's correction
+    total = factor * float(before[1]) if before else factor
+    reason = f"{MEASURED.sub('', entry.reason)}; × {total:.2g} as measured"
+    return {slot.name: dataclasses.replace(entry, distribution=law, reason=reason)}

@@ -19,6 +19,7 @@ from fanin.plans import Plan
 from fanin.traces.records import Trace
 from fanin.traces.torch import batches, trace, unwrap
 
+TRIALS = 2  # measured passes that correct gains
 ROUNDS = 4  # tries at taking changes back, each measured
 NOT_MEASURED = (
     "The model is on the meta device and has no values: theory alone chose the gains, no trial corrected them."
@@ -59,14 +60,18 @@ def plan(
 
 
 def _calibrated(trial: nn.Module, chosen: Plan, watched: Trace, measure: Callable[[nn.Module], Trace]) -> Plan:
-    """The plan with the gains that a trial on this model asks for; the model is left with the plan's weights."""
+    """The plan with the gains that trials on this model ask for; the model is left with the plan's weights.
+
+    A gain that was corrected moves curved activations after it, so what was corrected is measured once more.
+    """
     chosen.apply(trial)
-    changed = corrections(watched, measure(trial), chosen)
-    if not changed:
-        return chosen
-    corrected = chosen.edit(changed)
-    corrected.apply(trial)
-    return corrected
+    for _ in range(TRIALS):
+        changed = corrections(watched, measure(trial), chosen)
+        if not changed:
+            break
+        chosen = chosen.edit(changed)
+        chosen.apply(trial)
+    return chosen
 
 
 def fix(

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fanin.distributions import Centred, DeltaOrthogonal, Distribution, Mirrored, Orthogonal
 from fanin.errors import FaninTypeError
 
 NATIVE = ("float64", "float32", "float16")
 EXTENDED = ("bfloat16", "float8_e4m3fn", "float8_e5m2")  # NumPy has them from ml_dtypes
 DTYPES = NATIVE + EXTENDED
+COMPLEX = ("complex64", "complex128")  # of orthogonal weights, which are then unitary
 
 
 def numpy_dtype(dtype: DTypeLike) -> np.dtype[Any]:
@@ -20,6 +22,19 @@ def numpy_dtype(dtype: DTypeLike) -> np.dtype[Any]:
         FaninTypeError: a dtype that draws do not make, or one that needs `ml_dtypes`, which is not installed.
     """
     return _of_dtype(dtype) if isinstance(dtype, np.dtype) else _of_any(dtype)
+
+
+def law_dtype(dtype: DTypeLike, law: Distribution) -> np.dtype[Any]:
+    """Likewise; complex numbers, too, where the distribution is made of orthogonal matrices alone.
+
+    Raises:
+        FaninTypeError: as `numpy_dtype`.
+    """
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", None)
+    base = law.base if isinstance(law, Mirrored | Centred) else law
+    if name in COMPLEX and isinstance(base, Orthogonal | DeltaOrthogonal):
+        return np.dtype(name)
+    return numpy_dtype(dtype)
 
 
 def _of_any(dtype: DTypeLike) -> np.dtype[Any]:

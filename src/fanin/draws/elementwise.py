@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanin.draws.bits import Stream, Words
-from fanin.draws.quantile import normal_index, normal_index64
+from fanin.draws.quantile import multiply_high, normal_index, normal_index64
 from fanin.draws.recipe import Recipe, Source
-from fanin.draws.windows import Ranges, collapse, starts, tiles
+from fanin.draws.windows import TILE, Ranges, collapse, pieces, starts, tiles
 
 Array = NDArray[Any]
 
@@ -18,7 +18,13 @@ def fill(recipe: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges,
     if recipe.source is Source.CONSTANT:
         out[...] = _scaled(np.ones(1, dtype=np.int64), recipe, out.dtype)[0]
         return
-    flat = out.reshape(-1) if out.flags.c_contiguous else np.empty(out.size, dtype=out.dtype)
+    if not out.flags.c_contiguous:
+        for where, part in pieces(ranges, TILE):
+            numbers = np.empty([len(r) for r in part], dtype=out.dtype)
+            fill(recipe, shape, stream, part, numbers)
+            out[where] = numbers
+        return
+    flat = out.reshape(-1)
     ranges, shape = collapse(ranges, shape)
     low = Stream(stream.seed, stream.name, plane=1)
     for place, piece in tiles(ranges):
@@ -26,8 +32,6 @@ def fill(recipe: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges,
         if recipe.bits == 64:
             words = words.astype(np.uint64) << np.uint64(32) | _words(low, piece, shape)
         flat[place] = _scaled(_whole_numbers(words, recipe), recipe, out.dtype)
-    if not out.flags.c_contiguous:
-        out[...] = flat.reshape(out.shape)
 
 
 def _words(stream: Stream, piece: Ranges, shape: tuple[int, ...]) -> Words:
@@ -67,9 +71,7 @@ def _quantile(words: Array, recipe: Recipe) -> Array:
     if recipe.whole:
         return normal_index64(words) if recipe.bits == 64 else normal_index(words)
     if recipe.bits == 64:
-        from fanin.draws.quantile import multiply_high
-
-        index = np.uint64(recipe.low) + multiply_high(words, np.uint64(recipe.span))
+        index = np.uint64(recipe.low) + multiply_high(words, np.full(1, recipe.span, dtype=np.uint64))
         return np.clip(normal_index64(index), recipe.least, recipe.most)
     part = words.astype(np.uint64) * np.uint64(recipe.span) >> np.uint64(32)
     index = (part + np.uint64(recipe.low)).astype(np.uint32)

@@ -117,7 +117,7 @@ def width(n: int) -> int:
 
     Measured; for small matrices the number of calls counts.
     """
-    return 4 * PANEL if n >= 3072 else 2 * PANEL if n >= 768 or n <= 256 else PANEL
+    return 4 * PANEL if n >= 3072 else 2 * PANEL if n >= 768 or 128 < n <= 256 else PANEL
 
 
 def unpack(ops: Ops, numbers: Any, n: int, m: int, k: int, wide: int) -> Any:
@@ -182,31 +182,25 @@ def _tall(
     out: Any,
 ) -> Any:
     n, m = shape
-    panel = _panels(ops, stream, blocks, n, m)
     spans = list(_spans(n, m, int(columns[-1])))
     by_rows = sum(wide * (n - k) for k, wide in spans) * len(rows)
     by_columns = sum(wide * (n - k) * int((columns >= k).sum()) for k, wide in spans)
-    batch = len(blocks)
-    if by_columns <= by_rows:
-        if len(rows) == n:
-            c = ops.zeros((batch, n, len(columns))) if out is None else out
-            return _columns(ops, panel, spans, n, columns, scale, c)
-        parts = []
-        for cut in _cuts(columns, n, batch * len(rows) * len(columns)):
-            strip = ops.zeros((batch, n, len(cut)))
-            kept = list(_spans(n, m, int(cut[-1])))
-            parts.append(_columns(ops, panel, kept, n, cut, scale, strip)[:, as_index(rows)])
-        return _joined(ops, parts, 2, out)
-    parts = [
-        _rows(ops, panel, spans, cut, scale, ops.zeros((batch, len(cut), n)))[:, :, as_index(columns)]
-        for cut in _cuts(rows, n, batch * len(rows) * len(columns))
-    ]
-    return _joined(ops, parts, 1, out)
-
-
-def _joined(ops: Ops, parts: list[Any], axis: int, out: Any) -> Any:
-    made = parts[0] if len(parts) == 1 else ops.concatenate(parts, axis)
-    return made if out is None else ops.set(out, (slice(None),), made)
+    batch, every = len(blocks), slice(None)
+    if by_columns <= by_rows and len(rows) == n:
+        c = ops.zeros((batch, n, len(columns))) if out is None else out
+        return _columns(ops, _panels(ops, stream, blocks, n, m), spans, n, columns, scale, c)
+    made = ops.zeros((batch, len(rows), len(columns))) if out is None else out
+    lines = columns if by_columns <= by_rows else rows
+    for cut in _cuts(len(lines), batch * n, batch * len(rows) * len(columns)):
+        panel = _panels(ops, stream, blocks, n, m)  # a panel is overwritten when it is used
+        if by_columns <= by_rows:
+            kept = list(_spans(n, m, int(columns[cut][-1])))
+            strip = _columns(ops, panel, kept, n, columns[cut], scale, ops.zeros((batch, n, len(columns[cut]))))
+            made = ops.set(made, (every, every, cut), strip[:, as_index(rows)])
+        else:
+            strip = _rows(ops, panel, spans, rows[cut], scale, ops.zeros((batch, len(rows[cut]), n)))
+            made = ops.set(made, (every, cut), strip[:, :, as_index(columns)])
+    return made
 
 
 def _panels(ops: Ops, stream: Stream, blocks: range, n: int, m: int) -> Panel:
@@ -234,10 +228,10 @@ def _spans(n: int, m: int, last: int) -> Iterator[tuple[int, int]]:
         yield k, min(step, m - k)
 
 
-def _cuts(lines: Indices, length: int, asked: int) -> list[Indices]:
-    """The rows or columns in groups whose strips (lines, length) are about as large as what was asked for."""
-    many = max(NARROW, max(asked, STRIP) // length)
-    return [lines[k : k + many] for k in range(0, len(lines), many)]
+def _cuts(many: int, length: int, asked: int) -> list[slice]:
+    """So many rows or columns in groups whose strips (lines, length) are about as large as what was asked for."""
+    step = max(NARROW, max(asked, STRIP) // length)
+    return [slice(k, k + step) for k in range(0, many, step)]
 
 
 def as_index(lines: Indices) -> slice | Indices:

@@ -72,9 +72,9 @@ class NumpyOps:
     def times(self, a: Array, b: Array) -> Array:
         if is_small(a, b):
             return a @ b
-        c = np.empty((*a.shape[:2], b.shape[2]), dtype=self.dtype)
-        for part, left, right in zip(c, a, b, strict=True):
-            product(part, left, right)
+        c: Array = np.empty((*a.shape[:2], b.shape[2]), dtype=self.dtype)
+        for k in range(len(c)):
+            product(c[k], a[k], b[k])
         return c
 
     def solve(self, s: Array, y: Array, *, transposed: bool = False) -> Array:

@@ -17,7 +17,7 @@ U = np.uint64
 TILE, GROUPS = U(TILE_WORDS), U(TILE_WORDS // LANES // GROUP)
 STAGE = 8 * TILE_WORDS  # bytes: room for a tile of any format
 WORK = (SCRATCH + 64 + 3 * STAGE) // 8  # 64-bit words: the scratch memory, room to align it, and three stages
-SHORT = U(2 * TILE_WORDS)  # numbers: shorter rows are copied out of tiles, which neighbouring rows may share
+SHORT = TILE  # numbers: rows up to this are copied out of tiles, which neighbouring rows may share
 
 
 def _kept(function: Callable[..., Any]) -> Any:

@@ -148,7 +148,7 @@ class Memory:
 
     def load(self, offset: Any, kind: ir.Type, align: int) -> Any:
         """What lies at the offset: a scalar, or a vector's plain value."""
-        return self.builder.load(self._pointer(offset, kind), typ=kind, align=align)
+        return self.builder.load(self._pointer(offset, kind), align=align)
 
     def vector(self, offset: Any, element: ir.Type, count: int, align: int) -> Vector:
         """The elements that lie at the offset."""

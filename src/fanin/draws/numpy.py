@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 from fanin.distributions import Distribution
 from fanin.draws import backends, compose
 from fanin.draws.bits import Stream
-from fanin.draws.dtypes import numpy_dtype
+from fanin.draws.dtypes import law_dtype, numpy_dtype
 from fanin.draws.householder_numpy import NumpyOps
 from fanin.draws.permutations import orders
 from fanin.draws.recipe import Recipe
@@ -42,9 +42,10 @@ def draw(
         axes: what each axis means: o out, i in, k receptive field, s stacked blocks, v lookup; "oi" is `nn.Linear`,
             "io" is `x @ W`, "oikk" a two-dimensional convolution, "(s3o)i" three projections in one.
         window: the part to draw, a slice (with a step, if you like) or an integer an axis; None draws all of it.
-            A window has the numbers that the whole weight has there, bit for bit.
+            A window has the numbers that the whole weight has there, bit for bit (orthogonal weights: to 1e-6).
         dtype: "float64", "float32", "float16", or, where `ml_dtypes` is installed, "bfloat16" or a float8. Lower
-            precisions are the float32 number rounded.
+            precisions are the float32 number rounded. Orthogonal weights may be complex, "complex64" or "complex128":
+            they are then unitary.
         bits: random bits a number, 32 or 64. With 32 a Gaussian ends at 6.34 deviations and float64 has 2^32 values;
             64 refine the same numbers (to 9.1 deviations).
         out: an array to fill instead of making one, of the window's shape; its own dtype is then used.
@@ -116,8 +117,8 @@ def draw_distribution(
         return cast(Array, out)
     asked = compose.Request.of(distribution, shape, seed, name, window, bits)
     if out is None:
-        out = np.empty(asked.wanted, dtype=numpy_dtype(dtype))
-    numpy_dtype(out.dtype)
+        out = np.empty(asked.wanted, dtype=law_dtype(dtype, distribution))
+    law_dtype(out.dtype, distribution)
     if not out.flags.writeable:
         raise FaninValueError("out is read-only; give an array that can be written to")
     if out.shape != asked.wanted:
@@ -137,7 +138,8 @@ class NumPy:
         def fill(law: Distribution, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array) -> None:
             compose.fill(law, shape, stream, ranges, out, 32, self)
 
-        return NumpyOps(np.float64 if self.double(out) else np.float32, fill)
+        exact = out.dtype if out.dtype.kind == "c" else np.float64 if self.double(out) else np.float32
+        return NumpyOps(exact, fill)
 
     def orders(self, shape: tuple[int, ...], axis: int, stream: Stream, ranges: Ranges, out: Array) -> Array:
         return orders(shape, axis, stream, ranges)

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from fanin.errors import FaninValueError
 from fanin.fingerprints.files import plain_names, whole
-from fanin.fingerprints.hashing import UNSIGNED, Bits, as_bits
+from fanin.fingerprints.hashing import UNSIGNED, Bits
 from fanin.fingerprints.records import Held, Join
 from fanin.names import unwrapped_names
 from fanin.plans.parts import Part
+from fanin.plans.torch.memory import as_array
 from fanin.plans.torch.shards import (
     FlatShards,
     first_rank,
@@ -27,8 +28,6 @@ from fanin.plans.torch.shards import (
     shard_problem,
     tensor_parts,
 )
-
-SIGNED = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def model_tensors(model: nn.Module) -> list[Held]:
@@ -135,11 +134,11 @@ class _Reader:
         if block.layout != torch.strided or block.is_quantized:
             raise FaninValueError(f"{self.name} is {block.layout} and cannot be hashed; give a dense tensor")
         width = block.element_size()
-        if block.dtype == torch.bool:
-            return block.cpu().numpy().view(np.uint8)
-        if block.is_complex():
-            return as_bits(block.resolve_conj().cpu().numpy())
-        return block.resolve_neg().contiguous().view(SIGNED[width]).cpu().numpy().view(UNSIGNED[width])
+        block = block.resolve_neg().resolve_conj().contiguous().cpu()
+        bits = as_array(block)
+        if width in UNSIGNED:
+            return bits.view(UNSIGNED[width]).reshape(block.shape)
+        return bits.view(np.uint64).reshape(*block.shape, width // 8)
 
 
 def together(model: nn.Module, held: list[Held], words: list[list[int]], how: Join) -> list[list[int]]:

@@ -15,6 +15,7 @@ from fanin.plans.safetensors import TYPES
 from fanin.plans.stream import Drawn, Item
 from fanin.plans.torch import buffers
 from fanin.plans.torch.apply import checked
+from fanin.plans.torch.memory import as_array
 from fanin.plans.torch.shards import is_dtensor
 from fanin.plans.torch.targets import find_targets
 
@@ -28,8 +29,7 @@ class Values:
 
     def values(self, window: Window) -> np.ndarray[Any, Any]:
         """The numbers of one window, as bytes in the order of the file."""
-        block = self.tensor[window].contiguous().cpu()
-        return block.reshape(-1).view(torch.uint8).numpy() if block.numel() else np.empty(0, np.uint8)
+        return as_array(self.tensor[window].contiguous().cpu())
 
 
 def with_rest(plan: Plan, model: Any, items: list[Item], dtype: str | None) -> list[Item]:

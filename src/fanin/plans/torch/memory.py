@@ -1,8 +1,11 @@
-"""Memory that must not be written to: files mapped into memory to be read only."""
+"""The memory of tensors: whether it may be written to, and its bytes."""
 
 import bisect
+import ctypes
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 MAPS = Path("/proc/self/maps")
@@ -29,3 +32,13 @@ def read_only(tensors: list[Tensor]) -> list[bool]:
         return k >= 0 and spans[k][0] <= address < spans[k][1] and not spans[k][2]
 
     return [locked(tensor) for tensor in tensors]
+
+
+def as_array(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """The memory of a contiguous tensor on the CPU as bytes, without `Tensor.numpy()`, which forbids to resize it for ever."""
+    size = tensor.numel() * tensor.element_size()
+    if not size:
+        return np.empty(0, np.uint8)
+    memory: Any = (ctypes.c_char * size).from_address(tensor.data_ptr())
+    memory.tensor = tensor  # kept alive for as long as the array is
+    return np.frombuffer(memory, np.uint8)

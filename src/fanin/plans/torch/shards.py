@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fanin.errors import FaninValueError
 from fanin.plans.parts import Part, Split, extents, flat_parts, owned, parts_of
 
-FlatShards = dict[
-    int, tuple[tuple[int, ...], list[Part], int]
-]  # shape of the weight, blocks, first process of its group
+# id of a parameter → shape of its weight, blocks of it held here, first process of its group
+FlatShards = dict[int, tuple[tuple[int, ...], list[Part], int]]
 
 
 def is_dtensor(tensor: Tensor) -> bool:
@@ -101,8 +101,15 @@ def flat_shards(model: nn.Module) -> FlatShards:
             continue
         flat = handle.flat_param
         parameters = getattr(flat, "_params", None)
-        if parameters is None or not handle.uses_sharded_strategy or flat.size() != flat._sharded_size:
+        if parameters is None or not handle.uses_sharded_strategy:
             continue
+        if flat.size() != flat._sharded_size:
+            if handle._training_state.name == "SUMMON_FULL_PARAMS":  # whole, and written back by torch
+                continue
+            raise FaninValueError(
+                "the model is in FullyShardedDataParallel and its weights are gathered at this moment, so what is written to "
+                "them would be lost; finish the step with a backward pass, or use FSDP.summon_full_params(model)"
+            )
         for parameter, shape, info in zip(parameters, flat._shapes, flat._shard_param_infos, strict=True):
             parts = []
             if info.in_shard:

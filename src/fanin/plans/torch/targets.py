@@ -133,12 +133,13 @@ def _target(modules: dict[str, nn.Module], name: str, parameter: Tensor) -> Targ
             found = _parametrized(owner, parts[-2])
             if found.tensor is parameter:
                 return found
-    owner = modules[path]
-    for hook in owner._forward_pre_hooks.values():
+    owner = modules.get(path)  # none under FSDP.summon_full_params, which takes its prefixes off parameters' names only
+    for hook in owner._forward_pre_hooks.values() if owner is not None else ():
         weight = getattr(hook, "name", None)
         if type(hook).__name__ not in HOOKS or not isinstance(weight, str):
             continue
         if attribute in (f"{weight}_v", f"{weight}_orig"):
+            assert owner is not None
             return _hooked(owner, weight, hook)
     return _plain(parameter)
 
