@@ -3,7 +3,8 @@
     python benchmarks/draws_orthogonal.py --threads 1
 
 Both sides fill an array that is there already. Sides take turns, `--repeats` times; the best time of each counts, because
-other work on the machine only adds; processor time is what to read on a busy machine. PyTorch has no call for many matrices at once: it is given one after the other.
+other work on the machine only adds; processor time is what to read on a busy machine. PyTorch has no call for many
+matrices at once: it is given one after the other.
 """
 
 import argparse

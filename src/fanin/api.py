@@ -27,10 +27,11 @@ def _strings(argument: str, value: Any) -> tuple[str, ...]:
     """An argument that is one string or several; raises `FaninTypeError` for anything else."""
     if isinstance(value, str):
         return (value,)
-    given = tuple(value) if isinstance(value, Iterable) and not isinstance(value, bytes | Mapping) else (value,)
-    if not all(isinstance(v, str) for v in given):
+    given = list(value) if isinstance(value, Iterable) and not isinstance(value, bytes | Mapping) else [value]
+    strings = tuple(v for v in given if isinstance(v, str))
+    if len(strings) < len(given):
         raise FaninTypeError(f"{argument}={value!r} cannot be used; give a string or a list of strings")
-    return given
+    return strings
 
 
 def check(

@@ -83,6 +83,8 @@ def test_tiles_cover_the_window_once() -> None:
 @pytest.mark.parametrize(
     ("window", "message"),
     [
+        (slice(0, 9), "9 is outside of axis 0, which has 4 elements"),
+        ((slice(None), slice(-6, None)), "-6 is outside of axis 1, which has 5 elements"),
         ((0, 0, 0), "names 3 axes, but the shape"),
         ((4,), "4 is outside of axis 0, which has 4 elements"),
         (("a",), "give a slice or an integer"),

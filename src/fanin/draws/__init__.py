@@ -2,7 +2,9 @@
 
 - `bits`: Philox4x32-10, addressed by element
 - `quantile`: from 32 bits to a uniform, normal or truncated normal number
-- `orthogonal`, `mirrored`, `layout`: matrix families, from the same Gaussians
+- `matrices`, `orthogonal`, `mirrored`, `centred`, `layout`: matrix families, from the same Gaussians
+- `householder`: products of reflectors, once for all frameworks; `householder_numpy` (with `blas`), `torch_orthogonal` and
+  `jax_orthogonal` hold what differs
 - `windows`: which part of a weight is asked for, and tiles of bounded size
 - `elementwise`: numbers of a recipe in NumPy; `numba_fill` and its kernels: the same on all cores; `backends` chooses
 - `numpy`: the arrays (`draw`, `draw_distribution`)

@@ -93,7 +93,7 @@ def _leading_zeros(u: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def normal(words: Words) -> NDArray[np.float64]:
     """z ~ N(0, 1) as float64, one 32-bit word a number."""
-    return normal_index(words) * 2.0**-UNIT32
+    return normal_index(words) * np.float64(2.0**-UNIT32)
 
 
 def truncated_std(cut: float) -> float:

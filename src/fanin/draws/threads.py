@@ -4,8 +4,9 @@ import functools
 import operator
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from fanin.errors import FaninTypeError, FaninValueError
@@ -49,12 +50,9 @@ def each(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], limit: i
     left = iter(jobs)  # the iterator of a sequence hands out each job once, whichever thread asks
 
     def work() -> None:
-        _here.busy = True
-        try:
+        with alone():
             for job in left:
                 function(*job)
-        finally:
-            _here.busy = False
 
     others = [_pool(threads()).submit(work) for _ in range(helpers)]
     try:
@@ -64,6 +62,17 @@ def each(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], limit: i
         errors = [error for other in running if (error := other.exception())]
     if errors:
         raise errors[0]
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Draws made inside, by this thread, take no helpers: the caller shares its work out over threads itself."""
+    before = getattr(_here, "busy", False)
+    _here.busy = True
+    try:
+        yield
+    finally:
+        _here.busy = before
 
 
 def _processors() -> int:

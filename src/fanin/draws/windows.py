@@ -52,6 +52,7 @@ def resolve(window: Any, shape: tuple[int, ...]) -> tuple[Ranges, tuple[int, ...
     picked = []
     for axis, part in enumerate(window):
         if isinstance(part, slice):
+            _check_bounds(part, shape[axis], axis, window)
             ranges[axis] = range(*part.indices(shape[axis]))
             continue
         try:
@@ -65,6 +66,13 @@ def resolve(window: Any, shape: tuple[int, ...]) -> tuple[Ranges, tuple[int, ...
         ranges[axis] = range(i % shape[axis], i % shape[axis] + 1)
         picked.append(axis)
     return tuple(ranges), tuple(picked)
+
+
+def _check_bounds(part: slice, extent: int, axis: int, window: Any) -> None:
+    """A slice that reaches past the weight would silently name fewer elements, so it is refused (unlike in NumPy)."""
+    for bound in (part.start, part.stop):
+        if bound is not None and not -extent <= operator.index(bound) <= extent:
+            raise FaninValueError(f"window={window}: {bound} is outside of axis {axis}, which has {extent} elements")
 
 
 def take(whole: NDArray[Any], ranges: Ranges) -> NDArray[Any]:

@@ -9,7 +9,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
-from fanin.draws import threads as draws_threads
+from fanin.draws.backends import expect
+from fanin.draws.threads import alone
 from fanin.errors import FaninTypeError, FaninValueError
 
 Progress = bool | Callable[[int, int], object] | None
@@ -46,6 +47,7 @@ def run(pieces: Iterable[Piece], total: int, threads: int, progress: Progress = 
         progress: called with (done, total) from the calling thread; True for a bar on the standard error, None for
             one where that is a terminal and the work is long, False for none.
     """
+    expect(total)
     with _reporter(progress, total, title) as report:
         if threads == 1 or total <= FEW:
             done = 0
@@ -62,12 +64,8 @@ def _alone(work: Callable[[], object]) -> None:
     if getattr(work, "helped", False):
         work()
         return
-    before = getattr(draws_threads._here, "busy", False)
-    draws_threads._here.busy = True
-    try:
+    with alone():
         work()
-    finally:
-        draws_threads._here.busy = before
 
 
 def _threaded(pieces: Iterator[Piece], threads: int, report: Callable[[int], None]) -> None:
