@@ -264,7 +264,7 @@ CALLS: dict[str, tuple[Callable[[], Any], str]] = {
     "axes": (lambda: fanin.draw(rules.ones(), (4, 4), seed=0, name="w", axes="ox"), "axes='ox' has the letter 'x'"),
     "an element type": (lambda: fanin.draw(rules.ones(), (4, 4), seed=0, name="w", dtype="int8"), "dtype='int8'"),
     "no element type": (
-        lambda: fanin.draw(rules.ones(), (4, 4), seed=0, name="w", dtype="bfloat16"), "dtype='bfloat16' cannot be used"
+        lambda: fanin.draw(rules.ones(), (4, 4), seed=0, name="w", dtype="int8"), "dtype='int8' cannot be used"
     ),
     "a wrong out": (
         lambda: fanin.draw(rules.ones(), (4, 4), seed=0, name="w", out=np.zeros((3, 3))), "out has the shape (3, 3)"

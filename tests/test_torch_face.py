@@ -111,8 +111,12 @@ class TestArguments:
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
     def test_every_precision(self, dtype: torch.dtype) -> None:
-        low = face.orthogonal_(torch.empty(8, 8, dtype=dtype), seed=0)
-        assert torch.equal(low.to(torch.float32).to(dtype), face.orthogonal_(torch.empty(8, 8), seed=0).to(dtype))
+        found = face.orthogonal_(torch.empty(8, 8, dtype=dtype), seed=0)
+        single = face.orthogonal_(torch.empty(8, 8), seed=0)
+        if dtype == torch.float64:  # computed in double: the products agree to the rounding of float32
+            assert (found - single).abs().max() < 1e-6
+        else:
+            assert torch.equal(found, single.to(dtype))
 
     def test_a_view_fills_the_part_of_its_parameter(self) -> None:
         weight = nn.Parameter(torch.zeros(6, 4))

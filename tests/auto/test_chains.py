@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import fanin
 from fanin.auto import choose
 from fanin.auto.chains import CHOOSING_TRACE, KERNEL_TRACE
-from fanin.distributions import Centred, Mirrored, Orthogonal
+from fanin.distributions import Centred, Constant, Mirrored, Orthogonal
 from fanin.traces.torch import trace
 
 from .nets import Functional, cnn, mlp, residual, rms
@@ -192,3 +193,33 @@ def test_branches_together_double_the_stream(norm: bool) -> None:
         end = net[:-1](X)
     ratio = rms(end) / rms(start)
     assert 1.0 < ratio < (2.2 if not norm else 4.0)
+
+
+class Written(nn.Module):
+    """The same layers as x @ w + b."""
+
+    def __init__(self, layers: list[nn.Linear]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = nn.functional.selu(x @ layer.weight.T + layer.bias)
+        return x
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_pairs_with_a_bias_start_as_planned_and_healthy(functional: bool) -> None:
+    """A deep SELU chain is given biases; theory follows its pairs, so the check has nothing to say of them."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(64, 128)] + [nn.Linear(128, 128) for _ in range(79)]
+    model: nn.Module = Written(layers) if functional else nn.Sequential(*(m for f in layers for m in (f, nn.SELU())))
+    model = nn.Sequential(model, nn.Linear(128, 10))
+    batch, targets = torch.randn(64, 64), torch.arange(64) % 10
+    plan = fanin.plan(model, batch, targets, nn.functional.cross_entropy)
+    biases = {
+        e.distribution.value for n, e in plan.entries.items() if "bias" in n and isinstance(e.distribution, Constant)
+    }
+    assert min(biases) < 0
+    plan.apply(model)
+    assert fanin.check(model, batch, targets, nn.functional.cross_entropy).ok

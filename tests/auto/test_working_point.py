@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fanin.activations import KNOWN, Activation
-from fanin.auto.working_point import BUDGET, carrier_of, through, working_point
+from fanin.auto.working_point import BUDGET, carrier_of, gentler, through, working_point
 
 STRAIGHT = ("relu", "leaky_relu", "gelu", "silu", "softplus", "hardswish", "quick_gelu", "logsigmoid")
 
@@ -66,3 +66,16 @@ def test_moments_are_those_of_a_large_sample() -> None:
     assert t.carried == pytest.approx(np.mean(o**2), rel=5e-3)
     assert t.power == pytest.approx(np.mean(f(u) ** 2), rel=5e-3)
     assert 1 - t.curved == pytest.approx(np.corrcoef(o, u)[0, 1] ** 2, abs=2e-3)
+
+
+def test_a_bias_makes_steep_pairs_gentle() -> None:
+    """Deep SELU chains work on its exponential side, where a pair is as steep as one of ReLUs; others stay at zero."""
+    selu = Activation.named("selu")
+    moved, bias = gentler(selu, 100)
+    assert bias < 0
+    u = np.linspace(-2, 2, 9)
+    assert np.allclose(moved(u), selu(u + bias), atol=1e-3)
+    q = working_point(moved, "paired", 100)
+    assert through(moved, "paired", q).carried <= 2 * q  # o's slope is at most √2
+    for name in ("relu", "gelu", "silu", "softplus", "mish", "elu", "hardswish"):
+        assert gentler(Activation.named(name), 100) == (Activation.named(name), 0.0)

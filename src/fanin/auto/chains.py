@@ -27,8 +27,8 @@ from dataclasses import dataclass, replace
 from fanin.activations import Activation
 from fanin.auto import facts
 from fanin.auto.decline import declining
-from fanin.auto.working_point import SMALLEST, Carrier, Through, carrier_of, through, working_point
-from fanin.distributions import Centred, Distribution, Mirrored, Orthogonal
+from fanin.auto.working_point import SMALLEST, Carrier, Through, carrier_of, gentler, through, working_point
+from fanin.distributions import Centred, Constant, Distribution, Mirrored, Orthogonal
 from fanin.draws.layout import block_shape, with_sizes
 from fanin.plans import Entry
 from fanin.slots import ChainLink, Pairing, Slot
@@ -55,6 +55,7 @@ class Link:
         moments: of f at q.
         dropped: share of the units that dropout sets to zero.
         normed: whether a norm stands between the two weights.
+        bias: that the weight before it is given (see `working_point.gentler`); f has it in it.
     """
 
     f: Activation
@@ -64,6 +65,7 @@ class Link:
     moments: Through
     dropped: float
     normed: bool
+    bias: float = 0.0
 
     @property
     def paired(self) -> bool:
@@ -141,7 +143,9 @@ def _chain(trace: Trace, slots: list[Slot]) -> ChainPlan:
         assert slot.axes is not None
         gain = gains[k] / math.sqrt(facts.valid_share(trace, slot) * slot.axes.in_taps)
         entries[slot.name] = Entry(_weight(slot, before, after, gain), reason)
-    sizes = [*(math.sqrt(link.q) for link in links), target]
+        if after is not None and after.bias and (vector := _bias_of(trace, slot)) is not None:
+            entries[vector.name] = Entry(Constant(after.bias), "bias: to where a pair of units is less steep")
+    sizes = [*(math.sqrt(link.q + link.bias**2) for link in links), target]
     return ChainPlan(slots, entries, sizes, any(link.normed for link in links))
 
 
@@ -216,14 +220,23 @@ def _links(trace: Trace, slots: list[Slot]) -> list[Link]:
             carrier = "single"  # pairs would halve what little goes through
         carriers.append((f, carrier, place))
     links = []
-    for (f, carrier, place), slot in zip(carriers, slots[1:], strict=True):
+    plain = slots[-1].head and not any(place.normed for _, _, place in carriers)
+    for (f, carrier, place), slot, producer in zip(carriers, slots[1:], slots, strict=False):
         alike = sum(f == g and carrier == other and not p.normed for g, other, p in carriers)
         alone = carrier == "single" and carrier_of(f) == "paired"
+        bias = 0.0
+        if plain and carrier == "paired" and _bias_of(trace, producer) is not None:
+            f, bias = gentler(f, alike)
         q = 1.0 if alone or place.normed else working_point(f, carrier, alike)
         pairing = place.in_pairing or Pairing(1)
         moments = through(f, carrier, q)
-        links.append(Link(f, carrier, pairing, q, moments, facts.dropout_before(trace, slot), place.normed))
+        links.append(Link(f, carrier, pairing, q, moments, facts.dropout_before(trace, slot), place.normed, bias))
     return links
+
+
+def _bias_of(trace: Trace, slot: Slot) -> Slot | None:
+    """The bias that is added to what a weight gives."""
+    return next((s for s in trace.slots if s.role == "bias" and s.weight == slot.name), None)
 
 
 def _is_waist(trace: Trace, slots: list[Slot], k: int) -> bool:

@@ -28,7 +28,7 @@ from fanin.checks import judge, wrong_fan
 from fanin.checks.finding import Finding, Fix, Severity
 from fanin.checks.judge import DEPTH_SCALES, SIGMAS, number
 from fanin.theory import Prediction
-from fanin.theory.gaussian import Odd, moments
+from fanin.theory.gaussian import Odd, moments, rounded
 from fanin.theory.path import Segment, Step
 from fanin.traces.records import Trace
 
@@ -101,7 +101,7 @@ def deviation(step: Step) -> float:
     low = high = 1.0
     power = step.power / law.fan_in if law.fan_in > 0 else 0.0
     if f is not None:
-        g = Odd(f) if step.between.paired else f
+        g = Odd(f, rounded(step.between.mean)) if step.between.paired else f
         second, small = moments(g, 0.0, 1.0).second, moments(g, 0.0, SMALL).slope2
         needs = [1 / x for x in (second, small, step.slope2) if x > 0]
         low, high = (min(needs), max(needs)) if needs else (1.0, 1.0)

@@ -113,7 +113,7 @@ def _pair_share(forward: Forward, index: int, y: State) -> float:
     if f is None:
         return 2.0
     own = gaussian.moments(f, y.mean, y.variance).slope2
-    return gaussian.moments(Odd(f), 0.0, y.variance).slope2 / own if own > 0 else math.nan
+    return gaussian.moments(Odd(f, gaussian.rounded(y.mean)), 0.0, y.variance).slope2 / own if own > 0 else math.nan
 
 
 def _norm_factor(forward: Forward, op: Op, x: State | None) -> float:

@@ -12,6 +12,7 @@ from fanin.theory.laws import WeightLaw
 from fanin.theory.state import (
     State,
     added,
+    alike,
     through_activation,
     through_dropout,
     through_norm,
@@ -149,8 +150,9 @@ class Forward:
         bias = self._law(op, "bias", "norm_shift")
         if bias is not None and len(op.weights) == 1:
             if bias.zero:
-                return x  # mirrored pairs stay pairs
-            return added(x, State(bias.mean, bias.variance + bias.mean**2, 0.0))
+                return x
+            moved = added(x, State(bias.mean, bias.variance + bias.mean**2, 0.0))
+            return replace(moved, paired=x.paired and alike(bias))
         if self._law(op, "norm_scale", "scale") is not None and op.name == "mul" and len(op.weights) == 1:
             scale = self.scaling(op)
             return x.scaled(scale, scale)

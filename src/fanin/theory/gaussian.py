@@ -48,13 +48,14 @@ class Moments(NamedTuple):
 
 @dataclass(frozen=True)
 class Odd:
-    """o(u) = f(u) - f(-u): what a mirrored pair of units hands on (Balduzzi et al. 2017, in general form)."""
+    """o(u) = f(b + u) - f(b - u): what a mirrored pair of units with the bias b hands on (Balduzzi et al. 2017, in general form)."""
 
     f: Activation
+    bias: float = 0.0
 
     def __call__(self, z: Array) -> Array:
         """o(z), elementwise."""
-        return self.f.odd(z)
+        return self.f(self.bias + z) - self.f(self.bias - z) if self.bias else self.f.odd(z)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from typing import Literal
 from fanin.activations import Activation
 from fanin.theory import gaussian
 from fanin.theory.forward import AFFINE, WEIGHT_KINDS, Forward
-from fanin.theory.gaussian import Odd
+from fanin.theory.gaussian import Odd, rounded
 from fanin.theory.laws import WeightLaw
 from fanin.theory.state import WEIGHT_WOBBLE, State, pairs_meet
 from fanin.traces.records import INPUT, Op, ResidualAdd, Trace
@@ -160,12 +160,15 @@ def _step(forward: Forward, op: Op, law: WeightLaw, before: State, between: Stat
             break
         if after.kind not in ("shape", "pointwise", "add", "dropout", "pool") or after.kind == "add":
             break
+        moved = forward.states[index]
+        if moved is not None and moved.paired:
+            between = moved  # a bias of its own op, which all units of the pairs share
     width = max(law.outputs / (2 if law.mirrored_out else 1), 1.0)
     wobble = law.doubt + (0.0 if law.orthogonal else WEIGHT_WOBBLE / width)
     slope2 = 1.0
     if f is not None:
-        g = Odd(f) if between.paired else f
-        mean, variance = between.mean, between.variance
+        g = Odd(f, rounded(between.mean)) if between.paired else f
+        mean, variance = 0.0 if between.paired else between.mean, between.variance
         slope2 = gaussian.moments(g, mean, variance).slope2
         wobble += gaussian.wobble_of_slopes(g, mean, variance) / width
     # A mirrored pair hands on o(u), whose contrast the half of the columns receives.

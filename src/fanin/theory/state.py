@@ -33,7 +33,7 @@ class State:
         var_q: variance of ln q between redraws of the weights, error of the estimated laws included.
         var_r: variance of ln (s / q) between redraws. It is smaller, because s is a mean over many pairs of examples.
         before: where the signal comes straight out of an activation, what went into it.
-        paired: whether units come in pairs u and -u.
+        paired: whether units come in pairs, mean + u and mean - u.
     """
 
     mean: float
@@ -91,7 +91,8 @@ def through_weight(x: State, w: WeightLaw, bias: WeightLaw | None, examples: int
     if pairs_meet(x, w):
         assert x.before is not None
         u, f = x.before.state, x.before.activation
-        x = through_activation(replace(u, mean=0.0, paired=False), Odd(f), x.before.width // 2, examples)
+        about = replace(u, mean=0.0, q=u.variance, paired=False)
+        x = through_activation(about, Odd(f, gaussian.rounded(u.mean)), x.before.width // 2, examples)
         power, mean, shared = w.power / 2, 0.0, 0.0
         q, s, noise = power * x.q, power * x.s, power * x.noise
     else:
@@ -113,9 +114,12 @@ def through_weight(x: State, w: WeightLaw, bias: WeightLaw | None, examples: int
             var_r += (x.var_q + draw) * (1 - q / total) ** 2 + wobble
             var_q = var_q * (q / total) ** 2 + wobble
         q, mean = max(total, 0.0), mean + bias.mean
-    return State(
-        mean, q, s, noise, var_q, var_r, max(shared, s / width), None, w.mirrored_out and (bias is None or bias.zero)
-    )
+    return State(mean, q, s, noise, var_q, var_r, max(shared, s / width), None, w.mirrored_out and alike(bias))
+
+
+def alike(bias: WeightLaw | None) -> bool:
+    """Whether a bias moves both units of every pair to the same place: u and -u become b + u and b - u."""
+    return bias is None or bias.variance == 0
 
 
 def pairs_meet(x: State, w: WeightLaw) -> bool:
