@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py                       10^9 numbers a test, tails of 10^10 (half an hour on two cores)
     python benchmarks/quality.py --numbers 1e8 --tail 1e9
+    python benchmarks/quality.py --raw | dieharder -a -g 200      the words, of 64 streams in turn
 
 Every row is one statistic of standard normal float32 numbers, as a z-score or a p-value under the hypothesis that they
 are independent and normal; a z beyond ±4 or a p below 1e-4 is marked. Lags of 63, 64, 65 and 256 look across the
@@ -9,7 +10,10 @@ tiles in which fanin's stream is laid out, "next seed" and "next name" at stream
 """
 
 import argparse
+import contextlib
+import itertools
 import math
+import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -178,12 +182,29 @@ def show(title: str, columns: dict[str, dict[str, float]]) -> int:
     return odd
 
 
+def raw_words(names: int = 64) -> None:
+    """The 32-bit words of many streams, a tile of each in turn, until nobody reads: for dieharder and PractRand."""
+    from fanin.draws.bits import Stream
+
+    streams = [Stream(seed, f"blocks.{k}.weight") for seed in (0, 1) for k in range(names // 2)]
+    with contextlib.suppress(BrokenPipeError):
+        for tile in itertools.count():
+            words = [stream.range(tile * 4096, (tile + 1) * 4096) for stream in streams]
+            sys.stdout.buffer.write(np.concatenate(words).tobytes())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--numbers", type=float, default=1e9, help="of each test")
     parser.add_argument("--tail", type=float, default=1e10, help="numbers of which the tail is counted")
     parser.add_argument("--only", default="fanin,torch,numpy")
+    parser.add_argument(
+        "--raw", action="store_true", help="write the words themselves to the standard output, endlessly"
+    )
     given = parser.parse_args()
+    if given.raw:
+        raw_words()
+        return
     count, far = int(given.numbers), int(given.tail)
     makers = {"fanin": fanin_fill, "torch": torch_fill, "numpy": numpy_fill}
     chosen = {name: makers[name] for name in given.only.split(",")}
