@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from fanin.draws.bits import MASK, Words
 
-UNIT32 = 28  # z is a multiple of 2^-28; the largest is 6.34
+UNIT32 = 28  # z is a multiple of 2^-28
+REACH = 6.34  # no z of 32 bits lies further out
 UNIT64 = 59  # of 2^-59; the largest is 9.1
 SUBS64 = 5  # bits of the interval within an octave
 

@@ -32,7 +32,7 @@ from fanin.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from fanin.draws.quantile import UNIT32, UNIT64, cell, truncated_std
+from fanin.draws.quantile import REACH, UNIT32, UNIT64, cell, truncated_std
 from fanin.errors import FaninValueError
 
 ENOUGH = 2**20  # cells: an interval of the quantile with fewer is drawn with 64 bits
@@ -125,7 +125,7 @@ def _placed(source: Source, size: float, mean: float, bits: int, double: bool) -
     """z in units of `size`, about the mean."""
     size = size + 0.0
     unit = {(Source.NORMAL, 32): UNIT32, (Source.NORMAL, 64): UNIT64}.get((source, bits), bits - 1)
-    reach = math.ceil(math.ldexp(6.34, unit)) if (source, bits) == (Source.NORMAL, 32) else 2 ** (bits - 1) - 1
+    reach = math.ceil(math.ldexp(REACH, unit)) if (source, bits) == (Source.NORMAL, 32) else 2 ** (bits - 1) - 1
     whole = {"span": 2**bits, "least": -reach, "most": reach, "bits": bits}
     if mean == 0:
         return Recipe(source, math.ldexp(size, -unit), **whole)

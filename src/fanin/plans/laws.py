@@ -26,10 +26,10 @@ from fanin.distributions import (
     ZeroRows,
 )
 from fanin.draws import draw_distribution
+from fanin.draws.quantile import REACH
 from fanin.errors import FaninError
 from fanin.plans.records import Entry
 
-TAIL = 6.34  # a Gaussian number of 32 random bits ends here, in standard deviations
 # Distributions whose element i is a function of its own random bits: any window costs no more than its size.
 ELEMENTWISE = (Normal, NormalBetween, TruncatedNormal, Uniform, Signs, Bernoulli, Integers, Constant)
 
@@ -40,11 +40,11 @@ def largest(law: Distribution) -> float | None:
         case Constant(value=value):
             return abs(value)
         case Normal(std=std, mean=mean):
-            return abs(mean) + TAIL * std
+            return abs(mean) + REACH * std
         case TruncatedNormal(std=std, mean=mean):
-            return abs(mean) + TAIL * std
+            return abs(mean) + REACH * std
         case NormalBetween(low=low, high=high, std=std, mean=mean):
-            return min(max(abs(low), abs(high)), abs(mean) + TAIL * std)
+            return min(max(abs(low), abs(high)), abs(mean) + REACH * std)
         case Uniform(bound=bound, mean=mean):
             return abs(mean) + bound
         case Signs(scale=scale):
