@@ -1,4 +1,6 @@
-"""Writes `src/fanin/torch.pyi`, which tells editors and type checkers the functions that `fanin.torch` makes from the rules.
+"""Writes the stubs that tell editors and type checkers what is made while it is imported.
+
+`src/fanin/torch.pyi`: the functions that `fanin.torch` makes from the rules; `src/fanin/rules/__init__.pyi`: the rules.
 
 python -m tests.stubs
 """
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import fanin.torch as face
+from fanin import rules
+from fanin.rules.rule import ALIASES, FACTORIES
 
 HEADER = '''"""The functions of `fanin.torch`, for editors and type checkers. Written by `python -m tests.stubs`; do not edit."""
 
@@ -27,11 +31,24 @@ __all__: list[str]
 FUNCTIONS: dict[str, Callable[..., Tensor]]
 '''
 LINE = 120
+RULES = Path(rules.__file__).with_suffix(".pyi")
+RULES_HEADER = '"""The rules, for editors and type checkers. Written by `python -m tests.stubs`; do not edit."""\n\n'
 
 
 def stub() -> str:
     """The text of the stub file."""
     return HEADER + "".join(_function(getattr(face, name)) for name in sorted(face.__all__))
+
+
+def rules_stub() -> str:
+    """The text of the stub of `fanin.rules`: what each name is imported from."""
+    own = {name: f.__module__ for name, f in FACTORIES.items() if f.__module__.startswith("fanin.rules.")}
+    pairs = [(module, name, name) for name, module in own.items()]
+    pairs += [(own[name], name, alias) for alias, name in ALIASES.items() if name in own]
+    pairs += [("fanin.rules.registry", n, n) for n in ("RuleInfo", "explain", "get", "load_all", "parse", "table")]
+    pairs += [("fanin.rules.rule", n, n) for n in ("Rule", "rule")]
+    lines = [f"from {module} import {name} as {alias}\n" for module, name, alias in sorted(pairs)]
+    return RULES_HEADER + "".join(lines)
 
 
 def _function(function: Callable[..., Any]) -> str:
@@ -64,3 +81,4 @@ def _annotation(annotation: Any) -> str:
 
 if __name__ == "__main__":
     Path(face.__file__).with_suffix(".pyi").write_text(stub(), encoding="utf-8")
+    RULES.write_text(rules_stub(), encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.stubs import stub
+from tests.stubs import RULES, rules_stub, stub
 from torch import nn
 
 import fanin.torch as face
@@ -78,6 +78,7 @@ def test_names_that_people_know(alias: str) -> None:
 def test_the_stub_for_editors_says_what_the_functions_take() -> None:
     written = Path(face.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
     assert written == stub(), "run `python -m tests.stubs`"
+    assert RULES.read_text(encoding="utf-8") == rules_stub(), "run `python -m tests.stubs`"
 
 
 class TestArguments:

@@ -266,3 +266,73 @@ class Sparse(Distribution):
     def __post_init__(self) -> None:
         ok = isinstance(self.zeros, int) and not isinstance(self.zeros, bool) and self.zeros >= 0
         _require(ok, "Sparse", "zeros", self.zeros, "an integer of at least 0")
+
+
+def _plain(kind: str, arguments: object) -> None:
+    ok = isinstance(arguments, tuple) and all(isinstance(a, int | float) and math.isfinite(a) for a in arguments)
+    _require(ok, kind, "arguments", arguments, "a tuple of finite numbers")
+
+
+@dataclass(frozen=True)
+class Formula(Distribution):
+    """Exact values: `gain` times a named function of the place of each number. No chance is in it.
+
+    Attributes:
+        function: its name (see `fanin.formulas.formula`).
+        arguments: numbers that the function takes besides.
+        axes: what the axes of the weight mean, where the function asks for it.
+        gain: factor on the values.
+    """
+
+    function: str
+    arguments: tuple[float, ...] = ()
+    axes: Axes | None = None
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        _plain("Formula", self.arguments)
+        _require(_finite(self.gain), "Formula", "gain", self.gain, "a finite number")
+
+
+@dataclass(frozen=True)
+class Mapped(Distribution):
+    """`base`, number by number through a named function, computed in float64 and rounded once.
+
+    Attributes:
+        base: what is drawn.
+        function: its name (see `fanin.formulas.mapping`).
+        arguments: numbers that the function takes besides.
+    """
+
+    base: Distribution
+    function: str
+    arguments: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _plain("Mapped", self.arguments)
+
+
+@dataclass(frozen=True)
+class Built(Distribution):
+    """`gain` times a whole weight that a named function builds from random numbers (Gaussian, uniform) of its own streams.
+
+    A shard of it is cut out of the whole, which is built in float64 by NumPy everywhere.
+
+    Attributes:
+        function: its name (see `fanin.formulas.builder`).
+        axes: what the axes of the weight mean.
+        arguments: numbers that the function takes besides.
+        stream: name that its random numbers come from, in place of the weight's own: weights with one stream are built
+            from the same numbers (the query and the key of one attention).
+        gain: factor on the values.
+    """
+
+    function: str
+    axes: Axes
+    arguments: tuple[float, ...] = ()
+    stream: str | None = None
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        _plain("Built", self.arguments)
+        _require(_finite(self.gain), "Built", "gain", self.gain, "a finite number")

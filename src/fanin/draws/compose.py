@@ -12,11 +12,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from fanin.distributions import (
+    Built,
     Centred,
     Constant,
     DeltaOrthogonal,
     Distribution,
+    Formula,
     Identity,
+    Mapped,
     Mirrored,
     Orthogonal,
     Permutations,
@@ -24,7 +27,7 @@ from fanin.distributions import (
     Stack,
     ZeroRows,
 )
-from fanin.draws import matrices
+from fanin.draws import host, matrices
 from fanin.draws.bits import Stream, check_seed
 from fanin.draws.householder import Ops
 from fanin.draws.recipe import Recipe, recipe
@@ -123,6 +126,11 @@ def fill(law: Distribution, shape: Shape, stream: Stream, ranges: Ranges, out: A
             to.put(out, np.asarray(value, dtype=np.float64))
         case Identity() | Orthogonal() | DeltaOrthogonal() | Mirrored() | Centred():
             matrices.fill(to.ops(out), law, stream, ranges, out)
+        case Formula() | Mapped() | Built():
+            made = host.values(law, shape, stream, ranges, bits)
+            if made.size and not math.isfinite(to.rounded(float(np.abs(made).max()), out)):
+                raise FaninValueError(f"{law.function!r} gives numbers that are too large for {to.name(out)}")
+            to.put(out, made)
         case Stack():
             _fill_stack(law, shape, stream, ranges, out, bits, to)
         case ZeroRows():

@@ -7,11 +7,14 @@ import textwrap
 from collections.abc import Sequence
 
 from fanin.distributions import (
+    Built,
     Centred,
     Constant,
     DeltaOrthogonal,
     Distribution,
+    Formula,
     Identity,
+    Mapped,
     Mirrored,
     Normal,
     Orthogonal,
@@ -52,6 +55,14 @@ def describe(distribution: Distribution) -> str:
             return _times(_blocks("orthogonal", distribution), distribution.gain) + _widening(distribution)
         case DeltaOrthogonal():
             return _times(_blocks("delta-orthogonal", distribution), distribution.gain) + _widening(distribution)
+        case (
+            Formula(function=name, arguments=arguments, gain=gain)
+            | Built(function=name, arguments=arguments, gain=gain)
+        ):
+            text = _called(name, arguments)
+            return text if gain == 1 else _times(text, gain)
+        case Mapped(base=base, function=name, arguments=arguments):
+            return f"{_called(name, arguments)} of {describe(base)}"
         case Centred(base=base):
             return f"centred {describe(base)}"
         case Mirrored(base=base):
@@ -62,6 +73,12 @@ def describe(distribution: Distribution) -> str:
         case ZeroRows(base=base, rows=rows):
             return f"{describe(base)}, row{'s' * (len(rows) > 1)} {', '.join(map(str, rows))} zero"
     return str(distribution)
+
+
+def _called(name: str, arguments: tuple[float, ...]) -> str:
+    """A named function with its numbers, as words."""
+    inside = f"({', '.join(map(_number, arguments))})" if arguments else ""
+    return name.replace("_", " ") + inside
 
 
 def summary(entry: Entry) -> str:

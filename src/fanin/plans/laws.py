@@ -8,12 +8,15 @@ import math
 
 from fanin.distributions import (
     Bernoulli,
+    Built,
     Centred,
     Constant,
     DeltaOrthogonal,
     Distribution,
+    Formula,
     Identity,
     Integers,
+    Mapped,
     Mirrored,
     Normal,
     NormalBetween,
@@ -31,7 +34,7 @@ from fanin.errors import FaninError
 from fanin.plans.records import Entry
 
 # Distributions whose element i is a function of its own random bits: any window costs no more than its size.
-ELEMENTWISE = (Normal, NormalBetween, TruncatedNormal, Uniform, Signs, Bernoulli, Integers, Constant)
+ELEMENTWISE = (Normal, NormalBetween, TruncatedNormal, Uniform, Signs, Bernoulli, Integers, Constant, Formula)
 
 
 def largest(law: Distribution) -> float | None:
@@ -83,7 +86,7 @@ def times(law: Distribution, factor: float) -> Distribution | None:
             return dataclasses.replace(law, value=law.value * factor)
         case Signs():
             return Signs(law.scale * factor)
-        case Identity() | Orthogonal() | DeltaOrthogonal():
+        case Identity() | Orthogonal() | DeltaOrthogonal() | Formula() | Built():
             return dataclasses.replace(law, gain=law.gain * factor)
         case Mirrored() | Centred() | ZeroRows() | Sparse():
             base = times(law.base, factor)
@@ -116,7 +119,7 @@ def elementwise(law: Distribution) -> bool:
     match law:
         case Stack(parts=parts):
             return all(elementwise(part) for part in parts)
-        case ZeroRows(base=base):
+        case ZeroRows(base=base) | Mapped(base=base):
             return elementwise(base)
     return isinstance(law, ELEMENTWISE)
 

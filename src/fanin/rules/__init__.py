@@ -1,69 +1,21 @@
-"""Rules: why a weight is drawn as it is. A rule is a function from `Slot` to `Distribution`, with formula and paper.
+"""Rules: why a weight is drawn as it is. A rule is a function from `Slot` to `Distribution`, with formula, paper and promise.
 
-- `constant`: constant, zeros, ones, identity, dirac
-- `plain`: normal, truncated_normal, uniform
-- `scaled`: normal_fan, uniform_fan, lecun_*, xavier_* (glorot_*), he_* (kaiming_*), variance_scaling
-- `orthogonal`: orthogonal, delta_orthogonal
-- `mirrored`: mirrored (looks-linear)
-
-A rule of your own is a function under `@rule()`. `get`, `parse`, `table` and `explain` find rules by name.
+Each file of this folder holds one family; every function in it under `@rule()` is a rule, under its name and its aliases
+here. `fanin rules` lists them, `fanin explain NAME` prints one. A rule of your own is one small file with such a function; a
+package offers it to everybody by an entry point of the group `fanin.rules` that names the module. `get`, `parse`, `table`
+and `explain` find rules by name.
 """
 
-from fanin.rules.constant import constant, dirac, identity, ones, zeros
-from fanin.rules.mirrored import mirrored
-from fanin.rules.orthogonal import delta_orthogonal, orthogonal
-from fanin.rules.plain import normal, truncated_normal, uniform
-from fanin.rules.registry import RuleInfo, explain, get, parse, table
-from fanin.rules.rule import Rule, rule
-from fanin.rules.scaled import (
-    he_normal,
-    he_uniform,
-    lecun_normal,
-    lecun_uniform,
-    normal_fan,
-    uniform_fan,
-    variance_scaling,
-    xavier_normal,
-    xavier_uniform,
-)
+import importlib
+import pkgutil
 
-kaiming_normal, kaiming_uniform = he_normal, he_uniform
-glorot_normal, glorot_uniform = xavier_normal, xavier_uniform
-trunc_normal, eye, looks_linear = truncated_normal, identity, mirrored
+from fanin.rules.registry import RuleInfo, explain, get, load_all, parse, table
+from fanin.rules.rule import ALIASES, FACTORIES, Rule, rule
 
-__all__ = [
-    "Rule",
-    "RuleInfo",
-    "constant",
-    "delta_orthogonal",
-    "dirac",
-    "explain",
-    "eye",
-    "get",
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "identity",
-    "kaiming_normal",
-    "kaiming_uniform",
-    "lecun_normal",
-    "lecun_uniform",
-    "looks_linear",
-    "mirrored",
-    "normal",
-    "normal_fan",
-    "ones",
-    "orthogonal",
-    "parse",
-    "rule",
-    "table",
-    "trunc_normal",
-    "truncated_normal",
-    "uniform",
-    "uniform_fan",
-    "variance_scaling",
-    "xavier_normal",
-    "xavier_uniform",
-    "zeros",
-]
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+_rules = {**FACTORIES, **{alias: FACTORIES[name] for alias, name in ALIASES.items()}}
+globals().update(_rules)  # editors and type checkers read `__init__.pyi`, which `python -m tests.stubs` writes
+
+__all__ = ["Rule", "RuleInfo", "explain", "get", "load_all", "parse", "rule", "table", *sorted(_rules)]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -10,6 +10,7 @@ from fanin.activations import Activation
 from fanin.errors import FaninTypeError, FaninValueError
 
 Nonlinearity = str | Activation | Callable[[Any], Any] | None  # what a user may give
+Check = Callable[[str, str, Any], Any]  # (rule, argument, value) → the value to use; raises where it cannot be used
 
 MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 SHAPES = ("normal", "truncated_normal", "uniform")
@@ -53,7 +54,9 @@ def _number(value: Any) -> float | None:
     return float(value) if ok and math.isfinite(value) else None
 
 
-def _number_check(accepted: str, ok: Callable[[float], bool], optional: bool = False) -> Callable[[str, str, Any], Any]:
+def number_check(accepted: str, ok: Callable[[float], bool], optional: bool = False) -> Check:
+    """A check for one finite number that is `ok`; `accepted` says which, as in "a finite number above 0"."""
+
     def check(rule: str, field: str, value: Any) -> float | None:
         if optional and value is None:
             return None
@@ -66,7 +69,41 @@ def _number_check(accepted: str, ok: Callable[[float], bool], optional: bool = F
     return check
 
 
-def _choice_check(choices: tuple[str, ...]) -> Callable[[str, str, Any], str]:
+def whole_check(low: int, high: int | None = None, optional: bool = False) -> Check:
+    """A check for a whole number from `low` to `high` (without an end where None)."""
+    span = f"from {low} to {high}" if high is not None else f"of at least {low}"
+
+    def check(rule: str, field: str, value: Any) -> int | None:
+        if optional and value is None:
+            return None
+        ok = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not ok or value < low or (high is not None and value > high):
+            kind = FaninValueError if ok else FaninTypeError
+            raise kind(
+                f"{rule}: {field}={value!r} cannot be used; {field} must be a whole number {span}{' or None' * optional}"
+            )
+        return int(value)
+
+    return check
+
+
+def numbers_check(accepted: str, ok: Callable[[tuple[float, ...]], bool]) -> Check:
+    """A check for a row of finite numbers that is `ok`; it becomes a tuple."""
+
+    def check(rule: str, field: str, value: Any) -> tuple[float, ...]:
+        row = [_number(v) for v in value] if isinstance(value, list | tuple | np.ndarray) else [None]
+        given = tuple(v for v in row if v is not None)
+        if len(given) != len(row) or not ok(given):
+            kind = FaninValueError if isinstance(value, list | tuple | np.ndarray) else FaninTypeError
+            raise kind(f"{rule}: {field}={value!r} cannot be used; {field} must be {accepted}")
+        return given
+
+    return check
+
+
+def choice_check(choices: tuple[str, ...]) -> Check:
+    """A check for one of several words."""
+
     def check(rule: str, field: str, value: Any) -> str:
         if value not in choices:
             raise FaninValueError(
@@ -77,25 +114,26 @@ def _choice_check(choices: tuple[str, ...]) -> Callable[[str, str, Any], str]:
     return check
 
 
-def _flag(rule: str, field: str, value: Any) -> bool:
+def flag_check(rule: str, field: str, value: Any) -> bool:
+    """A check for True or False."""
     if not isinstance(value, bool):
         raise FaninTypeError(f"{rule}: {field}={value!r} cannot be used; {field} must be True or False")
     return value
 
 
 def _optional_flag(rule: str, field: str, value: Any) -> bool | None:
-    return None if value is None else _flag(rule, field, value)
+    return None if value is None else flag_check(rule, field, value)
 
 
-_any = _number_check("a finite number", lambda x: True)
-_maybe = _number_check("a finite number", lambda x: True, optional=True)
-_positive = _number_check("a finite number above 0", lambda x: x > 0)
-_at_least_0 = _number_check("a finite number of at least 0", lambda x: x >= 0)
+_any = number_check("a finite number", lambda x: True)
+_maybe = number_check("a finite number", lambda x: True, optional=True)
+_positive = number_check("a finite number above 0", lambda x: x > 0)
+_at_least_0 = number_check("a finite number of at least 0", lambda x: x >= 0)
 
-CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
+CHECKS: dict[str, Check] = {
     "nonlinearity": activation,
-    "mode": _choice_check(MODES),
-    "distribution": _choice_check(SHAPES),
+    "mode": choice_check(MODES),
+    "distribution": choice_check(SHAPES),
     "a": _maybe,
     "gain": _maybe,
     "std": _at_least_0,
@@ -105,11 +143,11 @@ CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
     "value": _any,
     "low": _maybe,
     "high": _maybe,
-    "bound": _number_check("a finite number of at least 0", lambda x: x >= 0, optional=True),
-    "scale_out": _flag,
+    "bound": number_check("a finite number of at least 0", lambda x: x >= 0, optional=True),
+    "scale_out": flag_check,
     "pair": _optional_flag,
-    "first": _number_check("a finite number above 0", lambda x: x > 0, optional=True),
-    "head": _number_check("a finite number of at least 0", lambda x: x >= 0, optional=True),
+    "first": number_check("a finite number above 0", lambda x: x > 0, optional=True),
+    "head": number_check("a finite number of at least 0", lambda x: x >= 0, optional=True),
 }
 
 

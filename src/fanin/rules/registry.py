@@ -2,8 +2,11 @@
 
 import ast
 import difflib
+import functools
+import importlib.metadata
 import inspect
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +14,25 @@ from fanin.errors import FaninTypeError, FaninValueError
 from fanin.records import Record
 from fanin.rules.arguments import as_text
 from fanin.rules.rule import ALIASES, FACTORIES, Rule
+
+GROUP = "fanin.rules"  # of the entry points by which packages offer rules
+
+
+@functools.cache
+def load_all() -> tuple[str, ...]:
+    """Load the rules that installed packages offer by entry points; the names of the entry points that were loaded.
+
+    One that cannot be loaded is left out, with a warning that says why: it must not take the others away.
+    """
+    loaded = []
+    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            point.load()
+        except Exception as error:  # somebody else's module may raise anything
+            warnings.warn(f"rules of {point.value!r} cannot be loaded: {type(error).__name__}: {error}", stacklevel=2)
+            continue
+        loaded.append(point.name)
+    return tuple(loaded)
 
 
 @dataclass(frozen=True)
@@ -24,6 +46,8 @@ class RuleInfo(Record):
         summary: first sentence of its documentation.
         formula: what it draws.
         paper: where it comes from.
+        promise: what it promises.
+        requires: what the architecture must have; empty where it fits any.
         family: the file that holds it.
     """
 
@@ -34,6 +58,8 @@ class RuleInfo(Record):
     formula: str
     paper: str
     family: str
+    promise: str = ""
+    requires: str = ""
 
 
 def resolve_name(name: str) -> str:
@@ -41,6 +67,8 @@ def resolve_name(name: str) -> str:
     if not isinstance(name, str):
         raise FaninTypeError(f"name={name!r} cannot be used; give the name of a rule, such as 'he_normal'")
     plain = name.strip().rstrip("_").lower()
+    if ALIASES.get(plain, plain) not in FACTORIES:
+        load_all()
     found = ALIASES.get(plain, plain)
     if found not in FACTORIES:
         near = difflib.get_close_matches(plain, [*FACTORIES, *ALIASES], n=1)
@@ -124,6 +152,7 @@ def table() -> tuple[RuleInfo, ...]:
         >>> [info.paper for info in table() if info.name == "xavier_normal"][0][:22]
         'Glorot & Bengio 2010, '
     """
+    load_all()
     rows = [_info(name) for name in FACTORIES]
     return tuple(sorted(rows, key=lambda row: (row.family, row.name)))
 
@@ -141,6 +170,8 @@ def _info(name: str) -> RuleInfo:
         formula=section(text, "Formula"),
         paper=section(text, "Paper"),
         family=factory.__module__.rpartition(".")[2],
+        promise=section(text, "Promise"),
+        requires=section(text, "Requires"),
     )
 
 

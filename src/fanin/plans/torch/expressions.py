@@ -1,16 +1,20 @@
 """Distributions as torch code: a statement that fills `w`, built of expressions that give tensors."""
 
+import dataclasses
 import math
 from typing import NamedTuple
 
 from fanin.distributions import (
     Bernoulli,
+    Built,
     Centred,
     Constant,
     DeltaOrthogonal,
     Distribution,
+    Formula,
     Identity,
     Integers,
+    Mapped,
     Mirrored,
     Normal,
     NormalBetween,
@@ -23,15 +27,17 @@ from fanin.distributions import (
     Uniform,
     ZeroRows,
 )
-from fanin.draws import truncated_std
+from fanin.draws import draw_distribution, truncated_std
 from fanin.draws.layout import ORDER, block_shape, centre
 from fanin.draws.mirrored import block_pairing, row_law
 from fanin.draws.orthogonal import gain as total_gain
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.plans.torch.twins import twins
 from fanin.slots import Axes
 
 Shape = tuple[int, ...]
 FAR = 40.0  # deviations: a bound beyond is none
+WRITTEN_OUT = 256  # values that stand in the code themselves where there is no function for them
 
 
 def statement(distribution: Distribution, shape: Shape | None) -> list[str]:
@@ -74,6 +80,10 @@ def expression(distribution: Distribution, shape: Shape) -> str:
             return _order(shape, axis)
         case Sparse(base=base, zeros=zeros, axis=axis):
             return f"{_bracketed(expression(base, shape))}.mul_({_order(shape, axis)} >= {zeros})"
+        case Mapped(base=base, function=name, arguments=arguments):
+            return f"{_twin(name)}({', '.join([expression(base, shape), *map(repr, arguments)])})"
+        case Formula() | Built():
+            return _times(distribution.gain, _named(distribution, shape))
         case Identity() | Orthogonal() | DeltaOrthogonal() | Mirrored() | Centred():
             return _from_blocks(blocks(distribution), distribution.axes)
     raise FaninTypeError(f"{type(distribution).__name__} cannot be written as torch code")
@@ -108,6 +118,23 @@ def _elementwise(distribution: Distribution, on: str) -> str | None:
         case Integers(low=low, high=high):
             return f"{on}.random_({low}, {high}, generator=generator)"
     return None
+
+
+def _named(law: Formula | Built, shape: Shape) -> str:
+    """Code of what a named function makes: a call of its twin in torch, or its values written out where they are few."""
+    if isinstance(law, Formula) and law.function not in twins() and math.prod(shape) <= WRITTEN_OUT:
+        plain = draw_distribution(dataclasses.replace(law, gain=1.0), shape, seed=0, name="", dtype="float64")
+        return f"torch.tensor({plain.tolist()}, device=w.device)"
+    spec = None if law.axes is None else law.axes.spec
+    given = [f"({_sizes(shape)}{',' * (len(shape) == 1)})", repr(spec), *map(repr, law.arguments), "device=w.device"]
+    given += ["generator=generator"] if isinstance(law, Built) else []
+    return f"{_twin(law.function)}({', '.join(given)})"
+
+
+def _twin(name: str) -> str:
+    if name not in twins():
+        raise FaninTypeError(f"{name!r} has no twin in plain torch, so it cannot be written as torch code")
+    return name
 
 
 def _order(shape: Shape, axis: int) -> str:

@@ -9,12 +9,13 @@ from fanin.names import ORIGINAL, PARAMETRIZED
 from fanin.plans.groups import Group, group_entries, progression
 from fanin.plans.records import Plan
 from fanin.plans.torch.expressions import statement
+from fanin.plans.torch.twins import twins
 
 WIDTH = 110
 
 HEADER = '''"""Initial weights in plain PyTorch, from a plan that fanin wrote."""
 
-import torch
+{imports}import torch
 from torch import {names}
 
 '''
@@ -39,7 +40,11 @@ def to_python(plan: Plan) -> str:
             body += [line for each in lines for line in [*each, ""]]
     text = "\n".join(f"    {line}" if line else "" for line in [*body, "return model"])
     helpers = _helpers(text)
-    return f"{HEADER.format(names='Tensor, nn' if helpers else 'nn')}{helpers}{START}{text}\n"
+    header = HEADER.format(
+        imports="import math\n\n" if "math." in helpers + text else "",
+        names="Tensor, nn" if re.search(r"\bTensor\b", helpers) else "nn",
+    )
+    return f"{header}{helpers}{START}{text}\n"
 
 
 def _over(numbers: tuple[int, ...]) -> str:
@@ -57,8 +62,15 @@ def _helpers(body: str) -> str:
     from fanin.plans.torch import helpers
 
     functions = [f for f in vars(helpers).values() if inspect.isfunction(f) and f.__module__ == helpers.__name__]
-    used = [f for f in functions if re.search(rf"\b{f.__name__}\(", body)]
-    return "".join(f"\n{inspect.getsource(f)}\n" for f in used)
+    functions += twins().values()
+    used: list[str] = []
+    text = body
+    while True:  # a helper may call others
+        more = [f for f in functions if f.__name__ not in used and re.search(rf"\b{f.__name__}\(", text)]
+        if not more:
+            return "".join(f"\n{inspect.getsource(f)}\n" for f in functions if f.__name__ in used)
+        used += [f.__name__ for f in more]
+        text = "".join(inspect.getsource(f) for f in more)
 
 
 def _group(plan: Plan, group: Group) -> list[str]:

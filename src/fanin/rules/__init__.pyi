@@ -1,0 +1,30 @@
+"""The rules, for editors and type checkers. Written by `python -m tests.stubs`; do not edit."""
+
+from fanin.rules.constant import constant as constant
+from fanin.rules.constant import dirac as dirac
+from fanin.rules.constant import identity as identity
+from fanin.rules.constant import ones as ones
+from fanin.rules.constant import zeros as zeros
+from fanin.rules.mirrored import mirrored as mirrored
+from fanin.rules.orthogonal import delta_orthogonal as delta_orthogonal
+from fanin.rules.orthogonal import orthogonal as orthogonal
+from fanin.rules.plain import normal as normal
+from fanin.rules.plain import truncated_normal as truncated_normal
+from fanin.rules.plain import uniform as uniform
+from fanin.rules.registry import RuleInfo as RuleInfo
+from fanin.rules.registry import explain as explain
+from fanin.rules.registry import get as get
+from fanin.rules.registry import load_all as load_all
+from fanin.rules.registry import parse as parse
+from fanin.rules.registry import table as table
+from fanin.rules.rule import Rule as Rule
+from fanin.rules.rule import rule as rule
+from fanin.rules.scaled import he_normal as he_normal
+from fanin.rules.scaled import he_uniform as he_uniform
+from fanin.rules.scaled import lecun_normal as lecun_normal
+from fanin.rules.scaled import lecun_uniform as lecun_uniform
+from fanin.rules.scaled import normal_fan as normal_fan
+from fanin.rules.scaled import uniform_fan as uniform_fan
+from fanin.rules.scaled import variance_scaling as variance_scaling
+from fanin.rules.scaled import xavier_normal as xavier_normal
+from fanin.rules.scaled import xavier_uniform as xavier_uniform
