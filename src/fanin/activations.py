@@ -46,6 +46,25 @@ def _gelu_tanh(z: Array) -> Array:
     return 0.5 * z * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
 
 
+def _tanhshrink(z: Array) -> Array:
+    # z - tanh(z) loses all digits near 0: z³/3 - 2z⁵/15 + …, to rounding below 0.1.
+    s = np.square(np.clip(z, -0.1, 0.1))
+    series = s / 3 - 2 * s**2 / 15 + 17 * s**3 / 315 - 62 * s**4 / 2835 + 1382 * s**5 / 155925 - 21844 * s**6 / 6081075
+    return np.where(np.abs(z) < 0.1, z * series, z - np.tanh(z))
+
+
+def _squareplus(z: Array, b: float = 4.0) -> Array:
+    root = np.sqrt(np.square(z) + b)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(z > 0, 0.5 * (z + root), 0.5 * b / (root - np.minimum(z, 0.0)))
+
+
+def _erf(z: Array) -> Array:
+    from scipy.special import erf
+
+    return erf(z)
+
+
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 
@@ -76,14 +95,35 @@ KNOWN: dict[str, tuple[Callable[..., Array], tuple[float, ...]]] = {
     "abs": (np.abs, ()),
     "square": (np.square, ()),
     "logsigmoid": (lambda z: -_softplus(-z), ()),
-    "tanhshrink": (lambda z: z - np.tanh(z), ()),
+    "tanhshrink": (_tanhshrink, ()),
+    "softshrink": (lambda z, a=0.5: np.sign(z) * np.maximum(np.abs(z) - a, 0.0), (0.5,)),
+    "hardshrink": (lambda z, a=0.5: np.where(np.abs(z) > a, z, 0.0), (0.5,)),
+    "squareplus": (_squareplus, (4.0,)),
+    "sparse_plus": (lambda z: np.where(z > 1, z, 0.25 * np.square(np.clip(z + 1, 0.0, 2.0))), ()),
+    "sparse_sigmoid": (lambda z: np.clip(0.5 * (z + 1), 0.0, 1.0), ()),
+    "erf": (_erf, ()),
+    # Frameworks give these no default, or learn or draw the slope: the slope of rrelu is its mean, as in evaluation.
+    "prelu": (lambda z, a=0.25: np.where(z > 0, z, a * z), (0.25,)),
+    "rrelu": (lambda z, low=1 / 8, high=1 / 3: np.where(z > 0, z, 0.5 * (low + high) * z), (1 / 8, 1 / 3)),
+    "threshold": (lambda z, t=0.0, value=0.0: np.where(z > t, z, value), (0.0, 0.0)),
 }
+NAMELESS = frozenset({"prelu", "rrelu", "threshold"})  # values alone do not tell them from leaky ReLUs
 ALIASES = {
     "swish": "silu",
     "identity": "linear",
     "logistic": "sigmoid",
     "leakyrelu": "leaky_relu",
     "gelu_new": "gelu_tanh",
+    "exponential": "exp",
+    "hard_tanh": "hardtanh",
+    "hard_sigmoid": "hardsigmoid",
+    "hard_swish": "hardswish",
+    "hard_silu": "hardswish",
+    "log_sigmoid": "logsigmoid",
+    "soft_sign": "softsign",
+    "soft_shrink": "softshrink",
+    "hard_shrink": "hardshrink",
+    "tanh_shrink": "tanhshrink",
 }
 ALIASES |= {f"conv{d}d": "linear" for d in (1, 2, 3)} | {f"conv_transpose{d}d": "linear" for d in (1, 2, 3)}
 
@@ -136,7 +176,7 @@ class Activation(Record):
         z, values = table_points(), _known_values()
         fits = np.abs(values - y) <= 1e-5 + 1e-4 * np.abs(y)
         for known, fit in zip(KNOWN, np.all(fits, axis=1).tolist(), strict=True):
-            if fit:
+            if fit and known not in NAMELESS:
                 return cls(known, KNOWN[known][1])
         slope = float(y[0] / z[0])
         if np.allclose(np.where(z > 0, z, slope * z), y, rtol=1e-4, atol=1e-5):
