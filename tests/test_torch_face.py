@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.rules.samples import samples
 from tests.stubs import RULES, rules_stub, stub
 from torch import nn
 
@@ -17,27 +18,18 @@ from fanin.draws import draw
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.slots import Axes
 
-GIVEN = {
-    "constant": {"value": 2.0},
-    "normal": {"std": 0.3},
-    "truncated_normal": {"std": 0.3},
-    "uniform": {"bound": 0.3},
-}
-NAMES = [info.name for info in rules.table() if info.name != "mirrored"]
-
-
-def shape_for(name: str) -> tuple[int, ...]:
-    return (8, 6, 3, 3) if name == "dirac" else (8, 6)
+SAMPLES = samples()
+NAMES = [name for name in SAMPLES if name != "mirrored"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 class TestEveryRule:
     def test_fills_with_the_numbers_of_the_draw_and_touches_no_random_state(self, name: str) -> None:
-        shape, given = shape_for(name), GIVEN.get(name, {})
-        tensor, state = torch.empty(shape), torch.get_rng_state()
-        assert getattr(face, f"{name}_")(tensor, **given, seed=3, name="w") is tensor
-        axes = "oikk" if len(shape) == 4 else "oi"
-        assert np.array_equal(tensor.numpy(), draw(rules.get(name)(**given), shape, seed=3, name="w", axes=axes))
+        sample = SAMPLES[name]
+        tensor, state = torch.empty(sample.shape), torch.get_rng_state()
+        assert getattr(face, f"{name}_")(tensor, **sample.arguments, seed=3, name="w") is tensor
+        wanted = draw(sample.rule, sample.shape, seed=3, name="w", axes=sample.axes or "oi")
+        assert np.array_equal(tensor.numpy(), wanted)
         assert torch.equal(state, torch.get_rng_state())
 
     def test_has_the_rules_arguments_and_documentation(self, name: str) -> None:
@@ -54,17 +46,18 @@ class TestEveryRule:
         assert text.count("Args:") == 1
 
     def test_keeps_requires_grad_and_leaves_no_graph(self, name: str) -> None:
-        tensor = torch.nn.Parameter(torch.zeros(shape_for(name)))
+        tensor = torch.nn.Parameter(torch.zeros(SAMPLES[name].shape))
         version = tensor._version
-        getattr(face, f"{name}_")(tensor, **GIVEN.get(name, {}), seed=0)
+        getattr(face, f"{name}_")(tensor, **SAMPLES[name].arguments, seed=0)
         assert tensor.requires_grad
         assert tensor.grad_fn is None
         assert tensor._version > version
 
     def test_meta_and_empty_tensors_are_left_with_a_warning(self, name: str) -> None:
-        for tensor in (torch.empty(shape_for(name), device="meta"), torch.empty((0, *shape_for(name)[1:]))):
+        shape = SAMPLES[name].shape
+        for tensor in (torch.empty(shape, device="meta"), torch.empty((0, *shape[1:]))):
             with pytest.warns(UserWarning, match="nothing was done"):
-                assert getattr(face, f"{name}_")(tensor, **GIVEN.get(name, {})) is tensor
+                assert getattr(face, f"{name}_")(tensor, **SAMPLES[name].arguments) is tensor
 
 
 @pytest.mark.parametrize("alias", ["kaiming_normal_", "kaiming_uniform_", "glorot_normal_", "glorot_uniform_", "eye_"])

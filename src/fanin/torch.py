@@ -4,6 +4,7 @@
     fanin.torch.orthogonal_(conv.weight, generator=generator)
     fanin.torch.mirrored_([net[0].weight, net[2].weight, net[4].weight], nonlinearity="relu")
     fanin.torch.init_(model, "he_normal", seed=0)
+    model.apply(functools.partial(fanin.torch.init_weights, plan=plan, root=model))
 
 The functions are made from `fanin.rules`: `<rule>_`, and `<alias>_` for PyTorch's names (`kaiming_normal_`). They fill the
 tensor under `no_grad` and return it. Arguments by position are those that stand at the same place in `torch.nn.init`; all
@@ -25,17 +26,19 @@ from torch import Tensor, nn
 from fanin.activations import Activation
 from fanin.distributions import Distribution
 from fanin.draws.torch import fill_
-from fanin.errors import FaninTypeError, FaninValueError
-from fanin.plans import Entry, Plan, keep_padding
-from fanin.plans.torch.modules import module_slots
-from fanin.rules import parse
-from fanin.rules.rule import ALIASES, FACTORIES, Rule
+from fanin.errors import FaninError, FaninTypeError, FaninValueError
+from fanin.plans.torch.init import init_ as _init
+from fanin.plans.torch.init import init_weights
+from fanin.plans.torch.shards import is_dtensor, local_of, shard_problem, tensor_parts, written
+from fanin.rules import load_all
+from fanin.rules.rule import ALIASES, FACTORIES, FACTS, Rule
 from fanin.slots import Axes, ChainLink, Pairing, Slot
 
 JOINT = {"mirrored"}  # rules for several weights at once: they have a function of their own below
 # Names that torch.nn.init has for something else: its bounds are absolute, and its order of arguments another.
 OTHERS = {"trunc_normal", "random_normal", "random_uniform", "looks_linear"}
 THEIRS = {"value": "val"}  # what torch.nn.init calls it
+SHAPES = ((64, 32), (64, 64), (64, 32, 3, 3), (64, 64, 3, 3), (64,))  # that examples are tried with
 EXTRA = ("axes", "generator", "seed", "name")
 
 # The parts of the functions' documentation that they share.
@@ -72,8 +75,27 @@ def _fill(
     shape = tuple(tensor.shape)
     slot = Slot(name or "tensor", shape, _dtype(tensor), "weight", axes=_axes(axes, shape), chain=chain)
     distribution = rule(slot)
+    if is_dtensor(tensor):
+        return _fill_shard(tensor, distribution, seed, name or "", what)
     key = take_key(generator) if seed is None else seed
     return fill_(tensor, distribution, seed=key, name=name or "")
+
+
+def _fill_shard(tensor: Any, law: Distribution, seed: int | None, name: str, what: str) -> Tensor:
+    """Fill what this process holds of a sharded tensor with the numbers of the whole one."""
+    if seed is None:
+        raise FaninValueError(
+            f"{what}: the tensor is sharded (DTensor), and processes that take seeds of their own would not agree; give seed="
+        )
+    problem = shard_problem(tensor)
+    if problem is not None:
+        raise FaninValueError(f"{what}: the tensor {problem}")
+    with torch.no_grad():
+        for part in tensor_parts(tensor):
+            block = local_of(tensor)[part.local]
+            fill_(block, law, tuple(tensor.shape), seed=seed, name=name, window=part.window)
+    written(local_of(tensor))
+    return tensor
 
 
 def _check_tensor(tensor: Any, what: str) -> None:
@@ -85,8 +107,6 @@ def _check_tensor(tensor: Any, what: str) -> None:
         )
     if not tensor.is_floating_point():
         raise FaninTypeError(f"{what}: the tensor has dtype {tensor.dtype}; accepted are real floating-point tensors")
-    if type(tensor).__name__ == "DTensor":
-        raise FaninTypeError(f"{what}: the tensor is sharded (DTensor); fill it before it is sharded")
     if tensor.grad_fn is not None and not tensor._is_view():
         raise FaninValueError(
             f"{what}: the tensor is computed from others (by weight norm, say), so what is written to it would be lost; "
@@ -219,22 +239,7 @@ def init_(
         >>> round(float(net[0].weight.std()) * 16, 2)
         1.0
     """
-    if not isinstance(module, nn.Module):
-        raise FaninTypeError(f"init_: module={type(module).__name__} cannot be used; give a torch.nn.Module")
-    if isinstance(rule, str):
-        rule = parse(rule)
-    if not isinstance(rule, Distribution) and not callable(rule):
-        raise FaninTypeError(f"init_: rule={rule!r} cannot be used; give a rule, a distribution, or a rule's text")
-    slots = module_slots(module)
-    zeros, ones = FACTORIES["zeros"](), FACTORIES["ones"]()
-
-    def law(slot: Slot) -> Distribution:
-        return keep_padding(slot, rule if isinstance(rule, Distribution) else rule(slot))  # type: ignore[arg-type]
-
-    by_role: dict[str, Callable[[Slot], Any]] = {"bias": zeros, "norm_shift": zeros, "norm_scale": ones}
-    entries = {s.name: Entry(by_role.get(s.role, law)(s), "init_") for s in slots}
-    key = take_key(generator) if seed is None else seed
-    return Plan.of(slots, entries, seed=key).apply(module)
+    return _init(module, rule, seed=take_key(generator) if seed is None else seed)
 
 
 def _in_place(name: str, label: str) -> Callable[..., Tensor]:
@@ -288,9 +293,6 @@ def _doc(name: str, label: str, factory: Callable[..., Rule]) -> str:
         head, paper, tail = text.partition("\nPaper:\n")
         tail = f"\nPaper:\n{tail}" if paper else ""
     own, _, rest = tail.partition("\n\n") if found else ("", "", tail)
-    dense = "torch.empty(64, 32, 3, 3)" if name == "dirac" else "torch.empty(64, 32)"
-    required = [p.name for p in inspect.signature(factory).parameters.values() if p.default is p.empty]
-    shown = "".join(f"{p}=0.02, " for p in required) + ("bound=0.05, " if name == "uniform" else "")
     summary, _, body = head.partition("\n\n")
     parts = [
         summary,
@@ -299,8 +301,23 @@ def _doc(name: str, label: str, factory: Callable[..., Rule]) -> str:
         f"Args:\n{TENSOR}" + (f"{own}\n" if own else "") + KEYS,
         rest.strip("\n"),
     ]
-    example = f'Example:\n    >>> w = {label}({dense}, {shown}seed=0, name="fc.weight")\n'
+    example = _example(name, label)
     return "\n\n".join(part for part in [*parts, example] if part)
+
+
+load_all()
+def _example(name: str, label: str) -> str:
+    """A call that works: the first shape that the rule serves without knowing more of the model; empty where there is none."""
+    given = dict(FACTS[name].samples[0])
+    for shape in SHAPES:
+        try:
+            FACTORIES[name](**given)(Slot("fc.weight", shape, "float32", "weight", axes=_axes(None, shape)))
+        except FaninError:
+            continue
+        shown = "".join(f"{key}={value!r}, " for key, value in given.items())
+        sizes = ", ".join(map(str, shape))
+        return f'Example:\n    >>> w = {label}(torch.empty({sizes}), {shown}seed=0, name="fc.weight")\n'
+    return ""
 
 
 FUNCTIONS = {
@@ -309,4 +326,4 @@ FUNCTIONS = {
     if name not in JOINT and label not in OTHERS
 }
 globals().update(FUNCTIONS)
-__all__ = [*sorted(FUNCTIONS), "init_", "mirrored_", "take_key"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*sorted(FUNCTIONS), "init_", "init_weights", "mirrored_", "take_key"]  # pyright: ignore[reportUnsupportedDunderAll]

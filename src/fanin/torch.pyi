@@ -128,6 +128,16 @@ def init_(
 ) -> nn.Module:
     """Draw the weights of a module and its children from one rule, in place; biases become zeros, scales of norms ones."""
 
+def init_weights(
+    module: nn.Module,
+    plan: Plan,
+    *,
+    root: nn.modules.module.Module | None = None,
+    seed: int | None = None,
+    device: Any = None,
+) -> nn.Module:
+    """Draw a module's weights from a plan, but for those that are marked as initialized already."""
+
 def kaiming_normal_(
     tensor: Tensor,
     *,

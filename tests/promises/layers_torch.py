@@ -1,6 +1,7 @@
 """Real layers in torch, one for each way of consuming a weight, traced by fanin: what promises are measured on."""
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -152,7 +153,7 @@ class Experts(nn.Module):
 
 def chain(*widths: int) -> nn.Module:
     layers: list[nn.Module] = []
-    for a, b in zip(widths[:-1], widths[1:], strict=True):
+    for a, b in itertools.pairwise(widths):
         layers += [nn.Linear(a, b), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
