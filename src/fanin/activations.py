@@ -270,7 +270,7 @@ def gain(f: str | Activation | Callable[[Any], Any]) -> float:
 
 
 # Framework → the file that hands a function its tensors. Looked at only where the framework is loaded already.
-ADAPTERS = {"torch": "fanin.activations_torch"}
+ADAPTERS = {"torch": "fanin.activations_torch", "jax": "fanin.activations_jax"}
 
 
 def _on_points(f: Callable[[Any], Any]) -> Array:

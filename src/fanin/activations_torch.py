@@ -1,5 +1,6 @@
 """Activations that are written for torch tensors, as functions of NumPy arrays."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -21,3 +22,10 @@ def of_arrays(f: Callable[[Any], Any]) -> Callable[[Array], Array]:
         return y.double().cpu().numpy()
 
     return on_array
+
+
+def in_double(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The same function with its own parameters, if it is a module with some, as 64-bit numbers; the module is copied."""
+    if isinstance(f, torch.nn.Module) and next(f.parameters(), None) is not None:
+        return copy.deepcopy(f).double()
+    return f

@@ -1,5 +1,6 @@
 """Signal propagation predicted from the laws of the weights: no framework, no model, only a `Trace`."""
 
+from fanin.theory.integrals import GaussianMoments, moments
 from fanin.theory.prediction import Prediction, predict
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Prediction", "predict", "GaussianMoments", "moments"]
