@@ -1,6 +1,7 @@
 """Writes the stubs that tell editors and type checkers what is made while it is imported.
 
-`src/fanin/torch.pyi`: the functions that `fanin.torch` makes from the rules; `src/fanin/rules/__init__.pyi`: the rules.
+`src/fanin/torch.pyi`: the functions that `fanin.torch` makes from the rules; `src/fanin/jax.pyi`: likewise;
+`src/fanin/rules/__init__.pyi`: the rules.
 
 python -m tests.stubs
 """
@@ -82,3 +83,6 @@ def _annotation(annotation: Any) -> str:
 if __name__ == "__main__":
     Path(face.__file__).with_suffix(".pyi").write_text(stub(), encoding="utf-8")
     RULES.write_text(rules_stub(), encoding="utf-8")
+    from tests.stubs_jax import write
+
+    write()

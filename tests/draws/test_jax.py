@@ -1,9 +1,11 @@
 """JAX gives NumPy's bits: under jit, with a traced seed, in windows, and sharded over eight devices without communication."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,16 +16,18 @@ from tests.draws.laws import laws, windows
 from tests.draws.test_torch import is_matrix
 from tests.draws.vectors import VECTORS, arguments, check, label
 
-from fanin import rules
+from fanin import formulas, rules
 from fanin.distributions import (
     Bernoulli,
     Centred,
     Distribution,
     Identity,
     Integers,
+    Mapped,
     Normal,
     Orthogonal,
     Signs,
+    Sparse,
     Stack,
     TruncatedNormal,
     Uniform,
@@ -52,6 +56,18 @@ def enable_x64() -> Any:
     from jax.experimental import enable_x64
 
     return enable_x64()
+
+
+def doubled(numbers: Any) -> Any:
+    return 2 * numbers
+
+
+@contextlib.contextmanager
+def registered(function: Any) -> Iterator[None]:
+    """A mapping that is known for a while."""
+    formulas.mapping(function)
+    yield
+    del formulas.MAPPINGS[function.__name__]
 
 
 def bits_of(values: Any) -> bytes:
@@ -182,12 +198,35 @@ def test_matrices_under_jit(seed: int) -> None:
             assert np.allclose(draw(law, shape, seed=seed, **named), wanted, rtol=0, atol=1e-6)
 
 
-def test_what_numpy_must_draw_needs_a_seed_that_is_known() -> None:
+def test_what_numpy_must_draw_comes_through_a_callback() -> None:
     law = TruncatedNormal(1.0, 1e-5)  # of an interval with so few numbers that it takes words of 64 bits
-    with pytest.raises(FaninError, match="its seed must be an integer"):
-        jax.jit(lambda seed: draw(law, (4, 5), seed=seed, name="w"))(jnp.uint32(0))
-    wanted = draw_distribution(law, (4, 5), seed=0, name="w")
-    assert bits_of(jax.jit(lambda: draw(law, (4, 5), seed=0, name="w"))()) == bits_of(wanted)
+    several = Stack((law, Normal(1.0), Mapped(Uniform(1.0), "doubled")), (2, 3, 4))
+    with registered(doubled):
+        for wanted_law, shape in ((law, (9, 5)), (several, (9, 5)), (Sparse(law, 2, 0), (9, 5))):
+            for window in (None, (slice(1, 8, 3), 2)):
+                named = {"name": "w", "window": window}
+                wanted = draw_distribution(wanted_law, shape, seed=2**32 - 1, **named)
+                jitted = jax.jit(lambda seed, w=wanted_law, s=shape, n=named: draw(w, s, seed=seed, **n))
+                assert bits_of(jitted(jnp.uint32(2**32 - 1))) == bits_of(wanted)
+                assert bits_of(draw(wanted_law, shape, seed=2**32 - 1, **named)) == bits_of(wanted)
+
+
+def test_many_seeds_at_once() -> None:
+    """`vmap` alone traces, too."""
+    gates = Stack((Normal(1.0), TruncatedNormal(1.0, 1e-5), Orthogonal(Axes.parse("oi", (4, 5)))), (3, 2, 4))
+    found = jax.vmap(lambda seed: draw(gates, (9, 5), seed=seed, name="w"))(jnp.arange(3, dtype=jnp.uint32))
+    for seed in range(3):
+        wanted = draw_distribution(gates, (9, 5), seed=seed, name="w")
+        assert np.allclose(found[seed], wanted, rtol=0, atol=1e-6)
+        assert bits_of(found[seed][:5]) == bits_of(wanted[:5])
+
+
+def test_unitary_matrices() -> None:
+    wanted = draw_distribution(ORTHOGONAL, (4, 5), seed=7, name="w", dtype="complex64")
+    jitted = jax.jit(lambda seed: draw(ORTHOGONAL, (4, 5), seed=seed, name="w", dtype="complex64"))
+    for found in (draw(ORTHOGONAL, (4, 5), seed=7, name="w", dtype="complex64"), jitted(jnp.uint32(7))):
+        assert found.dtype == np.complex64
+        assert np.allclose(found, wanted, rtol=0, atol=1e-6)
 
 
 # -- eight devices: a process of their own, because JAX is told how many there are before it starts -----------------------

@@ -13,25 +13,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import Tracer
-from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 from numpy.typing import DTypeLike
 
 from fanin.distributions import Distribution, Sparse, Stack, ZeroRows
 from fanin.draws import compose
 from fanin.draws.compose import Request
-from fanin.draws.dtypes import numpy_dtype
+from fanin.draws.dtypes import law_dtype
+from fanin.draws.jax_host import is_hosted
 from fanin.draws.jax_ops import x64
 from fanin.draws.jax_parts import Box, Leaf, Maker, Node, outline
 from fanin.draws.matrices import FAMILIES
 from fanin.draws.numpy import NUMPY, law_of
-from fanin.draws.recipe import Source, recipe
 from fanin.draws.windows import Ranges
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.slots import Axes, Slot
 
 CHUNKS = {"cpu": 1 << 16}  # numbers made at once, by platform: what the loop reads and writes stays in the cache
 CHUNK = 1 << 22  # on all others: enough to fill the device
-SMALLEST_NORMAL = 2.0**-126  # XLA takes smaller numbers of float32 for zero
 
 
 def draw(
@@ -56,7 +55,7 @@ def draw(
         name: the weight's name.
         axes: as in `fanin.draws.draw`.
         window: the part to draw; all of it if None.
-        dtype: float32, float16, bfloat16, a float8; float64 where jax_enable_x64 is on.
+        dtype: float32, float16, bfloat16, a float8; float64 where jax_enable_x64 is on. Orthogonal weights may be complex.
         bits: random bits a number, 32; 64 where jax_enable_x64 is on.
         sharding: a `NamedSharding` of the result: each device draws what it holds, with a few megabytes besides. Without
             it, under `jit` on several devices, the operations are such that XLA splits them as the caller's
@@ -69,7 +68,8 @@ def draw(
         FaninValueError, FaninTypeError: for an argument that cannot be used, and whatever the rule raises.
 
     Matrix families (orthogonal, identity, mirrored, centred) are drawn by NumPy, each device's part apart. Under `jit` they
-    are drawn whole by JAX, which compiles for seconds where a matrix is large.
+    are drawn whole by JAX, which compiles for seconds where a matrix is large. What JAX has no program for (see `jax_host`)
+    is drawn by NumPy always; under `jit` through a callback.
 
     Example:
         >>> from fanin import rules
@@ -78,22 +78,20 @@ def draw(
         >>> bool((jitted(jnp.uint32(0)) == w).all())
         True
     """
-    kind = numpy_dtype(dtype)
-    law = law_of(rule, shape, name, axes, kind)
+    law = law_of(rule, shape, name, axes, dtype)
+    kind = law_dtype(dtype, law)
     key, known = _key(seed)
     asked = Request.of(law, shape, 0 if known is None else known, name, window, bits)
     if max(asked.shape, default=0) >= 2**31:
         raise FaninValueError(f"shape={asked.shape} cannot be used in JAX; every extent must be below 2**31")
-    if not x64() and (kind == np.float64 or bits == 64):
-        given = "bits=64" if bits == 64 else "dtype='float64'"
+    if not x64() and (kind.name in ("float64", "complex128") or bits == 64):
+        given = "bits=64" if bits == 64 else f"dtype={kind.name!r}"
         raise FaninValueError(f"{given} needs numbers of 64 bits in JAX; turn on jax_enable_x64, or draw with NumPy")
     device = _one_device(sharding)
     if sharding is not None and device is None:
         _check_sharding(sharding, asked.wanted)
-    traced, matrix, special = _traced(), _has(law, _is_matrix), _has(law, lambda part: _is_special(part, bits, kind))
-    if special or (matrix and not traced):
-        if known is None:
-            raise FaninValueError(f"{law!r} is drawn by NumPy, so its seed must be an integer; give one, not an array")
+    traced, matrix = known is None or _traced(), _has(law, lambda part: isinstance(part, FAMILIES))
+    if known is not None and ((matrix and not traced) or _has(law, lambda part: is_hosted(part, bits, kind))):
         return _from_host(law, asked, kind, bits, sharding)
     inputs: list[Any] = []
     node = outline(law, asked.shape, asked.stream, bits, kind, inputs)
@@ -115,18 +113,21 @@ def draw(
             dtype=kind,
             chunk=chunk,
         )
-    return drawn if sharding is None or device is not None else jax.lax.with_sharding_constraint(drawn, sharding)
+    return drawn if sharding is None or device is not None else _constrained(drawn, sharding)
 
 
 def _key(seed: Any) -> tuple[Any, int | None]:
-    """Philox's key, and the seed as an int where it is known."""
+    """Philox's key, and the seed as an int; None where it is known only when the program runs."""
     if isinstance(seed, Array | np.ndarray) and (seed.ndim == 1 or isinstance(seed, Tracer)):
         if not jnp.issubdtype(seed.dtype, jnp.integer) or seed.shape not in ((), (2,)):
             raise FaninTypeError(
                 f"seed of dtype {seed.dtype} and shape {seed.shape} cannot be used; give one unsigned integer, or two uint32"
             )
+        if not isinstance(seed, Tracer):
+            low, high = (int(word) & 0xFFFFFFFF for word in np.asarray(seed))
+            return np.array([low, high], dtype=np.uint32), low | high << 32
         if seed.ndim == 1:
-            return jnp.asarray(seed).astype(jnp.uint32), None
+            return seed.astype(jnp.uint32), None
         high = seed >> 32 if seed.dtype.itemsize == 8 else jnp.zeros_like(seed)
         return jnp.stack([seed, high]).astype(jnp.uint32), None
     number = compose.check_seed(seed)
@@ -140,6 +141,15 @@ def _traced() -> bool:
 
 def _chunk(device: Any) -> int:
     return CHUNKS.get(device.platform if device is not None else jax.default_backend(), CHUNK)
+
+
+def _constrained(values: Array, sharding: Any) -> Array:
+    """The values laid out like this, while `jit` traces; in a mesh with explicit axes that is another function's work."""
+    kinds = getattr(getattr(sharding, "mesh", None), "axis_types", None) or ()
+    explicit = getattr(getattr(jax.sharding, "AxisType", None), "Explicit", None)
+    if explicit is not None and explicit in kinds:
+        return jax.sharding.reshard(values, sharding)
+    return jax.lax.with_sharding_constraint(values, sharding)
 
 
 def _one_device(sharding: Sharding | None) -> Any:
@@ -182,7 +192,9 @@ def _sharded(node: Node, ranges: Ranges, picked: tuple[int, ...], dtype: Any, sh
     local = sharding.shard_shape(tuple(len(ranges[axis]) for axis in kept))
     names = dict(zip(kept, [*sharding.spec, *[None] * len(kept)], strict=False))
     extents = dict(zip(kept, local, strict=True))
-    chunk = _chunk(next(iter(sharding.device_set)))
+    chunk = _chunk(
+        mesh.devices.flat[0] if isinstance(mesh, Mesh) else None
+    )  # while it traces `jit` may know no devices
 
     def own(inputs: Any, key: Any) -> Array:
         starts = []
@@ -222,18 +234,6 @@ def _has(law: Distribution, test: Callable[[Distribution], bool]) -> bool:
     return test(law)
 
 
-def _is_matrix(law: Distribution) -> bool:
-    return isinstance(law, FAMILIES)
-
-
-def _is_special(law: Distribution, bits: int, dtype: np.dtype[Any]) -> bool:
-    """Whether JAX would need numbers of 64 bits, which it has not, or such that XLA takes for zero."""
-    made = recipe(law, bits=bits, double=dtype == np.float64)
-    if made is None or made.source is Source.CONSTANT:
-        return False
-    return (made.bits == 64 and not x64()) or (dtype != np.float64 and 0 < abs(made.scale) < SMALLEST_NORMAL)
-
-
 def _from_host(law: Distribution, asked: Request, dtype: np.dtype[Any], bits: int, sharding: Sharding | None) -> Array:
     """What NumPy draws, each device's part apart."""
 
@@ -249,7 +249,7 @@ def _from_host(law: Distribution, asked: Request, dtype: np.dtype[Any], bits: in
     everything = tuple(slice(None) for _ in asked.wanted)
     if _traced():
         values = jnp.asarray(part(everything))
-        return values if sharding is None else jax.lax.with_sharding_constraint(values, sharding)
+        return values if sharding is None else _constrained(values, sharding)
     if sharding is None:
         return jnp.asarray(part(everything))
     return jax.make_array_from_callback(asked.wanted, sharding, part)

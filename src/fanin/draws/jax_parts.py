@@ -18,6 +18,7 @@ from fanin.distributions import Constant, Distribution, Permutations, Sparse, St
 from fanin.draws import matrices
 from fanin.draws.bits import TILE_WORDS, Stream
 from fanin.draws.compose import check_axes, check_rows, check_zeros, inside, stack_parts
+from fanin.draws.jax_host import Host, hosted, is_hosted
 from fanin.draws.jax_ops import (
     Form,
     Numbers,
@@ -98,7 +99,7 @@ class Matrix:
     stream: Stream
 
 
-Node = Leaf | Same | Order | Stacked | WithZeros | Matrix
+Node = Leaf | Same | Order | Stacked | WithZeros | Matrix | Host
 
 
 def outline(
@@ -109,6 +110,8 @@ def outline(
     match law:
         case _ if isinstance(law, matrices.FAMILIES):
             return Matrix(law, stream)
+        case _ if is_hosted(law, bits, dtype):
+            return Host(law, shape, Stream(0, stream.name, stream.plane), bits)
         case Constant(value):
             with np.errstate(over="ignore"):
                 held = np.asarray(value, np.float64 if dtype.itemsize == 8 else np.float32).astype(dtype)
@@ -206,6 +209,8 @@ class Maker:
                 return self._stacked(node, box)
             case Matrix():
                 return self._matrix(node, box)
+            case Host():
+                return hosted(node, box.starts, box.sizes, box.steps, self.key, self.dtype)
             case WithZeros(base, rows, order, count):
                 drawn = self.values(base, box)
                 if order is not None:
@@ -229,6 +234,8 @@ class Maker:
         return matrices.fill(ops, node.law, node.stream, ranges, jnp.zeros(box.sizes, self.dtype))
 
     def _wide(self) -> Any:
+        if self.dtype.kind == "c":
+            return self.dtype
         return jnp.float64 if self.dtype == np.float64 else jnp.float32
 
     def order(self, node: Order, box: Box) -> Array:

@@ -1,0 +1,370 @@
+"""fanin in JAX's own idiom: every rule as a factory of initializers, and `init_` for a whole model of Flax NNX.
+
+    nnx.Linear(784, 256, kernel_init=fanin.jax.he_normal(nonlinearity="gelu"), rngs=rngs)
+    w = fanin.jax.orthogonal()(jax.random.key(0), (256, 256))
+    w = fanin.jax.he_normal()(fanin.jax.key(0, "fc1.weight"), (784, 256))     # the numbers of every other framework
+    fanin.jax.init_(model, {"*": "he_normal", "head.*": fanin.rules.zeros()}, seed=0)
+
+The factories are made from `fanin.rules`, under their names and JAX's (`kaiming_normal`, `glorot_uniform`). What they give is
+an `Initializer`: init(key, shape, dtype=None, out_sharding=None), pure, for `jit`, `vmap` and `shard_map`, without
+jax_enable_x64, for `kernel_init=` and `bias_init=` of Flax's NNX and Linen. Arguments by position are those that stand at the
+same place in `jax.nn.initializers` and mean the same; all others go by name.
+
+The key's two words are the seed (`jax.random.key(5)` is seed 5), and `key(seed, name)` makes the key of one weight. What a
+shape's axes mean is said by `in_axis`, `out_axis` and `batch_axis` as in `jax.nn.initializers.variance_scaling` (all others
+are receptive field), or by `axes`, such as "io", "kkio", "(s3i)o".
+"""
+
+import difflib
+import inspect
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.core import Tracer
+from jax.nn import initializers
+from jax.sharding import NamedSharding, PartitionSpec
+
+from fanin.distributions import Distribution
+from fanin.draws.dtypes import law_dtype
+from fanin.draws.jax import draw
+from fanin.draws.jax_keys import halves
+from fanin.draws.jax_keys import named_key as key
+from fanin.draws.windows import check_shape
+from fanin.errors import FaninTypeError, FaninValueError
+from fanin.plans.records import Plan
+from fanin.rules import load_all, parse
+from fanin.rules.rule import ALIASES, FACTORIES, Rule
+from fanin.slots import Axes, AxisRole, Factor, Slot
+
+Axis = int | Sequence[int]
+
+JOINT = {"mirrored"}  # rules for several weights at once: an initializer sees one
+OTHERS = {"truncated_normal"}  # whose argument by position means something else in JAX (the deviation before the cut)
+THEIRS = {"std": "stddev", "gain": "scale"}  # what jax.nn.initializers calls it
+EXTRA: dict[str, tuple[Any, Any]] = {  # argument → its default, its type
+    "in_axis": (-2, int | Sequence[int]),
+    "out_axis": (-1, int | Sequence[int]),
+    "batch_axis": ((), int | Sequence[int]),
+    "axes": (None, str | Axes | None),
+    "dtype": (None, Any),
+    "name": ("", str),
+}
+
+# The parts of the factories' documentation that they share.
+GIVES = """Returns an initializer: init(key, shape, dtype=None, out_sharding=None) → Array."""
+ARGUMENTS = """    in_axis, out_axis, batch_axis: axes (or several) of inputs, outputs and stacked blocks; all others are receptive field.
+    axes: instead of them, what every axis means, such as "io", "kkio" or "(s3i)o".
+    dtype: where init is given none; float32 (float64 under jax_enable_x64) if None.
+    name: of the weight; that of the key (`fanin.jax.key`) if empty."""
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """Draws arrays from a rule, as `jax.nn.initializers.Initializer` asks for.
+
+    Attributes:
+        rule: a rule, or a distribution.
+        in_axis, out_axis, batch_axis: axes (or several) of inputs, outputs and stacked blocks; all others are receptive field.
+        axes: instead of them, what every axis means.
+        dtype: where a call is given none; JAX's default if None.
+        name: of the weight; that of the key if empty.
+    """
+
+    rule: Distribution | Callable[[Slot], Distribution]
+    in_axis: Axis = -2
+    out_axis: Axis = -1
+    batch_axis: Axis = ()
+    axes: str | Axes | None = None
+    dtype: Any = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        for label in ("in_axis", "out_axis", "batch_axis"):
+            object.__setattr__(self, label, _plain_axis(label, getattr(self, label)))
+        if not isinstance(self.name, str):
+            raise FaninTypeError(f"name={self.name!r} cannot be used; name must be a string")
+        if self.dtype is not None:
+            _dtype(self.dtype)
+
+    def __call__(
+        self,
+        key: Array,
+        shape: Sequence[int],
+        dtype: Any = None,
+        out_sharding: NamedSharding | PartitionSpec | None = None,
+    ) -> Array:
+        """Numbers of one weight.
+
+        Args:
+            key: a key of JAX's, typed or two uint32, or one of `fanin.jax.key`; it may be traced.
+            shape: of the whole weight.
+            dtype: of the numbers: floating point, complex for orthogonal weights.
+            out_sharding: each device draws its own part. A PartitionSpec is of the mesh that `jax.set_mesh` set.
+
+        Raises:
+            FaninValueError, FaninTypeError: for an argument that cannot be used, and whatever the rule raises.
+        """
+        words, carried = halves(key)
+        shape = check_shape(shape)
+        kind = _dtype(self.dtype if dtype is None else dtype)
+        if 0 in shape:
+            warnings.warn(f"a weight of shape {shape} has no elements; nothing was drawn", stacklevel=2)
+            return jnp.zeros(shape, kind)
+        law = self.distribution(shape, kind.name)
+        name = self.name or carried
+        return draw(law, shape, seed=words, name=name, dtype=law_dtype(kind, law), sharding=_placed(out_sharding))
+
+    def distribution(self, shape: Sequence[int], dtype: str = "float32") -> Distribution:
+        """What is drawn for a weight of this shape."""
+        if isinstance(self.rule, Distribution):
+            return self.rule
+        shape = check_shape(shape)
+        return self.rule(Slot(self.name or "weight", shape, dtype, "weight", axes=self._meaning(shape)))
+
+    def _meaning(self, shape: tuple[int, ...]) -> Axes | None:
+        if isinstance(self.axes, Axes):
+            return self.axes
+        if self.axes is not None:
+            return Axes.parse(self.axes, shape)
+        return _jax_axes(shape, self.in_axis, self.out_axis, self.batch_axis)
+
+
+def initializer(
+    rule: str | Distribution | Callable[[Slot], Distribution],
+    *,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The initializer of a rule, a distribution, or the text of a rule.
+
+    Args:
+        rule: such as `fanin.rules.he_normal()`, `Normal(0.02)`, or "he_normal(mode='fan_out')".
+        in_axis, out_axis, batch_axis, axes, dtype, name: as in `Initializer`.
+
+    Raises:
+        FaninValueError: the text is no rule's.
+        FaninTypeError: it is none of the three.
+
+    Example:
+        >>> w = initializer("he_normal(nonlinearity='relu')")(jax.random.key(0), (512, 256))
+        >>> round(float(w.std()) * 16, 2)
+        1.0
+    """
+    if isinstance(rule, str):
+        rule = parse(rule)
+    if isinstance(rule, type) or rule in FACTORIES.values():
+        raise FaninTypeError(
+            f"rule={rule!r} cannot be used; call it first, as in {getattr(rule, '__name__', 'rule')}()"
+        )
+    if not isinstance(rule, Distribution) and not callable(rule):
+        raise FaninTypeError(f"rule={rule!r} cannot be used; give a rule, a distribution, or a rule's text")
+    return Initializer(rule, in_axis, out_axis, batch_axis, axes, dtype, name)
+
+
+def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
+    """A plan for the parameters (`nnx.Param`) of a Flax NNX model; nothing is drawn.
+
+    What the axes of a kernel mean is told by the module that owns it: `Linear`, `LinearGeneral`, `Conv` with its groups,
+    `ConvTranspose` with its strides, `Einsum` by its equation, `Embed`, `MultiHeadAttention`, the recurrent cells by gates.
+
+    Args:
+        model: an `nnx.Module`.
+        rules: as in `fanin.plan`: pattern over the weights' paths ("blocks.0.attn.*"), or module class, to rule; the last
+            match wins, and beside weights biases become zeros and scales of norms ones. Or one rule for all weights.
+        seed: of the draws.
+        axes: pattern over paths → what the axes of parameters of your own mean.
+
+    Returns:
+        The plan, for `init_`.
+
+    Raises:
+        FaninValueError: parameters need axes that their modules do not tell (all are listed), or a rule cannot serve one.
+
+    Example:
+        >>> from flax import nnx
+        >>> print(list(plan(nnx.Linear(3, 4, rngs=nnx.Rngs(0)), "he_normal").entries))
+        ['bias', 'kernel']
+    """
+    from fanin.plans.jax.flax_plan import plan_model
+
+    return plan_model(model, rules, seed=seed, axes=axes)
+
+
+def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str, str | Axes] | None = None) -> Any:
+    """Draw the parameters of a Flax NNX model anew, in place, whole or not at all; returns the model.
+
+    Each parameter's numbers come from the seed and its path, keep its dtype and its sharding, and no `Rngs` is read. What no
+    key matches keeps its values, and so does everything that is no `nnx.Param`.
+
+    Args:
+        model: an `nnx.Module`.
+        rules: as in `plan`; or a plan.
+        seed: of the draws; the plan's own, or 0, if None.
+        axes: as in `plan`.
+
+    Raises:
+        FaninValueError: as in `plan`, or a plan that does not fit the model; nothing was changed.
+
+    Example:
+        >>> from flax import nnx
+        >>> net = init_(nnx.Linear(512, 256, rngs=nnx.Rngs(0)), "he_normal", seed=1)
+        >>> round(float(net.kernel[...].std()) * 512**0.5, 2)
+        1.0
+    """
+    from fanin.plans.jax.flax_apply import apply_plan
+
+    made = rules if isinstance(rules, Plan) else plan(model, rules, seed=seed or 0, axes=axes)
+    return apply_plan(made, model, seed)
+
+
+# -- what is asked of JAX ----------------------------------------------------------------------------------------------
+
+
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    """The dtype that JAX would make of it; raises where it holds no weights."""
+    try:
+        kind = np.dtype(jax.dtypes.canonicalize_dtype(float if dtype is None else dtype))
+    except TypeError:
+        kind = None
+    if kind is None or not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.complexfloating)):
+        raise FaninTypeError(f"dtype={dtype!r} cannot be used; accepted are floating-point and complex dtypes")
+    return kind
+
+
+def _plain_axis(label: str, axis: Any) -> int | tuple[int, ...]:
+    many: tuple[Any, ...] = tuple(axis) if isinstance(axis, list | tuple) else (axis,)
+    if not all(isinstance(a, int) and not isinstance(a, bool) for a in many):
+        raise FaninTypeError(f"{label}={axis!r} cannot be used; give the number of an axis, or a tuple of several")
+    return many if isinstance(axis, list | tuple) else many[0]
+
+
+def _jax_axes(shape: tuple[int, ...], in_axis: Axis, out_axis: Axis, batch_axis: Axis) -> Axes | None:
+    """The meaning of each axis as `variance_scaling` reads it; None for fewer than two axes, which have no fans."""
+    if len(shape) < 2:
+        return None
+    roles: dict[int, AxisRole] = {}
+    given: tuple[tuple[str, Axis, AxisRole], ...] = (
+        ("in_axis", in_axis, "in"),
+        ("out_axis", out_axis, "out"),
+        ("batch_axis", batch_axis, "stack"),
+    )
+    for label, axis, role in given:
+        for a in (axis,) if isinstance(axis, int) else axis:
+            if not -len(shape) <= a < len(shape):
+                raise FaninValueError(f"{label}={axis!r} cannot be used: the shape {shape} has {len(shape)} axes")
+            if a % len(shape) in roles:
+                raise FaninValueError(
+                    f"{label}={axis!r} cannot be used: axis {a} of the shape {shape} is {roles[a % len(shape)]} already"
+                )
+            roles[a % len(shape)] = role
+    return Axes(tuple((Factor(roles.get(a, "field"), n),) for a, n in enumerate(shape)))
+
+
+def _placed(sharding: Any) -> Any:
+    """A PartitionSpec as a sharding over the mesh that is set."""
+    if not isinstance(sharding, PartitionSpec):
+        return sharding
+    mesh = jax.sharding.get_abstract_mesh() if hasattr(jax.sharding, "get_abstract_mesh") else None
+    if mesh is None or mesh.empty:
+        raise FaninValueError(
+            f"out_sharding={sharding!r} needs a mesh; set one by jax.set_mesh, or give a jax.sharding.NamedSharding"
+        )
+    return NamedSharding(mesh if _tracing() else jax.sharding.get_mesh(), sharding)
+
+
+def _tracing() -> bool:
+    return isinstance(jnp.zeros(()), Tracer)
+
+
+# -- the factories -----------------------------------------------------------------------------------------------------
+
+
+def _factory(name: str, label: str) -> Callable[..., Initializer]:
+    """The factory of one rule's initializers, under the name `label`."""
+    rule = FACTORIES[name]
+    parameters = list(inspect.signature(rule).parameters.values())
+    theirs = getattr(initializers, label, None) if label not in OTHERS else None
+    agreed = list(inspect.signature(theirs).parameters) if theirs is not None else []
+    if agreed[:1] == ["key"]:  # zeros and ones are initializers themselves there
+        agreed = []
+    same = 0
+    while same < min(len(parameters), len(agreed)) and agreed[same] in (
+        parameters[same].name,
+        THEIRS.get(parameters[same].name),
+    ):
+        same += 1
+    by_name = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters[same:]]
+    extra = [
+        inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for n, (default, kind) in EXTRA.items()
+    ]
+    signature = inspect.Signature([*parameters[:same], *by_name, *extra], return_annotation=Initializer)
+
+    def factory(*args: Any, **kwargs: Any) -> Initializer:
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            plain = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+            raise FaninTypeError(
+                f"{label}: {error}; it takes {inspect.Signature(plain)} and returns an initializer"
+            ) from None
+        own = {n: given.pop(n) for n in EXTRA if n in given}
+        return Initializer(rule(**given), **own)
+
+    factory.__name__ = factory.__qualname__ = label
+    factory.__module__ = __name__
+    factory.__signature__ = signature  # type: ignore[attr-defined]
+    factory.__doc__ = _doc(name, label, rule)
+    return factory
+
+
+def _doc(name: str, label: str, rule: Callable[..., Rule]) -> str:
+    """The documentation of a factory: the rule's own, with what goes with it among the arguments."""
+    text = (inspect.getdoc(rule) or "").partition("\nExample:")[0].rstrip()
+    head, found, tail = text.partition("\nArgs:\n")
+    if not found:
+        head, paper, tail = text.partition("\nPaper:\n")
+        tail = f"\nPaper:\n{tail}" if paper else ""
+    own, _, rest = tail.partition("\n\n") if found else ("", "", tail)
+    summary, _, body = head.partition("\n\n")
+    parts = [summary, GIVES, body.strip("\n"), "Args:\n" + (f"{own}\n" if own else "") + ARGUMENTS, rest.strip("\n")]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _made(label: str) -> Callable[..., Initializer] | None:
+    name = ALIASES.get(label, label)
+    return _factory(name, label) if name in FACTORIES and name not in JOINT else None
+
+
+load_all()
+FUNCTIONS = {label: made for label in (*FACTORIES, *ALIASES) if (made := _made(label)) is not None}
+globals().update(FUNCTIONS)
+__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
+    *sorted(FUNCTIONS),
+    "Initializer",
+    "init_",
+    "initializer",
+    "key",
+    "plan",
+]
+
+
+def __getattr__(label: str) -> Callable[..., Initializer]:
+    """The factory of a rule that was added after this module was imported."""
+    made = _made(label) if not label.startswith("_") else None
+    if made is None:
+        near = difflib.get_close_matches(label, __all__, n=1)
+        raise AttributeError(
+            f"module {__name__!r} has no rule {label!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        )
+    return made
