@@ -25,6 +25,10 @@ class WeightLaw:
         mirrored_in, mirrored_out: columns, rows come in opposite pairs.
         constant: all entries are equal.
         sparse: fraction of entries that are exactly zero (a Dirac or an identity has most of them).
+        centre: of a kernel, all taps but the central one are zero.
+        identity: each output is a multiple of one input (its own), or zero.
+        centred: each output's weights sum to zero over the inputs.
+        parts: the laws of equal blocks stacked on the outputs (gates; queries, keys and values), where they are stated apart.
     """
 
     name: str
@@ -41,6 +45,10 @@ class WeightLaw:
     mirrored_out: bool
     constant: bool
     sparse: float
+    centre: bool = False
+    identity: bool = False
+    centred: bool = False
+    parts: tuple["WeightLaw", ...] = ()
 
     @property
     def power(self) -> float:

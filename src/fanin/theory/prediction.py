@@ -4,13 +4,16 @@ import functools
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from fanin.theory.backward import gradients
+from fanin.theory.expected import Expected, strip
 from fanin.theory.forward import WEIGHT_KINDS, Forward
 from fanin.theory.laws import WeightLaw, laws_of
 from fanin.theory.path import Segment, Step, segments
 from fanin.theory.state import State
-from fanin.traces.records import Trace
+from fanin.theory.stated import stated_laws
+from fanin.traces.records import Op, Trace
 
 
 @dataclass(frozen=True)
@@ -26,20 +29,50 @@ class Log:
         return math.sqrt(max(self.variance, 0.0))
 
 
+@dataclass(frozen=True)
+class Point:
+    """What theory says of the signal behind one op, in natural logarithms; NaN where it does not say.
+
+    Attributes:
+        index, kind, name, module: the op's own.
+        log_second: of the second moment, the mean over draws of the weights.
+        log_variance: of the variance over all elements.
+        log_contrast: of the contrast between examples, ½ E[(x_a - x_b)²].
+        deviation: standard deviation of `log_second` between draws.
+        log_gradient: of the second moment of the loss gradient, per element.
+        gradient_deviation: its standard deviation between draws.
+        reason: where the signal is not known, why.
+    """
+
+    index: int
+    kind: str
+    name: str
+    module: str
+    log_second: float
+    log_variance: float
+    log_contrast: float
+    deviation: float
+    log_gradient: float
+    gradient_deviation: float
+    reason: str = ""
+
+
 class Prediction:
     """What theory says of a trace.
 
     Attributes:
         trace: the trace.
+        given: whether distributions were given, and nothing measured behind the inputs was looked at.
         laws: the law of every weight, by name.
         states: the predicted signal behind each op (None where unknown).
         segments: the main path, cut at norms.
     """
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, distributions: Any = None) -> None:
         self.trace = trace
-        self.laws: dict[str, WeightLaw] = laws_of(trace)
-        self.forward = Forward(trace, self.laws)
+        self.given = distributions is not None
+        self.laws: dict[str, WeightLaw] = stated_laws(trace, distributions) if self.given else laws_of(trace)
+        self.forward = Expected(strip(trace), self.laws) if self.given else Forward(trace, self.laws)
         self.states: list[State | None] = self.forward.states
         self.segments: list[Segment] = segments(self.forward)
 
@@ -51,19 +84,36 @@ class Prediction:
         """
         return gradients(self.forward)
 
+    @functools.cached_property
+    def curve(self) -> tuple[Point, ...]:
+        """The forward and the backward curve, one point an op.
+
+        Example:
+            >>> from fanin.theory import predict
+            >>> predict(trace, plan).curve[0].log_second                           # doctest: +SKIP
+        """
+        reasons = getattr(self.forward, "reasons", {})
+        gradient, spread = self.gradients
+        return tuple(
+            _point(op, self.states[op.index], gradient[op.index], spread[op.index], reasons.get(op.index, ""))
+            for op in self.trace.ops
+        )
+
     def weight_ops(self) -> list[int]:
         """Indices of the ops that multiply a signal by a weight, in order."""
         ops = self.trace.ops
         return [o.index for o in ops if o.kind in WEIGHT_KINDS and self.forward.weight_of(o) is not None]
 
 
-def predict(trace: Trace) -> Prediction:
+def predict(trace: Trace, distributions: Any = None) -> Prediction:
     """The prediction of a trace, from the laws of its weights and its measured inputs.
 
     Mean-field theory of wide random nets (Poole et al. 2016; Schoenholz et al. 2017) with fluctuations of finite width
-    (Hanin & Nica 2020). Ops that it does not model take the measured ratio of output to input.
+    (Hanin & Nica 2020). Without distributions the laws are estimated from the stored values, and ops that theory does
+    not model take the measured ratio of output to input. With distributions nothing that was measured behind the inputs
+    is looked at: the prediction is what those laws will give before anything is drawn.
     """
-    return Prediction(trace)
+    return Prediction(trace, distributions)
 
 
 @dataclass(frozen=True)
@@ -119,6 +169,21 @@ def gradient_log(segment: Segment) -> Log:
         )  # a zero weight is a choice or a dead pair, no vanishing gradient
         variance += here.wobble
     return Log(total, variance)
+
+
+def _point(op: Op, state: State | None, gradient: float, spread: float, reason: str) -> Point:
+    """One op's point of the curve."""
+    nan = math.nan
+    numbers = (nan, nan, nan, nan)
+    if state is not None:
+        numbers = (_log(state.q), _log(state.variance), _log(state.s), math.sqrt(max(state.var_q, 0.0)))
+    return Point(
+        op.index, op.kind, op.name, op.module, *numbers, _log(gradient), math.sqrt(max(spread, 0.0)), reason
+    )
+
+
+def _log(x: float) -> float:
+    return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
 
 
 def _ratio(after: float, before: float) -> float:

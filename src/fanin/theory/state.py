@@ -34,6 +34,9 @@ class State:
         var_r: variance of ln (s / q) between redraws. It is smaller, because s is a mean over many pairs of examples.
         before: where the signal comes straight out of an activation, what went into it.
         paired: whether units come in pairs, mean + u and mean - u.
+        apart: contrast between two positions (pixels, tokens, steps) of one example, NaN where it is not followed.
+        profile: along each axis of positions, the second moment relative to its mean (borders of images, first tokens).
+        law: the signal's values and how likely each is, where it is known not to be Gaussian.
     """
 
     mean: float
@@ -45,6 +48,9 @@ class State:
     shared: float = 0.0
     before: Gaussian | None = None
     paired: bool = False
+    apart: float = math.nan
+    profile: tuple[tuple[float, ...], ...] = ()
+    law: tuple[gaussian.Array, gaussian.Array] | None = None
 
     @property
     def distinct(self) -> float:
@@ -78,6 +84,8 @@ class State:
             shared=self.shared * s,
             before=None,
             paired=False,
+            apart=self.apart * s,
+            law=None,
         )
 
 

@@ -13,7 +13,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from fanin.activations import KNOWN, Activation
-from fanin.traces.torch import consume, expand, layout, signals
+from fanin.traces.torch import consume, expand, geometry, layout, signals
 from fanin.traces.torch.ops import SILENT, kind_of, plain_name
 from fanin.traces.torch.state import Guard
 from fanin.traces.torch.values import Blank, Node, Ref, TensorBook, Value, WeightView
@@ -181,6 +181,7 @@ class Watch(TorchFunctionMode):
             node.args, node.kwargs = self._template(called.args), self._template(called.kwargs)
         node.facts.update(_facts(called.name, call))
         node.facts.update(expand.facts(node.kind, call, inputs))
+        node.facts.update(geometry.facts(node.kind, call, inputs))
         signal = next((v for v in inputs if v.data), None)
         made: list[int] = []
         for position, tensor in enumerate(outputs):

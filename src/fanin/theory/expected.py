@@ -1,0 +1,373 @@
+"""Walks a trace's graph from its inputs with nothing but the laws of the weights: no measured signal but the input's."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from fanin.theory import elementwise, gaussian, mixing
+from fanin.theory.elementwise import Named, activated
+from fanin.theory.forward import DEFAULT_EPS, Forward, _from_facts, _measured
+from fanin.theory.laws import WeightLaw
+from fanin.theory.state import State, added, alike, pairs_meet, through_dropout, through_norm, through_weight
+from fanin.theory.taps import Window, merged, passed, windows
+from fanin.traces.records import INPUT, Op, Trace
+
+MEASURED = ("logit_std", "logit_max", "entropy")  # facts of an op that follow from the weights
+MASKS = ("masked_fill", "where", "nan_to_num", "tril", "triu")
+
+
+def strip(trace: Trace) -> Trace:
+    """The trace without anything that was measured behind its inputs: signals, gradients, logits, the loss.
+
+    What is left is the graph, the geometry of its ops, what goes into ops that read the batch, and the weights' facts.
+    """
+
+    def bare(op: Op) -> Op:
+        facts = {k: v for k, v in op.facts.items() if k not in MEASURED and not k.startswith("forget_bias")}
+        given = op.module_input if op.inputs[:1] == (INPUT,) else None
+        return replace(op, signal=None, module_input=given, facts=facts)
+
+    loss = trace.loss
+    if loss is not None:
+        loss = replace(loss, value=math.nan, logit_std=math.nan)
+    return replace(trace, ops=tuple(bare(op) for op in trace.ops), loss=loss)
+
+
+class Expected(Forward):
+    """One walk over a stripped trace.
+
+    Attributes:
+        reasons: of the ops behind which the signal is not known, why (by index).
+        blocks: the states of stacked blocks (queries, keys, values), by op, where their laws are stated apart.
+        attends: (keys of each query, causal, variances of the logits, dropout) behind each softmax over keys.
+    """
+
+    def __init__(self, trace: Trace, laws: Mapping[str, WeightLaw]) -> None:
+        self.reasons: dict[int, str] = {}
+        self.blocks: dict[int, tuple[State, ...]] = {}
+        self.attends: dict[int, mixing.Attends] = {}
+        self.replays: dict[int, gaussian.Array] = {}
+        self.steps: dict[str, list[float]] = {}
+        super().__init__(trace, laws)
+
+    @property
+    def batch(self) -> int:
+        """Examples of the batch."""
+        return max((f.shape[0] for f in self.trace.inputs if f.shape), default=1)
+
+    def arriving(self, op: Op, position: int = 0) -> State | None:
+        """The signal that arrives at one of an op's inputs (calls that take one op's output twice name it once)."""
+        if not op.inputs:
+            return None
+        source = op.inputs[min(position, len(op.inputs) - 1)]
+        if source != INPUT:
+            return self.states[source]
+        known = _measured(op.module_input) or _from_facts(self.inputs.get(op.index))
+        if known is None:
+            return None
+        s = op.facts.get("input_contrast", known.s)
+        return replace(known, s=s, apart=op.facts.get("input_apart", math.nan))
+
+    def extents(self, op: Op, position: int = 0) -> tuple[int, ...]:
+        """The shape of one of an op's inputs, () where it is not known."""
+        if not op.inputs:
+            return ()
+        source = op.inputs[min(position, len(op.inputs) - 1)]
+        if source != INPUT:
+            return self.trace.ops[source].shape
+        facts = self.inputs.get(op.index)
+        return facts.shape if facts is not None else ()
+
+    def law(self, op: Op, *roles: str) -> WeightLaw | None:
+        """The law of the op's weight with one of these roles."""
+        return self._law(op, *roles)
+
+    def root(self, index: int, kinds: tuple[str, ...] = ("shape",)) -> int:
+        """The op from which this one's output came, through ops of these kinds with one input."""
+        while index != INPUT and self.trace.ops[index].kind in kinds and len(self.trace.ops[index].inputs) == 1:
+            index = self.trace.ops[index].inputs[0]
+        return index
+
+    def _behind(self, op: Op) -> State | None:
+        composite = self.composites.get(op.index)
+        if composite is not None and (u := self.states[composite.base]) is not None:
+            return activated(u, composite.activation, _width(op), self.batch)
+        if op.index in self.inner:
+            return self._inside(op)
+        step = STEPS.get(op.kind)
+        x = self.arriving(op)
+        if step is None:
+            return self._unknown(op, f"theory has no word on {op.name}")
+        try:
+            y = step(self, op, x)
+        except (OverflowError, ZeroDivisionError, FloatingPointError):
+            y = None
+        if y is None:
+            missing = x is None and op.kind not in ("embedding", "loss")
+            return self._unknown(
+                op, "what comes in is not known" if missing else f"theory has no word on this {op.name}"
+            )
+        return y if math.isfinite(y.q) else self._unknown(op, f"the second moment behind {op.name} does not exist")
+
+    def _unknown(self, op: Op, why: str) -> None:
+        self.reasons[op.index] = why
+
+    def _inside(self, op: Op) -> State | None:
+        """An op inside an activation written by hand, as a function of what went into the whole."""
+        home = next(c for c in self.composites.values() if op.index in c.inner)
+        u = self.states[home.base]
+        z, weights = gaussian._grid(gaussian.COARSE)
+        if u is not None:
+            self.replays[home.base] = u.mean + math.sqrt(u.variance) * z
+        arguments = [self.replays[i] for i in op.inputs if i in self.replays]
+        y = elementwise.replayed(op, arguments) if u is not None and len(arguments) == len(op.inputs) else None
+        if y is None:
+            return self._unknown(op, "inside an activation written by hand")
+        self.replays[op.index] = y
+        mean, q = float(weights @ y), float(weights @ y**2)
+        share = u.s / u.variance if u is not None and u.variance > 0 else 1.0
+        return State(mean, q, min(share, 1.0) * max(q - mean * mean, 0.0))
+
+
+Step = Callable[[Expected, Op, State | None], State | None]
+
+
+def _linear(walk: Expected, op: Op, x: State | None) -> State | None:
+    weight = walk.weight_of(op)
+    if x is None or weight is None or walk.slots[weight.name].axes is None:
+        return None
+    bias = walk.law(op, "bias")
+    y = weighted(x, weight, bias, walk.batch)
+    if weight.parts or (bias is not None and bias.parts and len(bias.parts) == len(weight.parts)):
+        parts = bias.parts if bias is not None and len(bias.parts) == len(weight.parts) else (bias,) * len(weight.parts)
+        walk.blocks[op.index] = tuple(
+            weighted(x, w, b, walk.batch) for w, b in zip(weight.parts, parts, strict=True)
+        )
+    return y
+
+
+def weighted(x: State, weight: WeightLaw, bias: WeightLaw | None, examples: int) -> State:
+    """The signal behind a weight, with what tells positions apart."""
+    if weight.identity:
+        power = weight.fan_in * weight.variance
+        y = x.scaled(power, power)
+        return y if bias is None or bias.zero else added(y, constant_part(bias))
+    if weight.centred:  # the weights of an output sum to zero, so what its inputs share is lost
+        rest = weight.inputs / max(weight.inputs - 1, 1)
+        x = replace(x, mean=0.0, q=max(x.variance - x.shared, 0.0) * rest, s=x.s * rest, before=None)
+    y = through_weight(x, weight, bias, examples)
+    if not math.isfinite(x.apart):
+        return replace(y, profile=x.profile)
+    if pairs_meet(x, weight):
+        apart = through_weight(_apart_as_contrast(x), weight, None, examples).s
+    else:
+        apart = weight.fan_in * (weight.variance + weight.mean**2) * x.apart
+    return replace(y, apart=apart, profile=x.profile)
+
+
+def _apart_as_contrast(x: State) -> State:
+    assert x.before is not None
+    u = x.before.state
+    return replace(x, s=x.apart, before=replace(x.before, state=replace(u, s=u.apart if math.isfinite(u.apart) else u.s)))
+
+
+def constant_part(law: WeightLaw) -> State:
+    """Numbers of a weight that are added as they are: the same for all examples and positions."""
+    return State(law.mean, law.variance + law.mean**2, 0.0, apart=0.0)
+
+
+def _conv(walk: Expected, op: Op, x: State | None) -> State | None:
+    weight = walk.weight_of(op)
+    if x is None or weight is None or walk.slots[weight.name].axes is None:
+        return None
+    bias = walk.law(op, "bias")
+    y = weighted(replace(x, profile=()), weight, None, walk.batch)
+    factor, profile = 1.0, []
+    for axis, window in enumerate(walk_windows(walk, op)):
+        level = x.profile[axis] if len(x.profile) > axis and len(x.profile[axis]) == window.before else None
+        result = passed(window, level, weight.centre)
+        factor *= result.factor
+        profile.append(result.profile)
+    if factor != 1.0:
+        paired = y.paired
+        y = replace(y.scaled(factor, factor), paired=paired)
+    y = replace(y, profile=tuple(profile))
+    if bias is not None and not bias.zero:
+        y = summed(y, constant_part(bias), keep=alike(bias))
+    return y
+
+
+def walk_windows(walk: Expected, op: Op) -> list[Window]:
+    """The sliding windows of a convolution or pool, an axis each."""
+    before, after = walk.extents(op)[2:], op.shape[2:]
+    if not before or len(before) != len(after):
+        return []
+    return windows(op.facts, before, after, op.kind == "conv_transpose")
+
+
+def summed(a: State, b: State, *, keep: bool = False) -> State:
+    """The sum of two signals that share no weight; `keep` where the second moves the units of every pair alike."""
+    y = added(a, b)
+    apart = a.apart + b.apart  # unknown where one is
+    if not math.isfinite(apart):
+        apart = (a.apart if math.isfinite(a.apart) else a.s) + (b.apart if math.isfinite(b.apart) else b.s)
+    profile = merged([(a.q, a.profile), (b.q, b.profile)]) if a.profile or b.profile else ()
+    law = elementwise.sum_law(a, b)
+    return replace(y, apart=apart, profile=profile, paired=a.paired and keep, law=law)
+
+
+def _embedding(walk: Expected, op: Op, x: State | None) -> State | None:
+    weight = walk.law(op, "embedding", "weight", "position", "other")
+    if weight is None:
+        return None
+    facts = op.facts
+    variance, mean = weight.variance, weight.mean
+    kept = 1.0
+    slot = walk.slots[weight.name]
+    if slot.padding_index is not None and "padded" in facts and slot.shape:
+        # The law counts the zero row once in all rows; the batch reads it as often as it does.
+        kept = (1 - facts["padded"]) / (1 - 1 / slot.shape[0]) if slot.shape[0] > 1 else 1.0
+    q = (variance + mean**2) * kept
+    s, apart = variance * (1 - facts.get("shared", 0.0)), variance * (1 - facts.get("repeats", 0.0))
+    return State(mean, q, s, apart=apart, var_q=weight.doubt)
+
+
+def _norm(walk: Expected, op: Op, x: State | None) -> State | None:
+    scale, shift = walk.law(op, "norm_scale"), walk.law(op, "norm_shift")
+    name = op.name if any(k in op.name for k in ("batch", "layer", "group", "instance", "rms")) else "rms"
+    if op.name == "normalize":
+        n = op.shape[1] if len(op.shape) > 1 else 1
+        return State(0.0, 1 / n, (x.s / x.q if x is not None and x.q > 0 else 1.0) / n)
+    if op.name == "local_response_norm":
+        return x
+    if x is None or not x.q > 0:
+        x = replace(x or State(0.0, 1.0, 1.0, apart=1.0), q=1.0, s=1.0) if x is None else x
+    if "batch" in name and not walk.trace.training:
+        power = walk.norm_power(op) / (1 + op.facts.get("eps", DEFAULT_EPS))
+        y = x.scaled(power, power)  # running statistics as they are before training: mean 0, variance 1
+        return y if shift is None or shift.zero else summed(y, constant_part(shift))
+    apart = x.apart if math.isfinite(x.apart) else x.s
+    if "instance" in name:
+        x = replace(x, q=apart, mean=0.0, s=min(x.s, apart))
+        name = "layer_norm"
+    eps = op.facts.get("eps", _written_eps(walk, op))
+    y = through_norm(x, name, eps, scale, shift)
+    gain = walk.norm_power(op)
+    if "batch" in name:
+        factor = gain / (x.s + eps) if x.s + eps > 0 else 0.0
+        return replace(y, apart=factor * min(apart, x.s), profile=x.profile)
+    variance = x.q if "rms" in name else x.variance
+    factor = gain / (variance + eps) if variance + eps > 0 else 0.0
+    return replace(y, apart=factor * min(apart, variance))
+
+
+def _written_eps(walk: Expected, op: Op) -> float:
+    """The number added to the variance in a norm written by hand."""
+    for place in op.inputs[1:]:
+        here = place
+        for _ in range(4):
+            if here == INPUT:
+                break
+            source = walk.trace.ops[here]
+            if source.kind == "pointwise" and source.name in ("add", "radd") and "constant" in source.facts:
+                return source.facts["constant"]
+            here = source.inputs[0] if source.inputs else INPUT
+    return DEFAULT_EPS
+
+
+def _activation(walk: Expected, op: Op, x: State | None) -> State | None:
+    f = op.activation or Named.of(op.name, op.facts)
+    return activated(x, f, _width(op), walk.batch) if x is not None and f is not None else None
+
+
+def _pointwise(walk: Expected, op: Op, x: State | None) -> State | None:
+    if x is None:
+        return None
+    if op.activation is not None:
+        return _activation(walk, op, x)
+    if op.weights:
+        return _with_weight(walk, op, x)
+    if op.name in MASKS:
+        return x
+    constant, rms = op.facts.get("constant"), op.facts.get("constant_rms", math.nan)
+    if op.name in ("add", "radd", "sub", "subtract", "rsub"):
+        if constant is None:
+            return x
+        sign = -1.0 if op.name.startswith("sub") else 1.0
+        x = replace(x, mean=-x.mean, before=None) if op.name == "rsub" else x
+        varied = max(rms**2 - constant**2, 0.0)
+        y = summed(x, State(sign * constant, rms**2, 0.0, apart=varied), keep=varied == 0)
+        return replace(y, shared=x.shared)
+    if op.name in ("mul", "rmul", "multiply", "div", "true_divide") and constant is not None:
+        if op.name in ("div", "true_divide"):
+            constant, rms = (1 / constant, 1 / constant) if constant else (math.nan, math.nan)
+        near = max(x.q - x.apart, 0.0) * constant**2
+        y = replace(x.scaled(rms**2, rms**2), mean=x.mean * constant)
+        return replace(y, apart=max(x.q * rms**2 - near, 0.0) if math.isfinite(x.apart) else math.nan)
+    f = Named.of(op.name, op.facts)
+    return activated(x, f, _width(op), walk.batch) if f is not None else None
+
+
+def _with_weight(walk: Expected, op: Op, x: State) -> State | None:
+    if op.name in ("add", "radd", "sub", "subtract"):
+        law = walk.law(op, "bias", "norm_shift", "position", "scale", "embedding", "other")
+        if law is None:
+            return x
+        part = constant_part(law)
+        if walk.slots[law.name].role == "position":
+            part = replace(part, apart=law.variance)
+        return x if law.zero else summed(x, part, keep=alike(law))
+    if op.name in ("mul", "rmul", "multiply"):
+        law = walk.law(op, "norm_scale", "scale", "position", "other")
+        if law is None:
+            return None
+        power = law.variance + law.mean**2
+        return replace(x.scaled(power, power), mean=x.mean * law.mean)
+    return None
+
+
+def _add(walk: Expected, op: Op, x: State | None) -> State | None:
+    y = walk.arriving(op, 1)
+    if x is None or y is None or len(op.inputs) > 2:
+        return None
+    if len(op.inputs) == 1:
+        return x.scaled(4.0, 4.0)
+    sign = -1.0 if op.name.startswith("sub") else 1.0
+    if sign < 0 and mixing.mean_of(walk, op.inputs[1], op.inputs[0]):
+        return replace(x, mean=0.0, q=x.variance, before=None, law=None)
+    a, b = walk._broadcast(op, 0, x), walk._broadcast(op, 1, y)
+    b = replace(b, mean=sign * b.mean, before=None, law=None) if sign < 0 else b
+    return summed(a, b)
+
+
+def _dropout(walk: Expected, op: Op, x: State | None) -> State | None:
+    if x is None or not walk.trace.training:
+        return x
+    y = through_dropout(x, op.facts.get("p", math.nan))
+    return replace(y, apart=x.apart + y.q - x.q, law=None, before=None)
+
+
+def _width(op: Op) -> int:
+    return max((op.shape[1] if len(op.shape) == 4 else op.shape[-1]) if op.shape else 1, 1)
+
+
+STEPS: dict[str, Step] = {
+    "linear": _linear,
+    "conv": _conv,
+    "conv_transpose": _conv,
+    "embedding": _embedding,
+    "norm": _norm,
+    "activation": _activation,
+    "pointwise": _pointwise,
+    "add": _add,
+    "dropout": _dropout,
+    "mul": mixing.product,
+    "matmul": mixing.matmul,
+    "softmax": mixing.softmax,
+    "attention": mixing.attention,
+    "recurrent": mixing.recurrent,
+    "concat": mixing.concat,
+    "shape": mixing.shape,
+    "pool": mixing.pool,
+    "reduce": mixing.reduce,
+}

@@ -1,0 +1,430 @@
+"""Ops that mix signals with each other or over positions: products, attention, recurrence, pools, means, views."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fanin.theory import attention as attend
+from fanin.theory import gaussian, steps
+from fanin.theory.elementwise import law_of
+from fanin.theory.laws import WeightLaw
+from fanin.theory.state import State
+from fanin.theory.taps import Passed, pairs, passed
+from fanin.traces.records import INPUT, Op
+
+if TYPE_CHECKING:
+    from fanin.theory.expected import Expected
+
+BACK = 12  # ops looked back for where a signal comes from
+
+
+@dataclass(frozen=True)
+class Attends:
+    """A softmax over keys: how many each query has, whether those before it, its logits' variances, dropout behind it."""
+
+    count: np.ndarray
+    causal: bool
+    logits: tuple[float, float]
+    p: float = 0.0
+
+
+def product(walk: "Expected", op: Op, x: State | None) -> State | None:
+    """A product of two signals that are made by different weights (a gate), or the square of one."""
+    if x is None:
+        return None
+    if op.name == "glu":
+        gate = gaussian.moments(steps._sigmoid, x.mean, x.variance)
+        return _multiplied(x, State(gate.mean, gate.second, gaussian.contrast(steps._sigmoid, x.mean, x.q, x.s)))
+    y = walk.arriving(op, 1)
+    if len(op.inputs) > 2 or y is None:
+        return None
+    source = walk.trace.ops[op.inputs[0]] if op.inputs[0] != INPUT else None
+    if len(op.inputs) == 1 and not (source is not None and source.name in ("chunk", "split", "unbind", "tensor_split")):
+        fourth = 3 * x.variance**2 + 6 * x.mean**2 * x.variance + x.mean**4
+        return State(x.q, fourth, min(2 * x.s * (2 * x.q - x.s), 2 * fourth))
+    return _multiplied(x, y)
+
+
+def _multiplied(x: State, y: State) -> State:
+    q = x.q * y.q
+    near = (x.q - _apart(x)) * (y.q - _apart(y))
+    s = q - (x.q - x.s) * (y.q - y.s)
+    profile = x.profile or y.profile
+    return State(x.mean * y.mean, q, s, 0.0, x.var_q + y.var_q, x.var_r, apart=q - near, profile=profile)
+
+
+def matmul(walk: "Expected", op: Op, x: State | None) -> State | None:
+    """Inner products of two signals (logits), or an average of values with the weights of a softmax."""
+    y = walk.arriving(op, 1)
+    if x is None or y is None:
+        return None
+    for place in (0, 1):
+        source = op.inputs[min(place, len(op.inputs) - 1)]
+        look = walk.root(source, ("shape", "dropout"))
+        found = walk.attends.get(look)
+        if found is not None:
+            drop = next((p for p in _dropouts(walk, source)), 0.0)
+            value = _block(walk, op, 1 - place, 2) or (y if place == 0 else x)
+            return attend.averaged(value, found.count, found.causal, found.logits, drop)
+    n = op.facts.get("contracted", math.nan)
+    if not math.isfinite(n):
+        return None
+    a, b = _block(walk, op, 0, 0) or x, _block(walk, op, 1, 1) or y
+    q = n * a.q * b.q + n * (n - 1) * (a.mean * b.mean) ** 2
+    common = 1 - _apart(a) / a.q if a.q > 0 else 0.0
+    # `apart` is over the keys of one query; what two queries have in common of it is kept in `shared`.
+    apart = n * a.q * _apart(b)
+    return State(n * a.mean * b.mean, q, q, shared=apart * max(common, 0.0), apart=apart)
+
+
+def _dropouts(walk: "Expected", index: int) -> list[float]:
+    found = []
+    while index != INPUT and walk.trace.ops[index].kind in ("shape", "dropout") and walk.trace.ops[index].inputs:
+        op = walk.trace.ops[index]
+        if op.kind == "dropout" and walk.trace.training:
+            found.append(op.facts.get("p", 0.0))
+        index = op.inputs[0]
+    return found
+
+
+def _block(walk: "Expected", op: Op, place: int, part: int) -> State | None:
+    """The state of one stacked block (0 queries, 1 keys, 2 values), where blocks have laws of their own."""
+    if not walk.blocks or not op.inputs:
+        return None
+    found = walk.blocks.get(walk.root(op.inputs[min(place, len(op.inputs) - 1)], ("shape", "pointwise", "concat")))
+    return found[part] if found is not None and len(found) == 3 else None
+
+
+def softmax(walk: "Expected", op: Op, x: State | None) -> State | None:
+    """Shares over keys where logits come in, over classes or units otherwise."""
+    if x is None or not op.shape:
+        return None
+    logits = _logits(walk, op)
+    n = op.facts.get("keys", float(op.shape[-1]))
+    variance = (x.apart, x.shared) if logits else (x.variance, 0.0)
+    if op.name == "log_softmax":
+        level = math.log(n) + variance[0] / 2
+        return State(-level, level**2 + variance[0], min(x.s + level**2 * 0, variance[0]))
+    count = attend.looks(op, int(n), op.shape[-2] if len(op.shape) > 1 else 1)
+    causal = bool(op.facts.get("causal", 0.0))
+    if logits:
+        walk.attends[op.index] = Attends(count, causal, (variance[0], variance[1]))
+    return attend.weights(count, int(n), variance[0])
+
+
+def _logits(walk: "Expected", op: Op) -> bool:
+    """Whether a product of two signals comes in, through scalings and masks."""
+    here = op.inputs[0] if op.inputs else INPUT
+    for _ in range(BACK):
+        if here == INPUT:
+            return False
+        source = walk.trace.ops[here]
+        if source.kind == "matmul":
+            return True
+        if source.kind not in ("pointwise", "shape", "add") or not source.inputs:
+            return False
+        here = source.inputs[0]
+    return False
+
+
+def attention(walk: "Expected", op: Op, x: State | None) -> State | None:
+    """A fused attention: of queries, keys and values that come in, or with its projections inside."""
+    if x is None:
+        return None
+    width, scale, p = (op.facts.get(k, math.nan) for k in ("width", "scale", "p"))
+    query = x
+    key, value = walk.arriving(op, 1), walk.arriving(op, len(op.inputs) - 1)
+    if key is None or value is None or not math.isfinite(width):
+        return None
+    outward = None
+    if op.name == "multi_head_attention_forward":
+        laws = [walk.laws[n] for n in op.weights if walk.slots[n].role == "weight" and n in walk.laws]
+        biases = [walk.laws[n] for n in op.weights if walk.slots[n].role == "bias" and n in walk.laws]
+        if len(laws) not in (2, 4):
+            return None
+        inward, outward = (laws[0].parts or (laws[0],) * 3) if len(laws) == 2 else tuple(laws[:3]), laws[-1]
+        inside = biases[0] if biases else None
+        beside = (inside.parts or (inside,) * 3) if inside is not None else (None,) * 3
+        query, key, value = (
+            _projected(walk, s, w, b) for s, w, b in zip((query, key, value), inward, beside, strict=True)
+        )
+    else:
+        query, key, value = (_block(walk, op, i, i) or s for i, s in enumerate((query, key, value)))
+    count = attend.looks(op, int(op.facts.get("keys", 1)), int(op.facts.get("queries", 1)))
+    causal = bool(op.facts.get("causal", 0.0))
+    logits = attend.logit_variance(query, key, width, scale)
+    y = attend.averaged(value, count, causal, logits, p if walk.trace.training else 0.0)
+    if outward is None:
+        return y
+    bias = next((walk.laws[n] for n in op.weights[::-1] if walk.slots[n].role == "bias" and n in walk.laws), None)
+    return _projected(walk, y, outward, bias)
+
+
+def _projected(walk: "Expected", x: State, law: WeightLaw, bias: WeightLaw | None) -> State:
+    from fanin.theory.expected import weighted
+
+    return weighted(x, law, bias, walk.batch)
+
+
+def recurrent(walk: "Expected", op: Op, x: State | None) -> State | None:
+    """A fused recurrent call, layer by layer, or one step of a cell."""
+    kind = op.name.removesuffix("_cell")
+    groups = _recurrent_weights(walk, op)
+    if x is None or kind not in steps.GATES or groups is None:
+        return None
+    cell = op.name.endswith("_cell")
+    same = [o for o in walk.trace.ops if o.kind == "recurrent" and o.weights == op.weights]
+    length = len(same) if cell else int(op.facts.get("steps", 1))
+    directions = int(op.facts.get("directions", 1))
+    shared, apart = max(x.q - _apart(x), 0.0), _apart(x)
+    if cell and op.weights[0] in walk.steps:
+        return _step_state(walk.steps[op.weights[0]], same.index(op))
+    found: steps.Steps | None = None
+    for layer in range(0, len(groups), directions):
+        gates, uniform = _gates(kind, groups[layer])
+        found = steps.through_time(kind, gates, shared, apart, length, uniform)
+        q, near = _over_time(found, length)
+        p = op.facts.get("p", 0.0) if layer + directions < len(groups) else 0.0
+        shared, apart = near, q - near + (q * p / (1 - p) if 0 < p < 1 else 0.0)
+    if found is None:
+        return None
+    if cell:
+        walk.steps[op.weights[0]] = found.q.tolist()
+        return _step_state(walk.steps[op.weights[0]], same.index(op))
+    q, near = _over_time(found, length)
+    far = min(float(found.kernel[-1, len(found.q) // 2]), near) if len(found.q) > 1 else 0.0
+    level = np.concatenate([found.q, np.full(max(length - len(found.q), 0), found.q[-1])])
+    if directions == 2:
+        level = (level + level[::-1]) / 2
+    profile = (tuple((level / q).tolist()),) if q > 0 and len(level) > 1 else ()
+    mean = float(found.mean.mean())
+    return State(mean, q, max(q - max(far, 0.0), 0.0), apart=q - near, profile=profile)
+
+
+def _step_state(levels: list[float], step: int) -> State:
+    q = levels[min(step, len(levels) - 1)]
+    return State(0.0, q, q, apart=q)
+
+
+def _over_time(found: steps.Steps, length: int) -> tuple[float, float]:
+    """Mean second moment over the steps, and mean covariance of two different ones."""
+    n = len(found.q)
+    q = (float(found.q.sum()) + max(length - n, 0) * float(found.q[-1])) / max(length, 1)
+    near = (float(found.kernel.sum()) - float(found.q.sum())) / (n * (n - 1)) if n > 1 else 0.0
+    return q, min(max(near, 0.0), q)
+
+
+def _recurrent_weights(walk: "Expected", op: Op) -> list[list[tuple[str, WeightLaw]]] | None:
+    """(role, law) of the weights, a list for each layer and direction; None for projected states."""
+    groups: list[list[tuple[str, WeightLaw]]] = []
+    for name in op.weights:
+        role, law = walk.slots[name].role, walk.laws.get(name)
+        if law is None:
+            return None
+        if role == "weight":
+            groups.append([])
+        if not groups:
+            return None
+        groups[-1].append((role, law))
+    complete = all(any(role == "recurrent" for role, _ in group) for group in groups)
+    return groups if groups and complete else None
+
+
+def _gates(kind: str, group: list[tuple[str, WeightLaw]]) -> tuple[list[steps.Gate], bool]:
+    """The gates' powers from the laws of one layer, and whether its biases are uniform numbers."""
+    n = steps.GATES[kind]
+
+    def part(role: str, which: int, gate: int) -> WeightLaw | None:
+        laws = [law for r, law in group if r == role]
+        if which >= len(laws):
+            return None
+        law = laws[which]
+        return law.parts[gate] if len(law.parts) == n else law
+
+    gates = []
+    for g in range(n):
+        into, over = part("weight", 0, g), part("recurrent", 0, g)
+        b, b2 = part("bias", 0, g), part("bias", 1, g)
+        apart = kind == "gru" and g == 2  # the reset gate multiplies the recurrent part with its bias
+        first = [x for x in ((b,) if apart else (b, b2)) if x is not None]
+        gates.append(
+            steps.Gate(
+                into.fan_in * (into.variance + into.mean**2) if into is not None else 0.0,
+                over.fan_in * (over.variance + over.mean**2) if over is not None else 0.0,
+                sum(x.mean for x in first),
+                sum(x.variance for x in first),
+                b2.mean if apart and b2 is not None else 0.0,
+                b2.variance if apart and b2 is not None else 0.0,
+            )
+        )
+    biases = [law for role, law in group if role == "bias" and law.variance > 0]
+    return gates, bool(biases) and all(law.kurtosis < 2.4 for law in biases)
+
+
+def concat(walk: "Expected", op: Op, x: State | None) -> State | None:
+    """Signals (and weights, such as a class token) side by side."""
+    total = math.prod(op.shape)
+    parts: list[tuple[float, State]] = []
+    for place, source in enumerate(op.inputs):
+        state, n = walk.arriving(op, place), math.prod(walk.extents(op, place))
+        if state is None or n == 0:
+            return None
+        if source != INPUT and op.shape and walk.trace.ops[source].shape[:1] == (1,) and op.shape[0] > 1:
+            n *= op.shape[0]
+        parts.append((float(n), state))
+    used = sum(n for n, _ in parts)
+    laws = [walk.laws[n] for n in op.weights if n in walk.laws]
+    if laws and used < total:
+        for law in laws:
+            own = State(law.mean, law.variance + law.mean**2, 0.0, apart=law.variance)
+            parts.append(((total - used) / len(laws), own))
+    used = sum(n for n, _ in parts)
+    if used <= 0:
+        return None
+
+    def mean(field: str) -> float:
+        return sum(n * getattr(s, field) for n, s in parts) / used
+
+    apart = sum(n * _apart(s) for n, s in parts) / used
+    profiles = {s.profile for _, s in parts}
+    numbers = (mean(f) for f in ("mean", "q", "s", "noise", "var_q", "var_r", "shared"))
+    return State(*numbers, apart=apart, profile=profiles.pop() if len(profiles) == 1 else ())
+
+
+def shape(walk: "Expected", op: Op, x: State | None) -> State | None:
+    """Views: the same elements, or some of them; zero padding dilutes."""
+    if x is None:
+        return None
+    if op.name == "pad" and op.facts.get("zeros", 1.0):
+        kept = min(math.prod(walk.extents(op)) / max(math.prod(op.shape), 1), 1.0)
+        return replace(x.scaled(kept, kept), profile=()) if 0 < kept < 1 else x
+    if op.name == "getitem" and "index" in op.facts:
+        place, extent = int(op.facts["index"]), int(op.facts["extent"])
+        if len(x.profile) == 1 and len(x.profile[0]) == extent and op.facts["axis"] != 0.0 or (
+            len(x.profile) == 1 and len(x.profile[0]) == extent and extent != walk.batch
+        ):
+            level = x.profile[0][place]
+            return replace(x.scaled(level, level), profile=())
+    return x
+
+
+def pool(walk: "Expected", op: Op, x: State | None) -> State | None:
+    """Means and maxima over windows of positions."""
+    if x is None:
+        return None
+    from fanin.theory.expected import walk_windows
+
+    before, after = walk.extents(op)[2:], op.shape[2:]
+    window = walk_windows(walk, op)
+    kept: list[Passed] = [
+        passed(w, x.profile[a] if len(x.profile) > a and len(x.profile[a]) == w.before else None)
+        for a, w in enumerate(window)
+    ]
+    if window:
+        size = math.prod(w.kernel for w in window)
+        filled = math.prod(len(pairs(w)[0]) / max(w.after, 1) for w in window)
+    else:
+        size = filled = math.prod(n / max(m, 1) for n, m in zip(before, after, strict=True)) if before else 1.0
+    if op.name in ("interpolate", "upsample"):
+        return replace(x, profile=())
+    if "max" in op.name:
+        y = _largest(x, filled)
+        return replace(y, profile=tuple(k.profile for k in kept))
+    if "avg" not in op.name:
+        return None
+    # Zero padding counts in the mean: of `size` cells `filled` hold a signal.
+    near, apart = x.q - _apart(x), _apart(x)
+    share = filled / size
+    q = share**2 * near + apart * share / size
+    level = math.prod(k.factor for k in kept)
+    q *= level / share if share > 0 and kept else 1.0
+    common = (x.q - x.s) * share**2
+    return State(
+        x.mean * share, q, max(q - min(common, q), 0.0), 0.0, x.var_q, x.var_r, x.shared * share**2,
+        apart=q - share**2 * near, profile=tuple(k.profile for k in kept),
+    )  # fmt: skip
+
+
+def _largest(x: State, count: float) -> State:
+    """The largest of `count` positions, which share what is not apart."""
+    if count <= 1:
+        return replace(x, before=None, paired=False)
+    nodes, chance = gaussian._grid(gaussian.COARSE)
+    u = x.before.state if x.before is not None else None
+    source = u if u is not None else x
+    apart = min(_apart(source), source.variance)
+    z0, w0 = gaussian._grid(24)
+    common = math.sqrt(max(source.variance - apart, 0.0)) * z0
+    steps_up = np.cumsum(chance) ** count
+    top = np.diff(steps_up, prepend=0.0)
+    values = source.mean + common[:, None] + math.sqrt(apart) * nodes[None, :]
+    if u is None and x.law is not None:
+        order = np.argsort(x.law[0])
+        values, w0 = x.law[0][order][None, :], np.ones(1)
+        top = np.diff(np.cumsum(x.law[1][order]) ** count, prepend=0.0)
+    elif x.before is not None:
+        values = x.before.activation(values)
+    mean, q = float(w0 @ (values @ top)), float(w0 @ (values**2 @ top))
+    per = values @ top
+    near = float(w0 @ per**2)
+    ratio = q / x.q if x.q > 0 else 1.0
+    return State(
+        mean, q, min(x.s * ratio, q - min(mean**2, q)), 0.0, x.var_q, x.var_r, apart=max(q - near, 0.0),
+        law=_thin(values, w0, top),
+    )  # fmt: skip
+
+
+def _thin(values: np.ndarray, common: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from fanin.theory.elementwise import compressed
+
+    return compressed(values.ravel(), (common[:, None] * top[None, :]).ravel())
+
+
+def reduce(walk: "Expected", op: Op, x: State | None) -> State | None:
+    """Means and sums over positions or units; what is left is nearly a constant where many are averaged."""
+    before = walk.extents(op)
+    if x is None or not before or op.name not in ("mean", "sum", "nanmean", "var", "std", "norm", "vector_norm"):
+        return None
+    count = max(math.prod(before) / max(math.prod(op.shape), 1), 1.0)
+    units = before[1] if len(before) == 4 else before[-1]
+    kept = tuple(n for n in op.shape if n != 1)
+    over_positions = units in kept and len(before) > 2
+    if op.name in ("var", "std", "norm", "vector_norm"):
+        level = x.q * count if "norm" in op.name else x.variance
+        level = math.sqrt(level) if op.name != "var" else level
+        return State(level, level**2, 0.0, apart=0.0)
+    if over_positions:
+        near, apart = x.q - _apart(x), _apart(x)
+        q = near + apart / count
+        y = State(x.mean, q, max(q - min(x.q - x.s, near), 0.0), 0.0, x.var_q, x.var_r, x.shared)
+    else:
+        spread = x.variance
+        if (law := law_of(x)) is not None:
+            spread = max(float(law[1] @ law[0] ** 2) - float(law[1] @ law[0]) ** 2, 0.0)
+        q = x.mean**2 + spread / count
+        y = State(x.mean, q, x.s / count, 0.0, apart=_apart(x) / count)
+    factor = count**2 if op.name == "sum" else 1.0
+    return replace(y.scaled(factor, factor), mean=y.mean * math.sqrt(factor)) if factor != 1 else y
+
+
+def mean_of(walk: "Expected", index: int, source: int) -> bool:
+    """Whether an op is the mean of another one's output over its units (so that their difference is centred)."""
+    here = index
+    for _ in range(BACK):
+        if here == INPUT:
+            return False
+        op = walk.trace.ops[here]
+        if op.kind == "reduce" and op.name == "mean":
+            return bool(op.inputs) and walk.root(op.inputs[0]) == walk.root(source)
+        if op.kind != "shape" or not op.inputs:
+            return False
+        here = op.inputs[0]
+    return False
+
+
+def _apart(x: State) -> float:
+    return min(x.apart if math.isfinite(x.apart) else x.s, 2 * x.q)
+
+

@@ -1,0 +1,165 @@
+"""A recurrent layer through time, in the limit of many units, on a sample of units.
+
+The weights are the same at every step, so the pre-activations of one unit are a Gaussian *process* over time, with the
+covariance  K(t, t') = fan σ_in² E[x_t x_t'] + H σ_hid² E[h_{t-1} h_{t'-1}] + σ_b²  (dynamical mean-field theory:
+Sompolinsky et al. 1988; for gated cells Chen, Pennington & Schoenholz 2018, Can et al. 2020). The expectation over units
+is taken on a sample of them whose Gaussian numbers are orthogonal and come in pairs ±, so that every covariance that
+goes in comes out exactly and odd functions average to zero; only the fourth order is left to chance, from a fixed seed.
+"""
+
+import functools
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
+UNITS = 1024  # sampled
+LONGEST = 128  # steps that are followed; later ones are like the last of these
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One gate: power of the input weights (fan σ²), of the recurrent weights, mean and variance of the biases of each."""
+
+    inputs: float
+    hidden: float
+    bias: float = 0.0
+    bias_variance: float = 0.0
+    hidden_bias: float = 0.0
+    hidden_bias_variance: float = 0.0
+
+
+@dataclass
+class Steps:
+    """What a layer gives: second moment, mean and covariance between steps of its state, and what each step saw."""
+
+    q: Array
+    mean: Array
+    kernel: Array
+    slopes: list[tuple[Array, ...]] = field(default_factory=list)
+
+
+@functools.lru_cache(maxsize=4)
+def _numbers(columns: int, steps: int) -> Array:
+    """Gaussian numbers (steps, columns, UNITS): orthogonal over the units, in pairs ±."""
+    half = UNITS // 2
+    rng = np.random.default_rng(1990)
+    z = rng.standard_normal((half, steps * columns))
+    if steps * columns <= half:
+        # Symmetric orthogonalisation keeps every number near the Gaussian that it was.
+        values, vectors = np.linalg.eigh(z.T @ z / half)
+        z = z @ (vectors / np.sqrt(values)) @ vectors.T
+    else:
+        z /= np.sqrt(np.mean(z**2, axis=0))
+    z = np.concatenate([z, -z]).T.reshape(steps, columns, UNITS)
+    return np.ascontiguousarray(z)
+
+
+def _quantiles(columns: int) -> Array:
+    """Numbers for what is fixed over time: standard Gaussian, stratified."""
+    from scipy.special import ndtri
+
+    rng = np.random.default_rng(1997)
+    strata = ndtri((np.arange(UNITS // 2) + 0.5) / (UNITS // 2))
+    strata /= math.sqrt(float(np.mean(strata**2)))
+    fixed = np.stack([rng.permutation(strata) for _ in range(columns)])
+    return np.concatenate([fixed, -fixed], axis=1)
+
+
+def through_time(kind: str, gates: list[Gate], shared: float, apart: float, steps: int, uniform: bool = True) -> Steps:
+    """The state of a recurrent layer at each step, from zero.
+
+    Args:
+        kind: "lstm" (input, forget, cell, output), "gru" (reset, update, new), "rnn_tanh" or "rnn_relu".
+        gates: one a block, in that order.
+        shared: covariance of the input between two steps.
+        apart: the input's second moment at one step less that.
+        steps: how many.
+        uniform: whether biases are uniform rather than Gaussian numbers.
+    """
+    steps = min(steps, LONGEST)
+    g = len(gates)
+    columns = 2 * g if kind == "gru" else g
+    z = _numbers(columns, steps)
+    noise = _noise(g, steps)
+    fixed, bias = _fixed(gates, shared, uniform)
+    into = np.sqrt([x.inputs for x in gates])[:, None]
+    over = np.sqrt([x.hidden for x in gates])[:, None]
+    h, c = np.zeros(UNITS), np.zeros(UNITS)
+    past = np.zeros((steps, UNITS))
+    kernel, lower = np.zeros((steps, steps)), np.zeros((steps, steps))
+    found = Steps(np.zeros(steps), np.zeros(steps), kernel)
+    for t in range(steps):
+        recurrent = np.zeros((g, UNITS))
+        if t:
+            _extend(lower, kernel, t - 1)
+            recurrent = over * np.tensordot(lower[t - 1, :t], z[:t, :g], axes=1)
+        inputs = into * (math.sqrt(max(apart, 0.0)) * noise[t]) + fixed
+        h, c, seen = _cell(kind, inputs, recurrent, bias, h, c)
+        past[t] = h
+        found.slopes.append(seen)
+        row = past[: t + 1] @ h / UNITS
+        kernel[t, : t + 1] = kernel[: t + 1, t] = row
+        found.q[t], found.mean[t] = row[t], float(h.mean())
+    return found
+
+
+@functools.lru_cache(maxsize=4)
+def _noise(gates: int, steps: int) -> Array:
+    rng = np.random.default_rng(1998)
+    z = rng.standard_normal((steps, gates, UNITS // 2))
+    z /= np.sqrt(np.mean(z**2, axis=-1, keepdims=True))
+    return np.concatenate([z, -z], axis=-1)
+
+
+def _fixed(gates: list[Gate], shared: float, uniform: bool) -> tuple[Array, Array]:
+    """(what each gate's input adds at every step alike, the bias beside the recurrent weights)."""
+    static = _quantiles(3 * len(gates))
+    g = len(gates)
+    if uniform:
+        from scipy.special import ndtr
+
+        static[g:] = (2 * ndtr(static[g:]) - 1) * math.sqrt(3)
+    both = math.sqrt(max(shared, 0.0)) * np.sqrt([x.inputs for x in gates])[:, None] * static[:g]
+    own = np.array([[x.bias] for x in gates]) + np.sqrt([[x.bias_variance] for x in gates]) * static[g : 2 * g]
+    beside = np.array([[x.hidden_bias] for x in gates])
+    beside = beside + np.sqrt([[x.hidden_bias_variance] for x in gates]) * static[2 * g :]
+    return both + own, beside
+
+
+def _extend(lower: Array, kernel: Array, t: int) -> None:
+    """One more row of the Cholesky factor."""
+    row = np.zeros(t)
+    if t:
+        from scipy.linalg import solve_triangular
+
+        row = solve_triangular(lower[:t, :t], kernel[t, :t], lower=True, check_finite=False)
+    rest = kernel[t, t] - float(row @ row)
+    lower[t, :t] = row
+    lower[t, t] = math.sqrt(max(rest, 1e-12 * max(float(kernel[t, t]), 1e-300)))
+
+
+def _cell(
+    kind: str, inputs: Array, recurrent: Array, bias: Array, h: Array, c: Array
+) -> tuple[Array, Array, tuple[Array, ...]]:
+    """One step of the sampled units; the third is what the way back needs."""
+    if kind == "lstm":
+        i, f, _, o = _sigmoid(inputs + recurrent + bias)
+        new = np.tanh(inputs[2] + recurrent[2] + bias[2])
+        c = f * c + i * new
+        squashed = np.tanh(c)
+        return o * squashed, c, (i, f, new, o, squashed)
+    if kind == "gru":
+        r, u = _sigmoid(inputs[:2] + recurrent[:2] + bias[:2])
+        new = np.tanh(inputs[2] + r * (recurrent[2] + bias[2]))
+        return (1 - u) * new + u * h, c, (r, u, new, recurrent[2] + bias[2], h)
+    a = inputs[0] + recurrent[0] + bias[0]
+    return (np.tanh(a), c, (1 - np.tanh(a) ** 2,)) if kind == "rnn_tanh" else (np.maximum(a, 0.0), c, ((a > 0) * 1.0,))
+
+
+def _sigmoid(x: Array) -> Array:
+    return 0.5 * (1 + np.tanh(0.5 * x))

@@ -1,0 +1,234 @@
+"""Numbers of a call that no weight changes: windows, constants, masks, repeats among indices, where an index points.
+
+They stay true for every redraw, so theory may use them where measured signals are taken away.
+"""
+
+import math
+from typing import Any
+
+import torch
+
+from fanin.traces.torch.consume import MHA_ARGUMENTS, Call
+from fanin.traces.torch.values import Value
+
+ARITHMETIC = frozenset("add radd sub rsub mul rmul div rdiv true_divide pow rpow maximum minimum".split())
+MASKED = -1e4  # a logit below this is masked
+LARGEST = 65_536  # elements of a constant that are looked at
+ROWS = 8  # examples compared
+
+
+def facts(kind: str, call: Call, inputs: list[Value]) -> dict[str, float]:
+    """The numbers of one call; empty where there are none, or where its layout is unusual."""
+    found: dict[str, float] = {}
+    try:
+        if kind in ("conv", "conv_transpose"):
+            found = _convolution(call, kind == "conv_transpose")
+        elif kind == "pool":
+            found = _pool(call)
+        elif kind == "pointwise" and (call.name in ARITHMETIC or call.name.startswith("cl")):
+            found = _constant(call)
+        elif kind == "matmul":
+            found = _contracted(call)
+        elif kind in ("softmax", "attention"):
+            found = _keys(call)
+        elif kind == "embedding":
+            found = _repeats(call)
+        elif kind == "recurrent":
+            found = _recurrent(call)
+        elif kind == "shape":
+            found = _index(call)
+        data = next((v for v in inputs if v.data), None)
+        if data is not None and data.source == "input":
+            found |= _input(call, data)
+    except (RuntimeError, IndexError, ValueError, TypeError, AttributeError):
+        return found
+    return found
+
+
+def _each(label: str, value: Any, dims: int) -> dict[str, float]:
+    values = [value] * dims if isinstance(value, int) else list(value)
+    values = values * dims if len(values) == 1 else values
+    return {f"{label} {axis}": float(v) for axis, v in enumerate(values[:dims])}
+
+
+def _convolution(call: Call, transposed: bool) -> dict[str, float]:
+    weight = call.value(1, "weight")
+    if weight is None or call.name in ("conv_tbc", "convolution"):
+        return {}
+    kernel = weight.shape[2:]
+    dims = len(kernel)
+    dilation = call.arg(7 if transposed else 5, "dilation", default=1)
+    padding = call.arg(4, "padding", default=0)
+    if isinstance(padding, str):
+        steps = [dilation] * dims if isinstance(dilation, int) else list(dilation)
+        padding = [d * (k - 1) // 2 if padding == "same" else 0 for d, k in zip(steps, kernel, strict=True)]
+    return (
+        _each("kernel", kernel, dims)
+        | _each("stride", call.arg(3, "stride", default=1), dims)
+        | _each("padding", padding, dims)
+        | _each("dilation", dilation, dims)
+    )
+
+
+def _pool(call: Call) -> dict[str, float]:
+    if call.name.startswith("adaptive") or not call.name[-1] == "d" or "fractional" in call.name:
+        return {}
+    dims = int(call.name[-2])
+    kernel = call.arg(1, "kernel_size")
+    stride = call.arg(2, "stride")
+    found = _each("kernel", kernel, dims) | _each("stride", kernel if stride in (None, [], ()) else stride, dims)
+    return found | _each("padding", call.arg(3, "padding", default=0), dims)
+
+
+def _constant(call: Call) -> dict[str, float]:
+    """The other operand of elementwise arithmetic, where it is a number or a tensor that nothing trains."""
+    found: dict[str, float] = {}
+    if call.name.startswith("cl"):
+        for label, place in (("min", 1), ("max", 2)):
+            bound = call.arg(place, label)
+            if isinstance(bound, int | float):
+                found[label] = float(bound)
+        return found
+    for argument in (*call.args, *(v for k, v in call.kwargs.items() if k in ("other", "exponent"))):
+        if isinstance(argument, bool):
+            continue
+        if isinstance(argument, int | float):
+            return {"constant": float(argument), "constant_rms": abs(float(argument))}
+        if isinstance(argument, torch.Tensor) and not argument.is_meta:
+            value = call.lookup(argument)
+            if value is None or value.data or value.params or argument.is_complex() or not argument.numel():
+                continue
+            x = argument.detach().reshape(-1)[:: -(-argument.numel() // LARGEST)].double()
+            x = torch.where(x > MASKED, x, 0.0)  # an added mask only takes entries away
+            found = {"constant": float(x.mean()), "constant_rms": math.sqrt(float(x.square().mean()))}
+    return found
+
+
+def _contracted(call: Call) -> dict[str, float]:
+    """How many products each element of a product of two signals sums up."""
+    if call.name == "einsum":
+        equation = str(call.arg(0, "equation")).replace(" ", "")
+        left, _, out = equation.partition("->")
+        operands = call.args[1] if isinstance(call.args[1], list | tuple) else call.args[1:]
+        sizes: dict[str, int] = {}
+        for term, operand in zip(left.split(","), operands, strict=True):
+            if "." not in term:
+                sizes |= dict(zip(term, operand.shape, strict=True))
+        return {"contracted": float(math.prod(n for letter, n in sizes.items() if letter not in out))}
+    first = call.arg(1 if call.name in ("baddbmm", "addbmm", "addmm") else 0, "input", "self", "batch1", "mat1")
+    return {"contracted": float(first.shape[-1])}
+
+
+def _keys(call: Call) -> dict[str, float]:
+    """How many keys each query may look at: `keys`, the mean of one over that number, and whether they are those before it."""
+    if call.name == "scaled_dot_product_attention":
+        query, key = call.arg(0, "query"), call.arg(1, "key")
+        scale = call.arg(6, "scale") or 1.0 / math.sqrt(query.shape[-1])
+        found = {"width": float(query.shape[-1]), "scale": float(scale), "p": float(call.arg(4, "dropout_p", default=0))}
+        causal = bool(call.arg(5, "is_causal", default=False))
+        return found | _allowed(call.arg(3, "attn_mask"), query.shape[-2], key.shape[-2], causal)
+    if call.name == "multi_head_attention_forward":
+        named: dict[str, Any] = dict(zip(MHA_ARGUMENTS, call.args, strict=False)) | call.kwargs
+        query, key, heads = named["query"], named["key"], int(named["num_heads"])
+        width = query.shape[-1] / heads
+        p = float(named.get("dropout_p") or 0.0) if named.get("training", True) else 0.0
+        mask = named.get("attn_mask")
+        if isinstance(mask, torch.Tensor) and mask.dtype == torch.bool:
+            mask = ~mask  # here True hides a key
+        causal = bool(named.get("is_causal", False)) and mask is None
+        found = {"width": width, "scale": 1 / math.sqrt(width), "p": p, "heads": float(heads)}
+        return found | _allowed(mask, query.shape[0], key.shape[0], causal)
+    logits = call.arg(0, "input", "self")
+    dim = call.arg(1, "dim")
+    dim = dim if isinstance(dim, int) else -1
+    if logits.is_meta:
+        return {"keys": float(logits.shape[dim])}
+    x = logits.detach().movedim(dim, -1)
+    while x.ndim > 2:
+        x = x[0]
+    if x.ndim < 2:
+        return {"keys": float(logits.shape[dim])}
+    return _allowed(x > MASKED, x.shape[0], x.shape[1], False)
+
+
+def _allowed(mask: torch.Tensor | None, queries: int, keys: int, causal: bool) -> dict[str, float]:
+    if mask is not None and not mask.is_meta:
+        open_ = mask if mask.dtype == torch.bool else mask > MASKED
+        while open_.ndim > 2:
+            open_ = open_[0]
+        counts = open_.expand(queries, keys).sum(-1).clamp_min(1).double().cpu()
+    elif causal:
+        counts = torch.arange(1, queries + 1).clamp_max(keys).double()
+    else:
+        counts = torch.full((queries,), float(keys), dtype=torch.float64)
+    before = torch.arange(1, queries + 1).double() + (keys - queries)
+    found = {"keys": float(keys), "queries": float(queries), "inverse_keys": float((1 / counts).mean())}
+    return found | {"causal": float(queries > 1 and torch.equal(counts, before))}
+
+
+def _repeats(call: Call) -> dict[str, float]:
+    """How often two positions of one example, and two examples at one position, look up the same row."""
+    tensors = [a for a in (*call.args, *call.kwargs.values()) if isinstance(a, torch.Tensor)]
+    ids = next((t for t in tensors if not t.is_floating_point()), None)
+    if ids is None or ids.is_meta or ids.numel() == 0:
+        return {}
+    rows = ids.detach().reshape(ids.shape[0], -1) if ids.ndim > 1 else ids.detach().reshape(1, -1)
+    found = {"examples": float(rows.shape[0])}
+    if rows.shape[1] > 1:
+        n = rows.shape[1]
+        same = [torch.unique(row, return_counts=True)[1].double() for row in rows[:ROWS]]
+        found["repeats"] = sum(float((c * (c - 1)).sum()) for c in same) / (len(same) * n * (n - 1))
+    if rows.shape[0] > 1:
+        some = rows[:ROWS]
+        pairs = [(some[i] == some[j]).double().mean() for i in range(len(some)) for j in range(i)]
+        found["shared"] = float(sum(pairs)) / len(pairs)
+    else:
+        found["shared"] = 1.0
+    padding = call.arg(2, "padding_idx") if call.name == "embedding" else None
+    if isinstance(padding, int) and padding >= 0:
+        found["padded"] = float((rows == padding).double().mean())
+    return found
+
+
+def _recurrent(call: Call) -> dict[str, float]:
+    if call.name.endswith("_cell"):
+        return {"steps": 1.0, "layers": 1.0, "directions": 1.0}
+    flags = [a for a in call.args if isinstance(a, bool)]  # biased, train, bidirectional, batch_first (not when packed)
+    layers = next((a for a in call.args if isinstance(a, int) and not isinstance(a, bool)), 1)
+    drop = next((a for a in call.args if isinstance(a, float)), 0.0)
+    return {
+        "layers": float(layers),
+        "directions": 2.0 if len(flags) > 2 and flags[2] else 1.0,
+        "p": float(drop) if len(flags) > 1 and flags[1] else 0.0,
+    }
+
+
+def _index(call: Call) -> dict[str, float]:
+    """Where an integer index points, and along which axis; for `pad`, whether zeros are put in."""
+    if call.name == "pad":
+        return {"zeros": float(call.arg(2, "mode", default="constant") == "constant")}
+    if call.name != "getitem":
+        return {}
+    index = call.args[1]
+    for axis, part in enumerate(index if isinstance(index, tuple) else (index,)):
+        if isinstance(part, int) and not isinstance(part, bool):
+            size = call.args[0].shape[axis]
+            return {"axis": float(axis), "index": float(part % size), "extent": float(size)}
+        if part is None or part is Ellipsis or isinstance(part, torch.Tensor):
+            return {}
+    return {}
+
+
+def _input(call: Call, data: Value) -> dict[str, float]:
+    """Of a real input: half the mean squared gap between two examples at one place, and between two places of one example."""
+    tensor = next((t for t in call.args if isinstance(t, torch.Tensor) and call.lookup(t) is data), None)
+    if tensor is None or tensor.is_meta or not tensor.is_floating_point() or tensor.ndim < 2:
+        return {}
+    x = tensor.detach().double()
+    found: dict[str, float] = {}
+    if x.shape[0] > 1:
+        found["input_contrast"] = float(x.var(dim=0).mean())
+    axes = [] if x.ndim == 2 else [1] if x.ndim == 3 else list(range(2, x.ndim))
+    if axes and math.prod(x.shape[a] for a in axes) > 1:
+        found["input_apart"] = float(x.var(dim=axes).mean())
+    return found
