@@ -12,41 +12,18 @@ import fanin.jax as face
 HEADER = '''"""The factories of `fanin.jax`, for editors and type checkers. Written by `python -m tests.stubs`; do not edit."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from jax import Array
-from jax.sharding import NamedSharding, PartitionSpec
 
 from fanin.activations import Activation
 from fanin.distributions import Distribution
+from fanin.draws.jax_initializer import Axis, Initializer
 from fanin.plans.records import Plan
 from fanin.slots import Axes, Slot
 
-Axis = int | Sequence[int]
 __all__: list[str]
 FUNCTIONS: dict[str, Callable[..., Initializer]]
-
-@dataclass(frozen=True)
-class Initializer:
-    """Draws arrays from a rule, as `jax.nn.initializers.Initializer` asks for."""
-
-    rule: Distribution | Callable[[Slot], Distribution]
-    in_axis: Axis = -2
-    out_axis: Axis = -1
-    batch_axis: Axis = ()
-    axes: str | Axes | None = None
-    dtype: Any = None
-    name: str = ""
-
-    def __call__(
-        self,
-        key: Array,
-        shape: Sequence[int],
-        dtype: Any = None,
-        out_sharding: NamedSharding | PartitionSpec | None = None,
-    ) -> Array: ...
-    def distribution(self, shape: Sequence[int], dtype: str = "float32") -> Distribution: ...
 '''
 PATH = Path(face.__file__).with_suffix(".pyi")
 
@@ -76,7 +53,7 @@ def _function(name: str, function: Any) -> str:
 
 def _jax(text: str) -> str:
     text = re.sub(r"\bint \| (?:collections\.abc\.)?Sequence\[int\]", "Axis", text)
-    return re.sub(r"\bfanin\.(?:plans\.)?\w+\.(?=[A-Z])|\b(?:jax|jaxlib\._jax)\.(?=Array\b)", "", text)
+    return re.sub(r"\bfanin\.(?:plans\.)?\w+\.(?=[A-Z])|\bjax_initializer\.|\b(?:jax|jaxlib\._jax)\.(?=Array\b)", "", text)
 
 
 def write() -> None:

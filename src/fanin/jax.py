@@ -17,32 +17,21 @@ are receptive field), or by `axes`, such as "io", "kkio", "(s3i)o".
 
 import difflib
 import inspect
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax import Array
-from jax.core import Tracer
 from jax.nn import initializers
-from jax.sharding import NamedSharding, PartitionSpec
 
+from fanin.activations import Activation
 from fanin.distributions import Distribution
-from fanin.draws.dtypes import law_dtype
-from fanin.draws.jax import draw
-from fanin.draws.jax_keys import halves
+from fanin.draws.jax_initializer import Axis, Initializer
 from fanin.draws.jax_keys import named_key as key
-from fanin.draws.windows import check_shape
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans.records import Plan
 from fanin.rules import load_all, parse
 from fanin.rules.rule import ALIASES, FACTORIES, Rule
-from fanin.slots import Axes, AxisRole, Factor, Slot
-
-Axis = int | Sequence[int]
+from fanin.slots import Axes, ChainLink, Pairing, Slot
 
 JOINT = {"mirrored"}  # rules for several weights at once: an initializer sees one
 OTHERS = {"truncated_normal"}  # whose argument by position means something else in JAX (the deviation before the cut)
@@ -62,77 +51,6 @@ ARGUMENTS = """    in_axis, out_axis, batch_axis: axes (or several) of inputs, o
     axes: instead of them, what every axis means, such as "io", "kkio" or "(s3i)o".
     dtype: where init is given none; float32 (float64 under jax_enable_x64) if None.
     name: of the weight; that of the key (`fanin.jax.key`) if empty."""
-
-
-@dataclass(frozen=True)
-class Initializer:
-    """Draws arrays from a rule, as `jax.nn.initializers.Initializer` asks for.
-
-    Attributes:
-        rule: a rule, or a distribution.
-        in_axis, out_axis, batch_axis: axes (or several) of inputs, outputs and stacked blocks; all others are receptive field.
-        axes: instead of them, what every axis means.
-        dtype: where a call is given none; JAX's default if None.
-        name: of the weight; that of the key if empty.
-    """
-
-    rule: Distribution | Callable[[Slot], Distribution]
-    in_axis: Axis = -2
-    out_axis: Axis = -1
-    batch_axis: Axis = ()
-    axes: str | Axes | None = None
-    dtype: Any = None
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        for label in ("in_axis", "out_axis", "batch_axis"):
-            object.__setattr__(self, label, _plain_axis(label, getattr(self, label)))
-        if not isinstance(self.name, str):
-            raise FaninTypeError(f"name={self.name!r} cannot be used; name must be a string")
-        if self.dtype is not None:
-            _dtype(self.dtype)
-
-    def __call__(
-        self,
-        key: Array,
-        shape: Sequence[int],
-        dtype: Any = None,
-        out_sharding: NamedSharding | PartitionSpec | None = None,
-    ) -> Array:
-        """Numbers of one weight.
-
-        Args:
-            key: a key of JAX's, typed or two uint32, or one of `fanin.jax.key`; it may be traced.
-            shape: of the whole weight.
-            dtype: of the numbers: floating point, complex for orthogonal weights.
-            out_sharding: each device draws its own part. A PartitionSpec is of the mesh that `jax.set_mesh` set.
-
-        Raises:
-            FaninValueError, FaninTypeError: for an argument that cannot be used, and whatever the rule raises.
-        """
-        words, carried = halves(key)
-        shape = check_shape(shape)
-        kind = _dtype(self.dtype if dtype is None else dtype)
-        if 0 in shape:
-            warnings.warn(f"a weight of shape {shape} has no elements; nothing was drawn", stacklevel=2)
-            return jnp.zeros(shape, kind)
-        law = self.distribution(shape, kind.name)
-        name = self.name or carried
-        return draw(law, shape, seed=words, name=name, dtype=law_dtype(kind, law), sharding=_placed(out_sharding))
-
-    def distribution(self, shape: Sequence[int], dtype: str = "float32") -> Distribution:
-        """What is drawn for a weight of this shape."""
-        if isinstance(self.rule, Distribution):
-            return self.rule
-        shape = check_shape(shape)
-        return self.rule(Slot(self.name or "weight", shape, dtype, "weight", axes=self._meaning(shape)))
-
-    def _meaning(self, shape: tuple[int, ...]) -> Axes | None:
-        if isinstance(self.axes, Axes):
-            return self.axes
-        if self.axes is not None:
-            return Axes.parse(self.axes, shape)
-        return _jax_axes(shape, self.in_axis, self.out_axis, self.batch_axis)
 
 
 def initializer(
@@ -169,6 +87,60 @@ def initializer(
     if not isinstance(rule, Distribution) and not callable(rule):
         raise FaninTypeError(f"rule={rule!r} cannot be used; give a rule, a distribution, or a rule's text")
     return Initializer(rule, in_axis, out_axis, batch_axis, axes, dtype, name)
+
+
+def mirrored(
+    units: Sequence[int],
+    nonlinearity: Any = "relu",
+    *,
+    first: float | None = None,
+    head: float | None = None,
+    gain: float | None = None,
+    pair: bool | None = None,
+    dtype: Any = None,
+) -> list[Initializer]:
+    """The initializers of a plain chain of weights with mirrored halves ("looks-linear"); see `fanin.rules.mirrored`.
+
+    Args:
+        units: outputs of every weight but the last. Where the inputs of one are a multiple of the outputs before, a
+            flatten of channels last, its pairs follow the channels.
+        nonlinearity: the activation after every weight but the last, or one for each of those places.
+        first, head, gain, pair: as in `fanin.rules.mirrored`.
+        dtype: as everywhere in `fanin.jax`.
+
+    Returns:
+        One initializer a weight, from the first layer to the head: one more than `units` has.
+
+    Raises:
+        FaninValueError: no units, or another number of activations; when called, shapes that do not follow each other.
+
+    Paper:
+        Balduzzi et al. 2017, "The shattered gradients problem"; for activations other than ReLU, fanin's design.
+
+    Example:
+        >>> inits, keys = mirrored([64, 64]), jax.random.split(jax.random.key(0), 3)
+        >>> a, b, c = (f(k, s) for f, k, s in zip(inits, keys, ((8, 64), (64, 64), (64, 4))))
+        >>> net = lambda x: jax.nn.relu(jax.nn.relu(x @ a) @ b) @ c
+        >>> x = jax.random.normal(keys[0], (5, 8))
+        >>> bool(abs(net(-x) + net(x)).max() < 1e-5)
+        True
+    """
+    units = tuple(units) if isinstance(units, Sequence) else (units,)
+    if not units or not all(isinstance(n, int) and n > 0 for n in units):
+        raise FaninValueError(
+            f"mirrored: units={units!r} cannot be used; give the outputs of every weight but the last"
+        )
+    each = nonlinearity if isinstance(nonlinearity, list | tuple) else [nonlinearity] * len(units)
+    if len(each) != len(units):
+        raise FaninValueError(f"mirrored: nonlinearity has {len(each)} elements; for these units it takes {len(units)}")
+    with jax.ensure_compile_time_eval():
+        functions = [None, *(Activation.of(f) for f in each), None]
+    rule, count = FACTORIES["mirrored"](first=first, head=head, gain=gain, pair=pair), len(units) + 1
+    links = [
+        ChainLink("chain", k, count, functions[k], functions[k + 1], Pairing(units[k - 1]) if k else None)
+        for k in range(count)
+    ]
+    return [Initializer(rule, dtype=dtype, chain=link) for link in links]
 
 
 def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
@@ -227,65 +199,6 @@ def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str,
     return apply_plan(made, model, seed)
 
 
-# -- what is asked of JAX ----------------------------------------------------------------------------------------------
-
-
-def _dtype(dtype: Any) -> np.dtype[Any]:
-    """The dtype that JAX would make of it; raises where it holds no weights."""
-    try:
-        kind = np.dtype(jax.dtypes.canonicalize_dtype(float if dtype is None else dtype))
-    except TypeError:
-        kind = None
-    if kind is None or not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.complexfloating)):
-        raise FaninTypeError(f"dtype={dtype!r} cannot be used; accepted are floating-point and complex dtypes")
-    return kind
-
-
-def _plain_axis(label: str, axis: Any) -> int | tuple[int, ...]:
-    many: tuple[Any, ...] = tuple(axis) if isinstance(axis, list | tuple) else (axis,)
-    if not all(isinstance(a, int) and not isinstance(a, bool) for a in many):
-        raise FaninTypeError(f"{label}={axis!r} cannot be used; give the number of an axis, or a tuple of several")
-    return many if isinstance(axis, list | tuple) else many[0]
-
-
-def _jax_axes(shape: tuple[int, ...], in_axis: Axis, out_axis: Axis, batch_axis: Axis) -> Axes | None:
-    """The meaning of each axis as `variance_scaling` reads it; None for fewer than two axes, which have no fans."""
-    if len(shape) < 2:
-        return None
-    roles: dict[int, AxisRole] = {}
-    given: tuple[tuple[str, Axis, AxisRole], ...] = (
-        ("in_axis", in_axis, "in"),
-        ("out_axis", out_axis, "out"),
-        ("batch_axis", batch_axis, "stack"),
-    )
-    for label, axis, role in given:
-        for a in (axis,) if isinstance(axis, int) else axis:
-            if not -len(shape) <= a < len(shape):
-                raise FaninValueError(f"{label}={axis!r} cannot be used: the shape {shape} has {len(shape)} axes")
-            if a % len(shape) in roles:
-                raise FaninValueError(
-                    f"{label}={axis!r} cannot be used: axis {a} of the shape {shape} is {roles[a % len(shape)]} already"
-                )
-            roles[a % len(shape)] = role
-    return Axes(tuple((Factor(roles.get(a, "field"), n),) for a, n in enumerate(shape)))
-
-
-def _placed(sharding: Any) -> Any:
-    """A PartitionSpec as a sharding over the mesh that is set."""
-    if not isinstance(sharding, PartitionSpec):
-        return sharding
-    mesh = jax.sharding.get_abstract_mesh() if hasattr(jax.sharding, "get_abstract_mesh") else None
-    if mesh is None or mesh.empty:
-        raise FaninValueError(
-            f"out_sharding={sharding!r} needs a mesh; set one by jax.set_mesh, or give a jax.sharding.NamedSharding"
-        )
-    return NamedSharding(mesh if _tracing() else jax.sharding.get_mesh(), sharding)
-
-
-def _tracing() -> bool:
-    return isinstance(jnp.zeros(()), Tracer)
-
-
 # -- the factories -----------------------------------------------------------------------------------------------------
 
 
@@ -319,7 +232,8 @@ def _factory(name: str, label: str) -> Callable[..., Initializer]:
                 f"{label}: {error}; it takes {inspect.Signature(plain)} and returns an initializer"
             ) from None
         own = {n: given.pop(n) for n in EXTRA if n in given}
-        return Initializer(rule(**given), **own)
+        with jax.ensure_compile_time_eval():  # an activation of JAX's is asked for its values, while `jit` traces, too
+            return Initializer(rule(**given), **own)
 
     factory.__name__ = factory.__qualname__ = label
     factory.__module__ = __name__
@@ -355,6 +269,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "init_",
     "initializer",
     "key",
+    "mirrored",
     "plan",
 ]
 

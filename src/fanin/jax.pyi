@@ -1,41 +1,18 @@
 """The factories of `fanin.jax`, for editors and type checkers. Written by `python -m tests.stubs`; do not edit."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from jax import Array
-from jax.sharding import NamedSharding, PartitionSpec
 
 from fanin.activations import Activation
 from fanin.distributions import Distribution
+from fanin.draws.jax_initializer import Axis, Initializer
 from fanin.plans.records import Plan
 from fanin.slots import Axes, Slot
 
-Axis = int | Sequence[int]
 __all__: list[str]
 FUNCTIONS: dict[str, Callable[..., Initializer]]
-
-@dataclass(frozen=True)
-class Initializer:
-    """Draws arrays from a rule, as `jax.nn.initializers.Initializer` asks for."""
-
-    rule: Distribution | Callable[[Slot], Distribution]
-    in_axis: Axis = -2
-    out_axis: Axis = -1
-    batch_axis: Axis = ()
-    axes: str | Axes | None = None
-    dtype: Any = None
-    name: str = ""
-
-    def __call__(
-        self,
-        key: Array,
-        shape: Sequence[int],
-        dtype: Any = None,
-        out_sharding: NamedSharding | PartitionSpec | None = None,
-    ) -> Array: ...
-    def distribution(self, shape: Sequence[int], dtype: str = "float32") -> Distribution: ...
 
 def constant(
     value: float,
@@ -224,6 +201,18 @@ def lecun_uniform(
     name: str = "",
 ) -> Initializer:
     """Uniform numbers of variance 1 / fan_in."""
+
+def mirrored(
+    units: Sequence[int],
+    nonlinearity: Any = "relu",
+    *,
+    first: float | None = None,
+    head: float | None = None,
+    gain: float | None = None,
+    pair: bool | None = None,
+    dtype: Any = None,
+) -> list[Initializer]:
+    """The initializers of a plain chain of weights with mirrored halves ("looks-linear"); see `fanin.rules.mirrored`."""
 
 def normal(
     std: float,
