@@ -103,7 +103,7 @@ def layer(name: str, case: Case) -> Layer:
         return np.asarray(parameter().get_value(), dtype=np.float64)
 
     if case.x is None:
-        return Layer(name, slot, draw, None, None, weight)
+        return Layer(name, slot, draw, None, None, weight, parameter)
     shape = case.x
 
     @jax.jit
@@ -115,9 +115,9 @@ def layer(name: str, case: Case) -> Layer:
         return jax.vjp(lambda x: nnx.merge(state, variables)(x), x)[1](g)[0]  # type: ignore[operator]
 
     def forward(seed: int, f: Activation | None) -> float:
-        x = jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
-        y = np.asarray(_inside(run(nnx.split(model)[1], x), case.border[0]), dtype=np.float64)
-        return float(np.mean((y if f is None else f(y)) ** 2))
+        z = np.random.default_rng(seed).standard_normal(shape)
+        y = run(nnx.split(model)[1], jnp.asarray(z if f is None else f(z), jnp.float32))
+        return float(np.mean(np.asarray(_inside(y, case.border[0]), dtype=np.float64) ** 2))
 
     def backward(seed: int) -> float:
         rng, variables = np.random.default_rng(seed), nnx.split(model)[1]
@@ -125,7 +125,7 @@ def layer(name: str, case: Case) -> Layer:
         g = jnp.asarray(rng.standard_normal(run(variables, x).shape), jnp.float32)
         return float(np.mean(np.asarray(_inside(pulled(variables, x, g), case.border[1]), dtype=np.float64) ** 2))
 
-    return Layer(name, slot, draw, forward, backward, weight)
+    return Layer(name, slot, draw, forward, backward, weight, parameter)
 
 
 def _inside(y: jax.Array, border: int) -> jax.Array:

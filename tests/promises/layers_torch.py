@@ -319,21 +319,24 @@ def layer(name: str, case: Case) -> Layer:
     def draw(law: Distribution, seed: int) -> None:
         Plan.of(slots, {slot.name: Entry(law)}, seed=seed).apply(model)
 
-    def weight() -> np.ndarray:
+    def parameter() -> Tensor:
         owner, _, last = ("weight" if case.weight == ORIGINAL else case.weight).rpartition(".")
-        return getattr(model.get_submodule(owner), last).detach().double().numpy()
+        return getattr(model.get_submodule(owner), last)
+
+    def weight() -> np.ndarray:
+        return parameter().detach().double().numpy()
 
     if case.run == "none":
-        return Layer(name, slot, draw, None, None, weight)
+        return Layer(name, slot, draw, None, None, weight, parameter)
     run = case.run if callable(case.run) else (lambda model, x: model(x))
     shape = case.x or case.batch
     assert isinstance(shape, tuple)
 
     def forward(seed: int, f: Activation | None) -> float:
         x = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+        x = x if f is None else torch.from_numpy(f(x.double().numpy())).float()
         with torch.no_grad():
-            y = case.look(run(model, x)).double().numpy()
-        return float(np.mean((y if f is None else f(y)) ** 2))
+            return float(case.look(run(model, x)).double().square().mean())
 
     def backward(seed: int) -> float:
         generator = torch.Generator().manual_seed(seed)
@@ -342,4 +345,4 @@ def layer(name: str, case: Case) -> Layer:
         (gradient,) = torch.autograd.grad(y, x, torch.randn(y.shape, generator=generator))
         return float(case.look_in(gradient).double().square().mean()) / case.blocks
 
-    return Layer(name, slot, draw, forward, backward, weight)
+    return Layer(name, slot, draw, forward, backward, weight, parameter)

@@ -31,10 +31,11 @@ class Layer:
         name: of the op kind, as the table prints it.
         slot: what is known of the weight.
         draw: (law, seed) → None: fills the layer's weight.
-        forward: (numpy seed, f or None) → E[f(y)²] at interior positions, for Gaussian inputs of E[x²] = 1; None where the layer
-            has no forward pass of its own (a bias, a scale).
+        forward: (seed, f or None) → E[y²] at interior positions, for inputs x = f(z), z ~ N(0, 1), f or none; None where the
+            layer has no forward pass of its own (a bias, a scale).
         backward: numpy seed → E[dx²] at interior positions for Gaussian output gradients of E[dy²] = 1; None as above.
         weight: () → the weight in effect, float64.
+        parameter: () → the framework's own parameter (what peers' initializers fill).
     """
 
     name: str
@@ -43,6 +44,7 @@ class Layer:
     forward: Callable[[int, Activation | None], float] | None
     backward: Callable[[int], float] | None
     weight: Callable[[], np.ndarray]
+    parameter: Callable[[], Any] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class Promise:
     """One promise.
 
     Attributes:
-        kind: "forward": E[f(y)²] of the layer's output y, for independent Gaussian inputs of E[x²] = 1;
+        kind: "forward": E[y²] of the layer's output y, for independent inputs x = f(z), z ~ N(0, 1) (x = z where there is no f);
             "backward": E[dx²] of the gradient to the input, for independent output gradients of E[dy²] = 1 (of one block,
             where blocks are stacked);
             "spectrum": every singular value of each block (out × in · taps), but for those that the shape makes zero;
@@ -31,7 +31,7 @@ class Promise:
             "values": what `measure` makes of the weights.
         value: the number promised.
         what: the promise in words.
-        through: "forward": the activation f; None for the output itself.
+        through: "forward": the activation f that the layer's inputs come through, or None.
         mean: "law": the mean of the numbers.
         measure: "values": (the whole weight as float64, its slot) → the number that `value` promises.
         tolerance: "values", "spectrum": how far from `value` it may be (0 for a draw that is exact: rounding is allowed for).
@@ -47,10 +47,13 @@ class Promise:
 
 
 def forward(value: float = 1.0, through: Any = None, what: str = "") -> Promise:
-    """E[f(y)²] = value for independent Gaussian inputs of E[x²] = 1; `through` is f, as `Activation.of` takes it."""
+    """E[y²] = value for independent inputs x = f(z), z ~ N(0, 1); `through` is f, as `Activation.of` takes it.
+
+    So a gain is promised: pre-activations of size 1 before an activation make pre-activations of size 1 behind the layer.
+    """
     f = None if through is None else Activation.of(through)
-    behind = f" behind {f}" if f is not None else ""
-    return Promise("forward", value, what or f"E[y²]{behind} = {value:.4g} E[x²]", f)
+    inputs = f"inputs {f}(z), z ~ N(0, 1)" if f is not None else "inputs of N(0, 1)"
+    return Promise("forward", value, what or f"E[y²] = {value:.4g} for {inputs}", f)
 
 
 def backward(value: float = 1.0, what: str = "") -> Promise:

@@ -1,0 +1,141 @@
+"""Peers' own initializers under the same measurement: what they promise, on the layers of their own framework."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.promises import measure as m
+from tests.promises.measure import Layer
+
+from fanin.rules.promise import Promise, backward, forward, law, spectrum
+
+RELU = math.sqrt(2)
+Filler = Callable[[Layer, int], Any]
+
+
+def peers(frameworks: list[str], error: float) -> list[str]:
+    """The table: peer's initializer, what its documentation promises, layer, ratio."""
+    lines = [
+        "Initializers of the frameworks themselves, called as their documentation says, on the same layers. A ratio far from 1 is a fan "
+        "taken from the wrong axis, or a truncation that nobody corrected.",
+        "",
+        "| initializer | promise | layer | ratio | ± | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for framework in frameworks:
+        found = {"torch": _torch, "flax": _flax, "keras": _keras}[framework]()
+        for name, promise, layer, fill in found:
+            cell = _measured(promise, layer, fill, error)
+            if cell is None:
+                lines.append(f"| {name} | {promise.what} | {layer.name} | refuses | | |")
+                continue
+            off = abs(cell.ratio - 1) > 0.02 + 3 * cell.error
+            lines.append(
+                f"| {name} | {promise.what} | {layer.name} | {cell.ratio:.3f} | {cell.error:.3f} | {'**off**' if off else ''} |"
+            )
+    return lines
+
+
+def _measured(promise: Promise, layer: Layer, fill: Filler, error: float) -> m.Cell | None:
+    """`measure`, with a peer's function in place of a law's draw."""
+    filled = Layer(
+        layer.name,
+        layer.slot,
+        lambda law, seed: fill(layer, seed),
+        layer.forward,
+        layer.backward,
+        layer.weight,
+        layer.parameter,
+    )
+    if not m.measurable(promise, filled):
+        return None
+    try:
+        return m.measure(promise, None, filled, error=error, least=8, most=200)  # type: ignore[arg-type]
+    except (ValueError, RuntimeError, NotImplementedError):
+        return None
+
+
+Peer = tuple[str, Promise, Layer, Filler]
+
+
+def _torch() -> Iterator[Peer]:
+    import torch
+    from tests.promises import layers_torch
+    from torch import nn
+
+    def filler(f: Callable[[Any], Any]) -> Filler:
+        def fill(layer: Layer, seed: int) -> None:
+            torch.manual_seed(10**6 + seed)  # not the numbers of the inputs
+            f(layer.parameter())
+
+        return fill
+
+    kinds = (
+        "linear", "transformers Conv1D", "x @ W", "conv2d", "grouped conv", "depthwise conv", "transposed conv",
+        "transposed conv, k4 s2", "stacked experts", "fused q, k, v",
+    )  # fmt: skip
+    for layer in layers_torch.layers(kinds):
+        yield (
+            "torch kaiming_normal_(fan_in, relu)", forward(1.0, "relu"), layer,
+            filler(lambda p: nn.init.kaiming_normal_(p, nonlinearity="relu")),
+        )  # fmt: skip
+        yield (
+            "torch kaiming_normal_(fan_out, linear)", backward(1.0), layer,
+            filler(lambda p: nn.init.kaiming_normal_(p, mode="fan_out", nonlinearity="linear")),
+        )  # fmt: skip
+        yield "torch orthogonal_", spectrum(1.0), layer, filler(nn.init.orthogonal_)
+    linear = next(iter(layers_torch.layers(("linear",))))
+    for f in ("tanh", "selu", "sigmoid"):
+        yield (
+            f"torch calculate_gain({f!r}) with fan_in", forward(1.0, f), linear,
+            filler(lambda p, f=f: nn.init.normal_(p, std=nn.init.calculate_gain(f) / math.sqrt(p.shape[1]))),
+        )  # fmt: skip
+    yield "torch trunc_normal_(std=1)", law(1.0), linear, filler(lambda p: nn.init.trunc_normal_(p, std=1.0))
+    yield "torch default of Linear", forward(1.0), linear, filler(lambda p: nn.init.kaiming_uniform_(p, a=math.sqrt(5)))
+
+
+def _flax() -> Iterator[Peer]:
+    import jax
+    from tests.promises import layers_flax
+
+    def filler(init: Callable[..., Any]) -> Filler:
+        def fill(layer: Layer, seed: int) -> None:
+            p = layer.parameter()
+            p.set_value(init(jax.random.key(seed), p.get_value().shape, "float32"))
+
+        return fill
+
+    he, lecun = jax.nn.initializers.he_normal, jax.nn.initializers.lecun_normal
+    kinds = (
+        "Linear", "LinearGeneral to heads", "LinearGeneral from heads", "Einsum from heads", "Einsum of experts", "Conv",
+        "Conv grouped", "Conv depthwise", "ConvTranspose k4 s2",
+    )  # fmt: skip
+    for layer in layers_flax.layers(kinds):
+        yield "jax he_normal()", forward(1.0, "relu"), layer, filler(he())
+        yield "jax lecun_normal()", forward(1.0), layer, filler(lecun())
+    linear = next(iter(layers_flax.layers(("Linear",))))
+    yield "jax truncated_normal(1)", law(1.0), linear, filler(jax.nn.initializers.truncated_normal(1.0))
+    yield "jax orthogonal()", spectrum(1.0), linear, filler(jax.nn.initializers.orthogonal())
+
+
+def _keras() -> Iterator[Peer]:
+    import keras
+    from tests.promises import layers_keras
+
+    def filler(make: Callable[[int], Any]) -> Filler:
+        def fill(layer: Layer, seed: int) -> None:
+            p = layer.parameter()
+            p.assign(make(seed)(tuple(p.shape), "float32"))
+
+        return fill
+
+    for layer in layers_keras.layers(layers_keras.PEERS):
+        yield (
+            "keras HeNormal", forward(1.0, "relu"), layer,
+            filler(lambda seed: keras.initializers.HeNormal(seed=seed)),
+        )  # fmt: skip
+    dense = next(iter(layers_keras.layers(("Dense",))))
+    yield (
+        "keras TruncatedNormal(stddev=1)", law(1.0), dense,
+        filler(lambda seed: keras.initializers.TruncatedNormal(stddev=1.0, seed=seed)),
+    )  # fmt: skip

@@ -1,0 +1,142 @@
+"""Promise against measurement: every rule on every kind of layer that it serves, in torch, Flax and Keras; then peers' own.
+
+    python benchmarks/promises.py [--frameworks torch,flax,keras] [--rules a,b] [--error 0.004] [--write]
+
+A rule's promise (a second moment forward or backward, a law, a spectrum, a property of the values) is measured on the real
+layer, drawn anew until the standard error of the ratio is small enough. `--write` makes docs/promises.md. Ends with status 1
+where a ratio is further from 1 than 2 %, or an exact value further than rounding.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+from tests.promises.measure import Cell, Layer, allowed, measurable, measure, promises  # noqa: E402
+
+from fanin.rules.rule import FACTORIES, FACTS  # noqa: E402
+
+TOLERANCE = 0.02
+LEAST = 12  # redraws of what is random: fewer give no standard error to believe
+EXACT = ("spectrum", "values")
+OUT = ROOT / "docs" / "promises.md"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured cell."""
+
+    framework: str
+    rule: str
+    layer: str
+    cell: Cell
+
+    @property
+    def kept(self) -> bool:
+        return self.cell.holds(allowed(self.cell.promise, TOLERANCE))
+
+
+def own(only: set[str]) -> Iterator[tuple[str, dict]]:
+    """fanin's rules, each with the arguments to try it with."""
+    for name, factory in sorted(FACTORIES.items()):
+        if factory.__module__.startswith("fanin.rules.") and (not only or name in only):
+            for sample in FACTS[name].samples:
+                yield name, dict(sample)
+
+
+def measured(framework: str, layers: Iterable[Layer], only: set[str], error: float) -> Iterator[Row]:
+    """Every cell of one framework."""
+    for layer in layers:
+        for name, arguments in own(only):
+            rule = FACTORIES[name](**arguments)
+            served = promises(rule, layer)
+            for promise in served[1] if served is not None else ():
+                if measurable(promise, layer):
+                    assert served is not None
+                    least = 3 if promise.kind in EXACT else LEAST
+                    cell = measure(promise, served[0], layer, error=error, least=least, most=2000)
+                    yield Row(framework, rule.spec, layer.name, cell)
+
+
+def table(rows: list[Row]) -> list[str]:
+    """Second moments and laws cell by cell; what is exact in one line a rule."""
+    lines = ["| rule | promise | layer | ratio | ± | redraws | |", "|---|---|---|---|---|---|---|"]
+    for row in sorted((r for r in rows if r.cell.promise.kind not in EXACT), key=lambda r: (r.rule, r.layer)):
+        cell = row.cell
+        mark = "" if row.kept else "**broken**"
+        lines.append(
+            f"| `{row.rule}` | {cell.promise.what} | {row.layer} | {cell.ratio:.4f} | {cell.error:.4f} | {cell.redraws} | {mark} |"
+        )
+    lines += ["", "| rule | promise | layers | furthest from it | |", "|---|---|---|---|---|"]
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.cell.promise.kind in EXACT:
+            groups.setdefault((row.rule, row.cell.promise.what), []).append(row)
+    for (rule, what), found in sorted(groups.items()):
+        worst = max(found, key=lambda r: abs(r.cell.ratio - 1))
+        mark = "" if all(r.kept for r in found) else f"**broken: {worst.layer}**"
+        lines.append(f"| `{rule}` | {what} | {len(found)} | {abs(worst.cell.ratio - 1):.1e} | {mark} |")
+    return lines
+
+
+def summary(rows: list[Row]) -> str:
+    """One line of what a framework's table says."""
+    random = [r for r in rows if r.cell.promise.kind not in EXACT]
+    worst = max((abs(r.cell.ratio - 1) for r in random), default=0.0)
+    error = max((r.cell.error for r in random), default=0.0)
+    rules, broken = {r.rule for r in rows}, sum(not r.kept for r in rows)
+    return (
+        f"{len(rows)} cells of {len(rules)} rules, {broken} broken; of {len(random)} second moments and laws the furthest is "
+        f"{worst:.2%} off, the largest standard error {error:.2%}"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frameworks", default="torch,flax,keras")
+    parser.add_argument("--rules", default="")
+    parser.add_argument("--error", type=float, default=0.004)
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    text, broken = [], 0
+    for framework in given.frameworks.split(","):
+        start = time.perf_counter()
+        layers = importlib.import_module(f"tests.promises.layers_{framework}").layers()
+        rows = list(measured(framework, layers, set(filter(None, given.rules.split(","))), given.error))
+        lines = table(rows)
+        print(f"{framework}: {summary(rows)} ({time.perf_counter() - start:.0f} s)", flush=True)
+        for row in rows:
+            if not row.kept:
+                print(
+                    f"  broken: {row.rule} on {row.layer}: {row.cell.promise.what}: {row.cell.ratio:.4f} ± {row.cell.error:.4f}"
+                )
+        broken += sum(not row.kept for row in rows)
+        text += [f"## {framework}", "", summary(rows) + ".", "", *lines, ""]
+    from _promises_peers import peers
+
+    lines = peers(given.frameworks.split(","), given.error)
+    print("\n".join(lines))
+    if given.write:
+        OUT.write_text("\n".join([HEADER, *text, "## Peers", "", *lines, ""]), encoding="utf-8")
+    return int(broken > 0)
+
+
+HEADER = """# Promises, measured
+
+Written by `python benchmarks/promises.py --write`. A rule promises something of the weights that it draws: that a signal keeps
+its second moment through the layer and its activation, or a gradient on its way back; the deviation of the numbers; their singular
+values; a property of their values. Here each promise is measured on the real layer of each framework: the mean over
+redraws as a ratio to what was promised, and the standard error of it. A ratio further from 1 than 2 % (of exact values: than
+rounding) is marked. Where a rule refuses a layer (identity on a bias, say) there is no row.
+"""
+
+if __name__ == "__main__":
+    sys.exit(main())
