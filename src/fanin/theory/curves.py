@@ -12,7 +12,7 @@ import numpy as np
 
 from fanin.activations import ADAPTERS, KNOWN, Activation, Array, table_points
 from fanin.theory.derivatives import DERIVATIVES, Jump
-from fanin.theory.quadrature import differentiation, integrate
+from fanin.theory.quadrature import differentiation, integrate, legendre, to_ends
 
 Function = str | Activation | Callable[[Any], Any]
 EXACT = 1e-13  # a function is the known one where 95 % of its values are this near …
@@ -133,30 +133,59 @@ def rough_places(f: Callable[[Array], Array]) -> tuple[tuple[float, ...], tuple[
         slope = (y @ differentiation().T) / half
         return np.exp(-0.125 * np.square(z)) * np.stack([y, slope, np.square(slope)])
 
+    x, _ = legendre()
+    size = max(float(np.nanmax(np.abs(f(np.linspace(-3.0, 3.0, 61))))), 1e-300)
+
+    def defect(low: Array, high: Array) -> Array:
+        half = 0.5 * (high - low)[:, None]
+        ends = np.stack([low, high], axis=-1)
+        missed = np.abs(f((low[:, None] + half) + half * x) @ to_ends() - f(ends))
+        noise = 1e-14 * (size + np.abs(f(ends)))  # rounding is no kink
+        return np.max(np.exp(-0.125 * np.square(ends)) * np.maximum(missed - noise, 0.0), axis=1) / size
+
     with np.errstate(all="ignore"):
-        found = integrate(integrands, SEARCH, tolerance=1e-13)
-        places = _clustered(found.rough)
+        found = integrate(integrands, SEARCH, tolerance=1e-13, defect=defect)
+        places = _clustered(found.rough, f)
         if len(places) > MOST_PLACES:
             return (), (), ()
         jumps, singular = [], []
-        for place in places:
-            below, above, further_below, further_above = (
-                float(v) for v in f(place + np.array([-1e-11, 1e-11, -1e-6, 1e-6]))
-            )
-            gap, drift = abs(above - below), max(abs(above - further_above), abs(below - further_below))
-            if not np.isfinite([below, above]).all() or drift > 0.1 * max(abs(above), abs(below), 1.0):
+        for i, place in enumerate(places):
+            low, high = _closed_in(f, place)
+            below, above, near, far = (float(v) for v in f(np.array([low, high, low - 1e-6, high + 1e-6])))
+            drift = max(abs(below - near), abs(above - far))
+            change = abs(above - below)
+            if not np.isfinite([below, above]).all() or drift > 0.1 * max(abs(above), abs(below), size):
                 singular.append(place)
-            elif gap > 1e-7 * max(abs(above), abs(below)) and gap > 100 * drift * 1e-5:
-                jumps.append((place, below, above))
+            elif change > 1e-7 * max(abs(above), abs(below)) and change > 1e-3 * drift:
+                jumps.append((low, below, above))
+            else:
+                continue
+            places[i] = low
     return tuple(places), tuple(jumps), tuple(singular)
 
 
-def _clustered(rough: tuple[tuple[float, float], ...]) -> list[float]:
-    """Middles of runs of panels that touch or nearly touch."""
-    places: list[list[float]] = []
+def _closed_in(f: Callable[[Array], Array], place: float) -> tuple[float, float]:
+    """The two neighbouring numbers, near a place, between which f changes most."""
+    low, high = place - 1e-7, place + 1e-7
+    while (middle := 0.5 * (low + high)) not in (low, high):
+        a, b, c = (float(v) for v in f(np.array([low, middle, high])))
+        low, high = (low, middle) if abs(b - a) > abs(c - b) else (middle, high)
+    return low, high
+
+
+def _clustered(rough: tuple[tuple[float, float], ...], f: Callable[[Array], Array]) -> list[float]:
+    """Middles of runs of panels that nearly touch; where a run is wide, its largest value (about a singular point)."""
+    runs: list[list[float]] = []
     for low, high in sorted(rough):
-        if places and low - places[-1][1] < 1e-9:
-            places[-1][1] = high
+        if runs and low - runs[-1][-1] < 1e-5:
+            runs[-1] += [low, high]
         else:
-            places.append([low, high])
-    return [0.5 * (low + high) for low, high in places]
+            runs.append([low, high])
+    places = []
+    for run in runs:
+        if run[-1] - run[0] > 1e-9:
+            values = np.abs(f(np.array(run)))
+            places.append(run[int(np.argmax(np.where(np.isnan(values), np.inf, values)))])
+        else:
+            places.append(0.5 * (run[0] + run[-1]))
+    return places

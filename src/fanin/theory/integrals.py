@@ -167,6 +167,7 @@ def _digits(curve: Curve, found: Integrals, sd: float, values: Array) -> int:
     relative = np.where(np.isfinite(values), found.error / size, 0.0)[:4]
     worst = max(float(relative.max()), 1e-15)
     if curve.df is None and values[2] > 0 and math.isfinite(values[2]):  # differences of values over a panel of 1/4
+        worst = max(worst, 1e-12 if curve.kinks else 0.0)  # places are known to that
         worst = max(worst, 30 * curve.resolution * math.sqrt(values[1] / values[2]) / min(0.25 * sd, 1.0))
     return max(0, min(15, math.floor(-math.log10(max(worst, curve.resolution)))))
 

@@ -52,8 +52,23 @@ def differentiation(nodes: int = NODES) -> Array:
     return d
 
 
+@functools.cache
+def to_ends() -> Array:
+    """(16, 2): values at the nodes → those of the polynomial through them at -1 and 1."""
+    x, _ = legendre()
+    gap = x[:, None] - x[None, :] + np.eye(NODES)
+    weight = 1.0 / np.prod(gap, axis=1)
+    ends = np.array([-1.0, 1.0])[None, :] - x[:, None]
+    shares = weight[:, None] / ends
+    return shares / shares.sum(axis=0)
+
+
 def integrate(
-    integrands: Callable[[Array, Array], Array], edges: Array, tolerance: float = 1e-14, rounds: int = ROUNDS
+    integrands: Callable[[Array, Array], Array],
+    edges: Array,
+    tolerance: float = 1e-14,
+    rounds: int = ROUNDS,
+    defect: Callable[[Array, Array], Array] | None = None,
 ) -> Integrals:
     """Integrals over the panels between `edges` (increasing), to a relative `tolerance` of the integral of the size.
 
@@ -61,6 +76,8 @@ def integrate(
         integrands: (nodes (panels, 16), half widths (panels, 1)) → values (k, panels, 16).
         edges: ends of the panels at the start, (panels + 1,).
         rounds: how often a panel may be halved.
+        defect: (starts, ends of panels) → (panels,) what must also come under the tolerance for a panel to be done. A kink
+            between a panel's end and its outermost node is invisible to the integrals, and this can see it.
     """
     low, high = edges[:-1], edges[1:]
     whole, size = _panels(integrands, low, high)
@@ -76,6 +93,8 @@ def integrate(
         gap = np.abs(left + right - whole)
         hopeless = ~np.isfinite(gap)  # beyond 64 bits: halving cannot mend it
         open_ = ~np.all(hopeless | (gap <= tolerance * np.maximum(scale, 1e-300)[:, None]), axis=0)
+        if defect is not None:
+            open_ |= defect(low, high) > tolerance
         if turn >= NARROW:
             rough += zip(low[~open_].tolist(), high[~open_].tolist(), strict=True)
         if turn == rounds or 2 * open_.sum() > MOST_PANELS:
