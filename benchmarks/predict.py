@@ -241,6 +241,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--worst", type=int, default=3)
+    parser.add_argument("--gradients", action="store_true", help="list every op's gradient, predicted and measured")
     options = parser.parse_args()
     known = cases(options.small)
     print("| net | depth | ops | unknown | median | 90 % | median of variance | gradient: median | predict, ms |")
@@ -259,6 +260,9 @@ def main() -> None:
         worst = sorted(r.rows, key=lambda row: -abs(row[2] - row[3]) if math.isfinite(row[2]) else 0.0)
         for row in worst[: options.worst]:
             notes.append(f"{name}: op {row[0]} {row[1]}: predicted {row[2]:.3f}, measured {row[3]:.3f}")
+        if options.gradients:
+            what = {row[0]: row[1] for row in r.rows}
+            notes += [f"{name} gradient: op {i} {what[i]}: {a:.3f} {b:.3f}" for i, a, b in r.gradients]
     print("\nWorst ops (natural log of the second moment):\n")
     print("\n".join(f"- {line}" for line in notes))
 

@@ -3,9 +3,9 @@
 With independent query and key weights the logits of one query are Gaussian over its keys. What all keys have in common
 drops out of the softmax; what is apart has the variance σ² = scale² · d · q_query · (contrast of the keys), and
 
-    A = E Σ_j a_j² = 1 / (1 + (n - 1) exp(-σ²))        over n keys,
+    A = E Σ_j a_j² ≈ 1 / (1 + (n - 1) exp(-σ²))        over n keys,
 
-exact to first order in σ², 1 for one key, exp(σ²) / n where that is small, and 1 where one key wins. Values that have
+exact to first order in σ² (above .3 the integral itself is taken): exp(σ²) / n where that is small, 1 where one key wins. Values that have
 the covariance q - s between positions come out with the second moment (q - s) + s·A: attention takes away what
 tells tokens apart and keeps what they share (Dong et al. 2021; Noci et al. 2022).
 """
@@ -16,9 +16,44 @@ from dataclasses import replace
 
 import numpy as np
 
+from fanin.theory import tokens
 from fanin.theory.state import State
 from fanin.theory.taps import Profile
 from fanin.traces.records import Op
+
+
+def shares(count: np.ndarray, logits: float) -> np.ndarray:
+    """E Σ_j a_j² of each query, over `count` keys whose logits have this variance."""
+    if logits < SMALL:
+        return 1 / (1 + (count - 1) * math.exp(-max(logits, 0.0)))
+    # Between two points of a table, in logarithms.
+    place = math.log(min(logits, LARGE)) / STEP
+    low = math.floor(place)
+    given = tuple(np.asarray(count, dtype=float).tolist())
+    a, b = (np.log(_shares(given, math.exp(STEP * k))) for k in (low, low + 1))
+    return np.exp(a + (b - a) * (place - low))
+
+
+SMALL, LARGE, STEP = 0.3, 400.0, 0.25  # of the logits' variance: below, the formula; the table's end; its step in the log
+
+
+@functools.lru_cache(maxsize=512)
+def _shares(count: tuple[float, ...], logits: float) -> np.ndarray:
+    """n E[e^2l / (Σ e^l)²] by 1 / S² = ∫ t e^(-t S) dt."""
+    z = np.linspace(-8, 8, 241)
+    w = np.exp(-0.5 * z**2)
+    w /= w.sum()
+    level = np.exp(math.sqrt(logits) * z)
+    reach = 8 * math.sqrt(logits) + 12 + math.log(max(count))
+    log_t = np.linspace(-reach, 8 * math.sqrt(logits) + 4, 321)
+    t = np.exp(log_t)
+    decay = np.exp(-np.minimum(t[:, None] * level[None, :], 700.0))
+    left, first = decay @ w, decay @ (w * level**2)
+    n = np.asarray(count)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        others = np.where(n > 1, np.exp((n - 1) * np.log(np.maximum(left, 1e-300))), 1.0)
+    total = (others * first * t**2).sum(axis=1) * (log_t[1] - log_t[0])
+    return np.clip(np.where(n[:, 0] <= 1, 1.0, n[:, 0] * total), 1 / n[:, 0], 1.0)
 
 
 @functools.lru_cache(maxsize=256)
@@ -34,11 +69,6 @@ def looks(op: Op, keys: int, queries: int) -> np.ndarray:
     facts = op.facts
     n, m = int(facts.get("keys", keys)), int(facts.get("queries", queries))
     return counts(m, n, bool(facts.get("causal", 0.0)), facts.get("inverse_keys", 1 / max(n, 1)))
-
-
-def shares(count: np.ndarray, logits: float) -> np.ndarray:
-    """E Σ_j a_j² of each query, over `count` keys whose logits have this variance."""
-    return 1 / (1 + (count - 1) * math.exp(-min(max(logits, 0.0), 700.0)))
 
 
 def overlap(count: np.ndarray, causal: bool, common: float) -> float:
@@ -64,16 +94,16 @@ def averaged(value: State, count: np.ndarray, causal: bool, logits: tuple[float,
     apart = _apart(value)
     near = max(value.q - apart, 0.0)
     share = shares(count, logits[0])
-    level = near + apart * share
-    if 0 < p < 1:
-        level = level + p / (1 - p) * share * value.q
+    extra = p / (1 - p) * share * value.q if 0 < p < 1 else np.zeros_like(share)
+    kernel = tokens.averaged(value, count, causal, share, logits[1], extra)
+    level = near + apart * share + extra if kernel is None else np.diagonal(kernel)
     q = float(level.mean())
     both = overlap(count, causal, logits[1])
     common = min(value.q - value.s, near)
     s = q - (common + max(value.q - value.s - common, 0.0) * both)
     profile: tuple[Profile, ...] = (tuple((level / q).tolist()),) if q > 0 and len(count) > 1 else ()
     out = replace(value, q=q, s=max(s, 0.0), apart=max(q - near - apart * both, 0.0), noise=0.0)
-    return replace(out, before=None, paired=False, profile=profile, law=None)
+    return tokens.with_kernel(replace(out, before=None, paired=False, profile=profile, law=None), kernel)
 
 
 def weights(count: np.ndarray, keys: int, logits: float) -> State:

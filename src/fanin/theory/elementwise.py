@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fanin.theory import gaussian
+from fanin.theory import gaussian, tokens
 from fanin.theory.gaussian import Array
 from fanin.theory.state import State, through_activation
 from fanin.theory.taps import bent
@@ -99,11 +99,12 @@ class Named:
 def activated(u: State, f: gaussian.Function, width: int, examples: int) -> State:
     """The signal behind a function of each element, with what tells positions apart and the shape of the law."""
     y = through_activation(u, f, width, examples)
-    apart = gaussian.contrast(f, u.mean, u.q, u.apart) if math.isfinite(u.apart) else math.nan
+    followed = math.isfinite(u.apart) and u.kernel is None  # the kernel gives it too
+    apart = gaussian.contrast(f, u.mean, u.q, u.apart) if followed else math.nan
     power = gaussian.moments(f, u.mean, u.variance).elasticity if u.profile else 1.0
     profile = bent(u.profile, min(max(power, 0.0), 2.0))
     if u.law is None:
-        return replace(y, apart=apart, profile=profile)
+        return tokens.activated(u, replace(y, apart=apart, profile=profile), f)
     values, weights = u.law
     out = f(values)
     mean, q = float(weights @ out), float(weights @ out**2)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from fanin.theory import elementwise, gaussian, mixing
+from fanin.theory import elementwise, gaussian, mixing, steps, tokens
 from fanin.theory.elementwise import Named, activated
 from fanin.theory.forward import DEFAULT_EPS, Forward, _from_facts, _measured
 from fanin.theory.laws import WeightLaw
@@ -39,6 +39,7 @@ class Expected(Forward):
     Attributes:
         reasons: of the ops behind which the signal is not known, why (by index).
         blocks: the states of stacked blocks (queries, keys, values), by op, where their laws are stated apart.
+        past: (gates, steps, fan_out / fan_in of the input weight) of each layer of a recurrent call.
         attends: (keys of each query, causal, variances of the logits, dropout) behind each softmax over keys.
     """
 
@@ -48,6 +49,7 @@ class Expected(Forward):
         self.attends: dict[int, mixing.Attends] = {}
         self.replays: dict[int, gaussian.Array] = {}
         self.steps: dict[str, list[float]] = {}
+        self.past: dict[int, list[tuple[list[steps.Gate], steps.Steps, float]]] = {}
         super().__init__(trace, laws)
 
     @property
@@ -161,7 +163,8 @@ def weighted(x: State, weight: WeightLaw, bias: WeightLaw | None, examples: int)
     if pairs_meet(x, weight):
         apart = through_weight(_apart_as_contrast(x), weight, None, examples).s
     else:
-        apart = weight.fan_in * (weight.variance + weight.mean**2) * x.apart
+        power = weight.fan_in * (weight.variance + weight.mean**2)
+        return tokens.linear(x, replace(y, apart=power * x.apart, profile=x.profile), power)
     return replace(y, apart=apart, profile=x.profile)
 
 
@@ -213,7 +216,7 @@ def summed(a: State, b: State, *, keep: bool = False) -> State:
         apart = (a.apart if math.isfinite(a.apart) else a.s) + (b.apart if math.isfinite(b.apart) else b.s)
     profile = merged([(a.q, a.profile), (b.q, b.profile)]) if a.profile or b.profile else ()
     law = elementwise.sum_law(a, b)
-    return replace(y, apart=apart, profile=profile, paired=a.paired and keep, law=law)
+    return tokens.summed(a, b, replace(y, apart=apart, profile=profile, paired=a.paired and keep, law=law))
 
 
 def _embedding(walk: Expected, op: Op, x: State | None) -> State | None:
@@ -258,7 +261,7 @@ def _norm(walk: Expected, op: Op, x: State | None) -> State | None:
         return replace(y, apart=factor * min(apart, x.s), profile=x.profile)
     variance = x.q if "rms" in name else x.variance
     factor = gain / (variance + eps) if variance + eps > 0 else 0.0
-    return replace(y, apart=factor * min(apart, variance))
+    return tokens.normed(x, replace(y, apart=factor * min(apart, variance)), "rms" not in name, eps, gain)
 
 
 def _written_eps(walk: Expected, op: Op) -> float:
@@ -288,7 +291,7 @@ def _pointwise(walk: Expected, op: Op, x: State | None) -> State | None:
     if op.weights:
         return _with_weight(walk, op, x)
     if op.name in MASKS:
-        return x
+        return mixing.masked(walk, op, x)
     constant, rms = op.facts.get("constant"), op.facts.get("constant_rms", math.nan)
     if op.name in ("add", "radd", "sub", "subtract", "rsub"):
         if constant is None:
@@ -344,7 +347,7 @@ def _dropout(walk: Expected, op: Op, x: State | None) -> State | None:
     if x is None or not walk.trace.training:
         return x
     y = through_dropout(x, op.facts.get("p", math.nan))
-    return replace(y, apart=x.apart + y.q - x.q, law=None, before=None)
+    return tokens.dropped(x, replace(y, apart=x.apart + y.q - x.q, law=None, before=None))
 
 
 def _width(op: Op) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fanin.theory import attention as attend
-from fanin.theory import gaussian, steps
+from fanin.theory import gaussian, steps, tokens
 from fanin.theory.elementwise import law_of
 from fanin.theory.laws import WeightLaw
 from fanin.theory.state import State
@@ -52,7 +52,8 @@ def _multiplied(x: State, y: State) -> State:
     near = (x.q - _apart(x)) * (y.q - _apart(y))
     s = q - (x.q - x.s) * (y.q - y.s)
     profile = x.profile or y.profile
-    return State(x.mean * y.mean, q, s, 0.0, x.var_q + y.var_q, x.var_r, apart=q - near, profile=profile)
+    z = State(x.mean * y.mean, q, s, 0.0, x.var_q + y.var_q, x.var_r, apart=q - near, profile=profile)
+    return tokens.multiplied(x, y, z)
 
 
 def matmul(walk: "Expected", op: Op, x: State | None) -> State | None:
@@ -112,6 +113,24 @@ def softmax(walk: "Expected", op: Op, x: State | None) -> State | None:
     if logits:
         walk.attends[op.index] = Attends(count, causal, (variance[0], variance[1]))
     return attend.weights(count, int(n), variance[0])
+
+
+def masked(walk: "Expected", op: Op, x: State) -> State:
+    """A mask before a softmax hides some keys; hidden logits are no numbers and count as zeros."""
+    here = op.index
+    for _ in range(BACK):
+        readers = walk.readers[here]
+        if len(readers) != 1:
+            return x
+        here = readers[0]
+        reader = walk.trace.ops[here]
+        if reader.kind == "softmax":
+            count = attend.looks(reader, int(reader.shape[-1]), 1)
+            kept = float(np.mean(count)) / reader.facts.get("keys", float(reader.shape[-1]))
+            return replace(x, q=x.q * kept, s=x.s * kept, mean=x.mean * kept)
+        if reader.kind not in ("pointwise", "shape"):
+            return x
+    return x
 
 
 def _logits(walk: "Expected", op: Op) -> bool:
@@ -182,14 +201,18 @@ def recurrent(walk: "Expected", op: Op, x: State | None) -> State | None:
     if cell and op.weights[0] in walk.steps:
         return _step_state(walk.steps[op.weights[0]], same.index(op))
     found: steps.Steps | None = None
+    past: list[tuple[list[steps.Gate], steps.Steps, float]] = []
     for layer in range(0, len(groups), directions):
         gates, uniform = _gates(kind, groups[layer])
         found = steps.through_time(kind, gates, shared, apart, length, uniform)
+        into = groups[layer][0][1]
+        past.append((gates, found, into.fan_out / into.fan_in))
         q, near = _over_time(found, length)
         p = op.facts.get("p", 0.0) if layer + directions < len(groups) else 0.0
         shared, apart = near, q - near + (q * p / (1 - p) if 0 < p < 1 else 0.0)
     if found is None:
         return None
+    walk.past[op.index] = past
     if cell:
         walk.steps[op.weights[0]] = found.q.tolist()
         return _step_state(walk.steps[op.weights[0]], same.index(op))
@@ -200,7 +223,8 @@ def recurrent(walk: "Expected", op: Op, x: State | None) -> State | None:
         level = (level + level[::-1]) / 2
     profile = (tuple((level / q).tolist()),) if q > 0 and len(level) > 1 else ()
     mean = float(found.mean.mean())
-    return State(mean, q, max(q - max(far, 0.0), 0.0), apart=q - near, profile=profile)
+    y = State(mean, q, max(q - max(far, 0.0), 0.0), apart=q - near, profile=profile)
+    return tokens.with_kernel(y, found.kernel) if directions == 1 and len(found.q) == length > 1 else y
 
 
 def _step_state(levels: list[float], step: int) -> State:
@@ -306,7 +330,7 @@ def shape(walk: "Expected", op: Op, x: State | None) -> State | None:
             len(x.profile) == 1 and len(x.profile[0]) == extent and extent != walk.batch
         ):
             level = x.profile[0][place]
-            return replace(x.scaled(level, level), profile=())
+            return replace(x.scaled(level, level), profile=(), kernel=None)
     return x
 
 
@@ -397,7 +421,7 @@ def reduce(walk: "Expected", op: Op, x: State | None) -> State | None:
         return State(level, level**2, 0.0, apart=0.0)
     if over_positions:
         near, apart = x.q - _apart(x), _apart(x)
-        q = near + apart / count
+        q = near + apart / count if x.kernel is None else float(x.kernel.mean())
         y = State(x.mean, q, max(q - min(x.q - x.s, near), 0.0), 0.0, x.var_q, x.var_r, x.shared)
     else:
         spread = x.variance

@@ -8,6 +8,7 @@ from typing import Any
 
 from fanin.theory.backward import gradients
 from fanin.theory.expected import Expected, strip
+from fanin.theory.expected_backward import expected_gradients
 from fanin.theory.forward import WEIGHT_KINDS, Forward
 from fanin.theory.laws import WeightLaw, laws_of
 from fanin.theory.path import Segment, Step, segments
@@ -80,9 +81,10 @@ class Prediction:
     def gradients(self) -> tuple[list[float], list[float]]:
         """Second moment of the gradient behind each op (NaN where unknown) and the variance of its log between redraws.
 
-        The measured gradient at the end of the net is given.
+        The measured gradient at the end of the net is given, unless distributions are: then it is predicted from the
+        logits' (or the predictions') law and the loss.
         """
-        return gradients(self.forward)
+        return expected_gradients(self.forward) if isinstance(self.forward, Expected) else gradients(self.forward)
 
     @functools.cached_property
     def curve(self) -> tuple[Point, ...]:

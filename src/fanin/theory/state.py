@@ -36,6 +36,7 @@ class State:
         paired: whether units come in pairs, mean + u and mean - u.
         apart: contrast between two positions (pixels, tokens, steps) of one example, NaN where it is not followed.
         profile: along each axis of positions, the second moment relative to its mean (borders of images, first tokens).
+        kernel: second moments E[x_i x_j] between all positions of a sequence, where they are followed (see `tokens`).
         law: the signal's values and how likely each is, where it is known not to be Gaussian.
     """
 
@@ -51,6 +52,7 @@ class State:
     apart: float = math.nan
     profile: tuple[tuple[float, ...], ...] = ()
     law: tuple[gaussian.Array, gaussian.Array] | None = None
+    kernel: gaussian.Array | None = None
 
     @property
     def distinct(self) -> float:
@@ -86,6 +88,7 @@ class State:
             paired=False,
             apart=self.apart * s,
             law=None,
+            kernel=None if self.kernel is None else self.kernel * q,
         )
 
 

@@ -150,15 +150,64 @@ def _cell(
     if kind == "lstm":
         i, f, _, o = _sigmoid(inputs + recurrent + bias)
         new = np.tanh(inputs[2] + recurrent[2] + bias[2])
-        c = f * c + i * new
+        before, c = c, f * c + i * new
         squashed = np.tanh(c)
-        return o * squashed, c, (i, f, new, o, squashed)
+        return o * squashed, c, (i, f, new, o, squashed, before)
     if kind == "gru":
         r, u = _sigmoid(inputs[:2] + recurrent[:2] + bias[:2])
         new = np.tanh(inputs[2] + r * (recurrent[2] + bias[2]))
         return (1 - u) * new + u * h, c, (r, u, new, recurrent[2] + bias[2], h)
     a = inputs[0] + recurrent[0] + bias[0]
     return (np.tanh(a), c, (1 - np.tanh(a) ** 2,)) if kind == "rnn_tanh" else (np.maximum(a, 0.0), c, ((a > 0) * 1.0,))
+
+
+def back_through_time(kind: str, gates: list[Gate], found: Steps, arriving: Array) -> tuple[Array, Array]:
+    """Second moments of the gradient on its way back through the steps.
+
+    Gradients at different places are independent of each other and of the way forward (Schoenholz et al. 2017), so the
+    second moments follow a recursion of their own, on the sampled units: one carry through the cell, elementwise, and one
+    through the recurrent weights, which forgets which unit it came from.
+
+    Args:
+        kind, gates, found: of the way forward.
+        arriving: at each step, the second moment of the gradient that the state gets from above.
+
+    Returns:
+        (steps, gates): of the pre-activations' gradients (for a GRU's new gate, where the input enters), and (steps,) of the
+        state's.
+    """
+    over = np.array([x.hidden for x in gates])
+    inner, state = np.zeros((len(found.q), len(gates))), np.zeros(len(found.q))
+    carry, above = np.zeros(UNITS), 0.0
+    for t in range(len(found.q))[::-1]:
+        seen = found.slopes[t]
+        g = arriving[t] + above
+        if kind == "lstm":
+            i, f, new, o, squashed, before = seen
+            cell = g * (o * (1 - squashed**2)) ** 2 + carry
+            parts = [
+                cell * (new * i * (1 - i)) ** 2,
+                cell * (before * f * (1 - f)) ** 2,
+                cell * (i * (1 - new**2)) ** 2,
+                g * (squashed * o * (1 - o)) ** 2,
+            ]
+            carry, total = cell * f**2, g
+            inner[t] = [float(p.mean()) for p in parts]
+            above = float(over @ inner[t])
+        elif kind == "gru":
+            r, u, new, recurrent, before = seen
+            here = g + carry
+            newly = here * ((1 - u) * (1 - new**2)) ** 2
+            parts = [newly * (recurrent * r * (1 - r)) ** 2, here * ((before - new) * u * (1 - u)) ** 2, newly]
+            carry, total = here * u**2, float(here.mean())
+            inner[t] = [float(p.mean()) for p in parts]
+            above = float(over[:2] @ inner[t, :2]) + float(over[2] * np.mean(newly * r**2))
+        else:
+            total = g
+            inner[t] = g * float(np.mean(seen[0] ** 2))
+            above = float(over @ inner[t])
+        state[t] = total
+    return inner, state
 
 
 def _sigmoid(x: Array) -> Array:

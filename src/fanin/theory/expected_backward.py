@@ -1,0 +1,326 @@
+"""The gradient at every op, from the laws of the weights alone: back from the loss that the predicted logits will have."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from fanin.theory import gaussian, mixing, steps
+from fanin.theory import attention as attend
+from fanin.theory.backward import _pair_share
+from fanin.theory.elementwise import Named
+from fanin.theory.expected import Expected, walk_windows
+from fanin.theory.forward import DEFAULT_EPS, WEIGHT_KINDS
+from fanin.theory.laws import WeightLaw
+from fanin.theory.state import WEIGHT_WOBBLE, State, pairs_meet
+from fanin.theory.taps import pairs, passed
+from fanin.traces.records import INPUT, LossFacts, Op
+
+UNKNOWN = math.nan
+
+
+def expected_gradients(walk: Expected) -> tuple[list[float], list[float]]:
+    """Second moment of the loss gradient with respect to each op's output, per element, and the variance of its log.
+
+    Gradients that meet at one signal are taken as unrelated, as are the weights of the way back from those of the way
+    forward (Schoenholz et al. 2017; Yang 2020 says when that holds). NaN where it is not known.
+    """
+    trace = walk.trace
+    total = [UNKNOWN] * len(trace.ops)
+    variance = [0.0] * len(trace.ops)
+    loss = trace.loss
+    if trace.backward == "loss" and loss is not None and loss.logits >= 0:
+        total[loss.logits] = at_the_loss(walk, loss)
+        ends = {loss.logits}
+    else:
+        ends = set(trace.outputs)
+        for end in ends:
+            total[end] = 1 / _elements(walk, end) if trace.backward == "probe" else UNKNOWN
+    for op in reversed(trace.ops):
+        g = total[op.index]
+        composite = walk.composites.get(op.index)
+        if not math.isfinite(g) or (composite is None and op.index in walk.inner):
+            continue
+        for place, source in enumerate(op.inputs if composite is None else (composite.base,)):
+            if source == INPUT or source >= op.index:
+                continue
+            factor, wobble = _factor(walk, op, place, source)
+            part, own = g * factor, variance[op.index] + wobble
+            if not math.isfinite(part):
+                continue
+            other = total[source] if math.isfinite(total[source]) else 0.0
+            total[source] = both = part + other
+            if both > 0:
+                variance[source] = (part**2 * own + other**2 * variance[source]) / both**2
+    return total, variance
+
+
+def at_the_loss(walk: Expected, loss: LossFacts) -> float:
+    """Second moment of the gradient at the loss's input, from the predicted signal there; NaN for a loss that is not known."""
+    z, n = walk.states[loss.logits], _elements(walk, loss.logits)
+    if z is None or loss.weighted:
+        return UNKNOWN
+    if loss.kind == "cross_entropy" and loss.classes > 1:
+        c, e = loss.classes, loss.smoothing
+        share = float(attend.shares(np.array([float(c)]), z.variance)[0])  # Σ p²
+        target = (1 - e + e / c) ** 2 + (c - 1) * (e / c) ** 2  # Σ y²
+        return max(share - 2 / c + target, 0.0) / c / (n / c) ** 2
+    if loss.kind == "bce":
+        return gaussian.moments(steps._sigmoid, z.mean, z.variance).second / n**2
+    if loss.kind == "mse" and math.isfinite(loss.target_rms):
+        return 4 * (z.q + loss.target_rms**2) / n**2
+    return 1 / n**2 if loss.kind == "l1" else UNKNOWN
+
+
+def _factor(walk: Expected, op: Op, place: int, source: int) -> tuple[float, float]:
+    """(gradient of one input's elements over that of the output's, in second moments; variance of its log)."""
+    composite = walk.composites.get(op.index)
+    if composite is not None:
+        return _slope(walk.states[composite.base], composite.activation, op)
+    x = walk.arriving(op, place)
+    if op.kind in WEIGHT_KINDS:
+        return _weight(walk, op, x) if place == 0 else (UNKNOWN, 0.0)
+    if op.kind == "activation" or (op.kind == "pointwise" and not _affine(op)):
+        return _slope(x, op.activation or Named.of(op.name, op.facts), op)
+    step = BACK.get(op.kind)
+    return (step(walk, op, place, source) if step is not None else UNKNOWN), 0.0
+
+
+def _affine(op: Op) -> bool:
+    names = "add radd sub subtract rsub mul rmul multiply div true_divide neg negative positive masked_fill where".split()
+    return op.activation is None and op.name in names
+
+
+def _weight(walk: Expected, op: Op, x: State | None) -> tuple[float, float]:
+    weight, y = walk.weight_of(op), walk.states[op.index]
+    if weight is None or x is None or y is None:
+        return UNKNOWN, 0.0
+    wobble = weight.doubt + (0.0 if weight.orthogonal else WEIGHT_WOBBLE / max(weight.inputs, 1))
+    slot = walk.slots[weight.name]
+    shared = op.kind == "linear" and len(slot.shape) == 2 and slot.axes is not None
+    blocks = slot.axes.size("stack") if shared and slot.axes is not None else 1  # all read the same inputs
+    border = blocks * math.prod(passed(w, None, weight.centre).back for w in walk_windows(walk, op))
+    if pairs_meet(x, weight) and weight.mirrored_out:
+        # The half net: half of the rows, and the gradient of a pair is a (f'(u) + f'(-u)) where each unit shows a f'(u).
+        return weight.fan_out / 2 * weight.variance * _pair_share(walk, op.index, y) * border, 2 * wobble
+    return weight.fan_out * (weight.variance + weight.mean**2) * border, wobble
+
+
+def _slope(x: State | None, f: gaussian.Function | None, op: Op) -> tuple[float, float]:
+    if x is None or f is None:
+        return UNKNOWN, 0.0
+    width = max((op.shape[1] if len(op.shape) == 4 else op.shape[-1]) if op.shape else 1, 1)
+    wobble = gaussian.wobble_of_slopes(f, x.mean, x.variance) / width
+    if x.law is not None:
+        values, weights = x.law
+        h = 1e-4 * max(math.sqrt(x.variance), 1e-6)
+        return float(weights @ ((f(values + h) - f(values - h)) / (2 * h)) ** 2), wobble
+    return gaussian.moments(f, x.mean, x.variance).slope2, wobble
+
+
+def _pointwise(walk: Expected, op: Op, place: int, source: int) -> float:
+    share = _share(walk, op, source)
+    if op.name not in ("mul", "rmul", "multiply", "div", "true_divide"):
+        return share
+    law = walk.law(op, "norm_scale", "scale", "position", "other")
+    if law is not None:
+        return (law.variance + law.mean**2) * share
+    rms = op.facts.get("constant_rms", UNKNOWN)
+    return share * (rms**2 if "mul" in op.name else 1 / rms**2 if rms else UNKNOWN)
+
+
+def _norm(walk: Expected, op: Op, place: int, source: int) -> float:
+    """γ² / variance, less the directions that a norm takes out (van Laarhoven 2017); through its statistics nothing goes."""
+    x = walk.arriving(op)
+    if place > 0 or x is None or op.name in ("normalize", "local_response_norm"):
+        return UNKNOWN
+    power, eps = walk.norm_power(op), op.facts.get("eps", DEFAULT_EPS)
+    if "batch" in op.name:
+        variance = x.s if walk.trace.training else 1.0
+        return power / (variance + eps) if variance + eps > 0 else UNKNOWN
+    if "instance" in op.name:
+        variance = x.apart if math.isfinite(x.apart) else x.s
+    else:
+        variance = x.variance if any(k in op.name for k in ("layer", "group")) else x.q
+    width = op.shape[-1] if op.shape else 1
+    left = max(1 - (2 if "layer" in op.name else 1) / max(width, 1), 0.0)
+    return power * left / (variance + eps) if variance + eps > 0 else UNKNOWN
+
+
+def _dropout(walk: Expected, op: Op, place: int, source: int) -> float:
+    p = op.facts.get("p", 0.0) if walk.trace.training else 0.0
+    return 1 / (1 - p) if 0 <= p < 1 else UNKNOWN
+
+
+def _shape(walk: Expected, op: Op, place: int, source: int) -> float:
+    return 1.0 if op.name == "pad" else _share(walk, op, source)
+
+
+def _add(walk: Expected, op: Op, place: int, source: int) -> float:
+    return _share(walk, op, source)
+
+
+def _concat(walk: Expected, op: Op, place: int, source: int) -> float:
+    return 1.0
+
+
+def _reduce(walk: Expected, op: Op, place: int, source: int) -> float:
+    share = _share(walk, op, source)
+    return share**2 if op.name in ("mean", "nanmean") else 1.0 if op.name == "sum" else UNKNOWN
+
+
+def _pool(walk: Expected, op: Op, place: int, source: int) -> float:
+    share, window = _share(walk, op, source), walk_windows(walk, op)
+    if "max" in op.name:
+        return share
+    if "avg" not in op.name:
+        return UNKNOWN
+    if not window:
+        return share**2
+    return math.prod(len(pairs(w)[0]) / w.before / w.kernel**2 for w in window)
+
+
+def _mul(walk: Expected, op: Op, place: int, source: int) -> float:
+    x, y = walk.arriving(op, place), walk.arriving(op, 1 - place)
+    if x is None or y is None:
+        return UNKNOWN
+    if op.name == "glu":
+        m = gaussian.moments(steps._sigmoid, x.mean, x.variance)
+        return (m.second + x.q * m.slope2) / 2
+    if len(op.inputs) == 1:
+        chunked = walk.trace.ops[source].name in ("chunk", "split", "unbind", "tensor_split")
+        return 2 * x.q if chunked else 4 * x.q
+    return y.q * _share(walk, op, source)
+
+
+def _matmul(walk: Expected, op: Op, place: int, source: int) -> float:
+    y, n = walk.arriving(op, 1 - place), op.facts.get("contracted", UNKNOWN)
+    if y is None:
+        return UNKNOWN
+    uses = _share(walk, op, source) * n
+    for side in (0, 1):
+        found = walk.attends.get(walk.root(op.inputs[min(side, len(op.inputs) - 1)], ("shape", "dropout")))
+        if found is not None and side != place:  # the values, which get Σ_i a_ij² of the outputs' gradients
+            share = attend.shares(found.count, found.logits[0])
+            return float(share.mean()) * len(found.count) / n
+        if found is not None:
+            return uses * y.q
+    # Logits: their gradients sum to zero over the keys, so a query sees what tells its keys apart.
+    return uses * (mixing._apart(y) if place == 0 else y.q)
+
+
+def _softmax(walk: Expected, op: Op, place: int, source: int) -> float:
+    x = walk.arriving(op)
+    if x is None:
+        return UNKNOWN
+    keys = op.facts.get("keys", float(op.shape[-1]))
+    if op.name == "log_softmax":
+        return 1.0
+    found = walk.attends.get(op.index)
+    if found is None:
+        share = attend.shares(np.array([keys]), x.variance)
+        return float((share * (1 - share)).mean()) / keys
+    share = attend.shares(found.count, found.logits[0])
+    return float((share * (1 - share)).mean()) / keys * _value_share(walk, op.index)
+
+
+def _value_share(walk: Expected, index: int) -> float:
+    """How much of the values tells positions apart: the gradient of a softmax knows only that."""
+    for reader in walk.readers[index]:
+        op = walk.trace.ops[reader]
+        if op.kind in ("shape", "dropout"):
+            return _value_share(walk, reader)
+        if op.kind == "matmul":
+            value = walk.arriving(op, 1 if op.inputs[0] == index else 0)
+            return mixing._apart(value) / value.q if value is not None and value.q > 0 else 1.0
+    return 1.0
+
+
+def _attention(walk: Expected, op: Op, place: int, source: int) -> float:
+    """Of fused attention: the gradients of queries, keys and values, those that one op made together."""
+    states = [walk.arriving(op, i if i < 2 else len(op.inputs) - 1) for i in range(3)]
+    if any(s is None for s in states) or "width" not in op.facts:
+        return UNKNOWN
+    query, key, value = (s for s in states if s is not None)
+    inward: tuple[WeightLaw, ...] = ()
+    above = 1.0
+    if op.name == "multi_head_attention_forward":
+        laws = [walk.laws[n] for n in op.weights if walk.slots[n].role == "weight" and n in walk.laws]
+        if len(laws) not in (2, 4):
+            return UNKNOWN
+        inward = (laws[0].parts or (laws[0],) * 3) if len(laws) == 2 else tuple(laws[:3])
+        above = laws[-1].fan_out * laws[-1].variance
+        query, key, value = (mixing._projected(walk, s, w, None) for s, w in zip((query, key, value), inward, strict=True))
+    parts = list(_shares_of(walk, op, query, key, value))
+    if inward:
+        parts = [p * above * w.fan_out * w.variance for p, w in zip(parts, inward, strict=True)]
+    last = len(op.inputs) - 1
+    return sum(p for i, p in enumerate(parts) if (i if i < 2 else last) == place or (last == 0 and place == 0) or
+               (i == 1 and last == 1 and place == 1))  # fmt: skip
+
+
+def _shares_of(walk: Expected, op: Op, query: State, key: State, value: State) -> tuple[float, float, float]:
+    width, scale, p = op.facts["width"], op.facts["scale"], op.facts.get("p", 0.0)
+    count = attend.looks(op, int(op.facts.get("keys", 1)), int(op.facts.get("queries", 1)))
+    logits = attend.logit_variance(query, key, width, scale)
+    share = attend.shares(count, logits[0])
+    keys, queries = op.facts.get("keys", 1.0), op.facts.get("queries", 1.0)
+    kept = 1 / (1 - p) if walk.trace.training and 0 <= p < 1 else 1.0
+    inside = scale**2 * width * mixing._apart(value) * float((share * (1 - share)).mean()) * kept
+    here = max(math.prod(walk.extents(op, 0)) / queries, 1.0)
+    groups = max(here / max(math.prod(walk.extents(op, len(op.inputs) - 1)) / keys, 1.0), 1.0)
+    back = queries / keys * groups
+    return inside * mixing._apart(key), inside * query.q * back, float(share.mean()) * kept * back
+
+
+def _recurrent(walk: Expected, op: Op, place: int, source: int) -> float:
+    """Back through the steps of every layer, to the input."""
+    past = walk.past.get(op.index)
+    if past is None or op.name.endswith("_cell") or place > 0:
+        return UNKNOWN
+    kind, length = op.name, int(op.facts.get("steps", 1))
+    arriving = _read_at(walk, op, length)
+    for gates, found, ratio in past[::-1]:
+        n = len(found.q)
+        inner, _ = steps.back_through_time(kind, gates, found, arriving[-n:])
+        into = np.array([g.inputs for g in gates]) * ratio
+        arriving = inner @ into  # of the input of each step
+        arriving = np.concatenate([np.full(max(length - n, 0), arriving[0]), arriving])
+    return float(arriving.mean())
+
+
+def _read_at(walk: Expected, op: Op, length: int) -> np.ndarray:
+    """How the gradient lies over the steps, relative to its mean: at one step where only that one is read."""
+    readers = walk.readers[op.index]
+    level = np.ones(length)
+    if len(readers) == 1:
+        facts = walk.trace.ops[readers[0]].facts
+        if facts.get("extent") == length and "index" in facts:
+            level = np.zeros(length)
+            level[int(facts["index"])] = length
+    return level
+
+
+def _share(walk: Expected, op: Op, source: int) -> float:
+    return _elements(walk, op.index) / _elements(walk, source)
+
+
+def _elements(walk: Expected, index: int) -> int:
+    return max(math.prod(walk.trace.ops[index].shape), 1)
+
+
+BACK: dict[str, Callable[[Expected, Op, int, int], float]] = {
+    "pointwise": _pointwise,
+    "norm": _norm,
+    "dropout": _dropout,
+    "shape": _shape,
+    "add": _add,
+    "concat": _concat,
+    "reduce": _reduce,
+    "pool": _pool,
+    "mul": _mul,
+    "matmul": _matmul,
+    "softmax": _softmax,
+    "attention": _attention,
+    "recurrent": _recurrent,
+}
