@@ -1,0 +1,126 @@
+"""What the kinds of Keras's layers say about their own weights: role, axes, gates.
+
+Keras stores (in, out), and the taps of a kernel before them; a depthwise kernel is a stack over its input channels, and a
+transposed one has its outputs first. A shape alone tells none of this, which is why Keras's own initializers take wrong fans
+there.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+from fanin.slots import Axes, SlotRole
+
+CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
+NORMS = tuple(
+    getattr(layers, name)
+    for name in ("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization")
+    if hasattr(layers, name)  # RMSNormalization came later
+)
+# Gated cells: kind → what their blocks are called, how many there are
+GATED: dict[type, tuple[str, int]] = {layers.LSTMCell: ("lstm", 4), layers.GRUCell: ("gru", 3)}
+OURS = ("keras.", "keras_hub.", "keras_nlp.", "keras_cv.")  # where "bias" means a bias whatever its shape
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a layer says of one of its weights."""
+
+    role: SlotRole
+    axes: Axes | None = None
+    parts: str | None = None
+    hidden: int = 0
+
+
+def meaning(layer: keras.Layer, attribute: str, shape: tuple[int, ...]) -> Meaning:
+    """The meaning of one weight of a layer; without axes where its kind does not tell.
+
+    Args:
+        layer: the layer that owns it; it need not be built to the end.
+        attribute: the weight's name there, such as "kernel".
+        shape: of the weight.
+    """
+    if isinstance(layer, NORMS):
+        return Meaning("norm_scale" if attribute in ("gamma", "scale") else "norm_shift")
+    gates = gates_of(layer)
+    known = _spec(layer, attribute, len(shape))
+    if known is not None:
+        spec, in_taps, out_taps = known
+        parts, count = gates or (None, 1)
+        role: SlotRole = "embedding" if "v" in spec else "recurrent" if attribute == "recurrent_kernel" else "weight"
+        if len(re.sub(r"\(.*?\)", "x", spec)) == len(shape) and shape[-1] % count == 0:
+            axes = Axes.parse(spec, shape, in_taps=in_taps, out_taps=out_taps)
+            return Meaning(role, axes, parts, _hidden(layer))
+    named = attribute == "bias" or attribute.endswith("_bias")
+    if named and (len(shape) < 2 or type(layer).__module__.startswith(OURS)):
+        return Meaning("bias", None, gates[0] if gates else None, _hidden(layer))
+    return Meaning("weight" if len(shape) > 1 else "scale")
+
+
+def gates_of(layer: keras.Layer) -> tuple[str, int] | None:
+    """What the blocks of a gated cell's weights are, and how many; None for others."""
+    if _is_conv_lstm(layer):
+        return GATED[layers.LSTMCell]
+    return next((found for kind, found in GATED.items() if isinstance(layer, kind)), None)
+
+
+def einsum_axes(equation: str) -> str | None:
+    """The axes of the kernel of an `EinsumDense`: contracted ones are inputs, ones that all three share stacked blocks.
+
+    Example:
+        >>> einsum_axes("abc,cde->abde"), einsum_axes("abcd,cde->abe"), einsum_axes("...ex,exy->...ey")
+        ('ioo', 'iio', 'sio')
+    """
+    operands, _, result = equation.replace(" ", "").partition("->")
+    inputs, _, kernel = operands.partition(",")
+    if not kernel or "." in kernel or len(set(kernel)) != len(kernel):
+        return None
+    return "".join("i" if c not in result else "s" if c in inputs else "o" for c in kernel)
+
+
+def _spec(layer: keras.Layer, attribute: str, rank: int) -> tuple[str, float, float] | None:
+    """(spec, share of the taps that meet in one output, share that one input reaches)."""
+    field = "k" * (rank - 2)
+    once = 1 / math.prod(strides) if isinstance(strides := getattr(layer, "strides", ()), tuple | list) else 1.0
+    gates = gates_of(layer)
+    outputs = f"(s{gates[1]}o)" if gates else "o"
+    if _is_conv_lstm(layer) and attribute in ("kernel", "recurrent_kernel"):
+        return f"{field}i{outputs}", 1.0, once if attribute == "kernel" else 1.0  # the state keeps its size
+    match layer, attribute:
+        case layers.Dense(), "kernel":
+            return "io", 1.0, 1.0
+        case layers.EinsumDense(), "kernel":
+            spec = einsum_axes(layer.equation)
+            return None if spec is None else (spec, 1.0, 1.0)
+        case _ if isinstance(layer, SEPARABLE) and attribute == "pointwise_kernel":
+            return f"{field}io", 1.0, 1.0
+        case _ if isinstance(layer, DEPTHWISE + SEPARABLE) and attribute in ("kernel", "depthwise_kernel"):
+            return f"{field}so", 1.0, once
+        case _ if isinstance(layer, TRANSPOSED) and attribute == "kernel":
+            return f"{field}oi", once, 1.0
+        case _ if isinstance(layer, CONVOLUTIONS) and attribute == "kernel":
+            groups = getattr(layer, "groups", 1)
+            return f"{field}i" + ("o" if groups == 1 else f"(s{groups}o)"), 1.0, once
+        case layers.Embedding(), "embeddings":
+            return "vo", 1.0, 1.0
+        case layers.Embedding(), "reverse_embeddings":
+            return "io", 1.0, 1.0
+        case ((layers.LSTMCell() | layers.GRUCell() | layers.SimpleRNNCell()), ("kernel" | "recurrent_kernel")):
+            return f"i{outputs}", 1.0, 1.0
+    return None
+
+
+def _is_conv_lstm(layer: keras.Layer) -> bool:
+    """Whether it is the cell of a `ConvLSTM`, which Keras does not export."""
+    return any(kind.__name__ == "ConvLSTMCell" for kind in type(layer).__mro__)
+
+
+def _hidden(layer: keras.Layer) -> int:
+    cell = gates_of(layer) is not None or isinstance(layer, layers.SimpleRNNCell)
+    return int(getattr(layer, "units", 0) or getattr(layer, "filters", 0)) if cell else 0
