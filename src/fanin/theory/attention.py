@@ -103,7 +103,7 @@ def averaged(value: State, count: np.ndarray, causal: bool, logits: tuple[float,
     s = q - (common + max(value.q - value.s - common, 0.0) * both)
     profile: tuple[Profile, ...] = (tuple((level / q).tolist()),) if q > 0 and len(count) > 1 else ()
     out = replace(value, q=q, s=max(s, 0.0), apart=max(q - near - apart * both, 0.0), noise=0.0)
-    return tokens.with_kernel(replace(out, before=None, paired=False, profile=profile, law=None), kernel)
+    return tokens.with_kernel(out.but(before=None, paired=False, profile=profile, law=None), kernel)
 
 
 def weights(count: np.ndarray, keys: int, logits: float) -> State:

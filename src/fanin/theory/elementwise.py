@@ -104,16 +104,16 @@ def activated(u: State, f: gaussian.Function, width: int, examples: int) -> Stat
     power = gaussian.moments(f, u.mean, u.variance).elasticity if u.profile else 1.0
     profile = bent(u.profile, min(max(power, 0.0), 2.0))
     if u.law is None:
-        return tokens.activated(u, replace(y, apart=apart, profile=profile), f)
+        return tokens.activated(u, y.but(apart=apart, profile=profile), f)
     values, weights = u.law
     out = f(values)
     mean, q = float(weights @ out), float(weights @ out**2)
     if not (q > 0 and y.q > 0):
-        return replace(y, apart=apart, profile=profile)
+        return y.but(apart=apart, profile=profile)
     # What examples have in common keeps its Gaussian share of the second moment.
     ratio = q / y.q
-    return replace(
-        y, mean=mean, q=q, s=y.s * ratio, noise=y.noise * ratio, apart=apart * ratio, profile=profile,
+    return y.but(
+        mean=mean, q=q, s=y.s * ratio, noise=y.noise * ratio, apart=apart * ratio, profile=profile,
         before=None, law=(out, weights),
     )  # fmt: skip
 

@@ -23,6 +23,8 @@ def strip(trace: Trace) -> Trace:
     """
 
     def bare(op: Op) -> Op:
+        if op.signal is None and op.module_input is None and not op.facts:
+            return op
         facts = {k: v for k, v in op.facts.items() if k not in MEASURED and not k.startswith("forget_bias")}
         given = op.module_input if op.inputs[:1] == (INPUT,) else None
         return replace(op, signal=None, module_input=given, facts=facts)
@@ -156,22 +158,22 @@ def weighted(x: State, weight: WeightLaw, bias: WeightLaw | None, examples: int)
         return y if bias is None or bias.zero else added(y, constant_part(bias))
     if weight.centred:  # the weights of an output sum to zero, so what its inputs share is lost
         rest = weight.inputs / max(weight.inputs - 1, 1)
-        x = replace(x, mean=0.0, q=max(x.variance - x.shared, 0.0) * rest, s=x.s * rest, before=None)
+        x = x.but(mean=0.0, q=max(x.variance - x.shared, 0.0) * rest, s=x.s * rest, before=None)
     y = through_weight(x, weight, bias, examples)
     if not math.isfinite(x.apart):
-        return replace(y, profile=x.profile)
+        return y.but(profile=x.profile)
     if pairs_meet(x, weight):
         apart = through_weight(_apart_as_contrast(x), weight, None, examples).s
     else:
         power = weight.fan_in * (weight.variance + weight.mean**2)
-        return tokens.linear(x, replace(y, apart=power * x.apart, profile=x.profile), power)
-    return replace(y, apart=apart, profile=x.profile)
+        return tokens.linear(x, y.but(apart=power * x.apart, profile=x.profile), power)
+    return y.but(apart=apart, profile=x.profile)
 
 
 def _apart_as_contrast(x: State) -> State:
     assert x.before is not None
     u = x.before.state
-    return replace(x, s=x.apart, before=replace(x.before, state=replace(u, s=u.apart if math.isfinite(u.apart) else u.s)))
+    return x.but(s=x.apart, before=replace(x.before, state=u.but(s=u.apart if math.isfinite(u.apart) else u.s)))
 
 
 def constant_part(law: WeightLaw) -> State:
@@ -184,7 +186,7 @@ def _conv(walk: Expected, op: Op, x: State | None) -> State | None:
     if x is None or weight is None or walk.slots[weight.name].axes is None:
         return None
     bias = walk.law(op, "bias")
-    y = weighted(replace(x, profile=()), weight, None, walk.batch)
+    y = weighted(x.but(profile=()), weight, None, walk.batch)
     factor, profile = 1.0, []
     for axis, window in enumerate(walk_windows(walk, op)):
         level = x.profile[axis] if len(x.profile) > axis and len(x.profile[axis]) == window.before else None
@@ -194,7 +196,7 @@ def _conv(walk: Expected, op: Op, x: State | None) -> State | None:
     if factor != 1.0:
         paired = y.paired
         y = replace(y.scaled(factor, factor), paired=paired)
-    y = replace(y, profile=tuple(profile))
+    y = y.but(profile=tuple(profile))
     if bias is not None and not bias.zero:
         y = summed(y, constant_part(bias), keep=alike(bias))
     return y
@@ -216,7 +218,7 @@ def summed(a: State, b: State, *, keep: bool = False) -> State:
         apart = (a.apart if math.isfinite(a.apart) else a.s) + (b.apart if math.isfinite(b.apart) else b.s)
     profile = merged([(a.q, a.profile), (b.q, b.profile)]) if a.profile or b.profile else ()
     law = elementwise.sum_law(a, b)
-    return tokens.summed(a, b, replace(y, apart=apart, profile=profile, paired=a.paired and keep, law=law))
+    return tokens.summed(a, b, y.but(apart=apart, profile=profile, paired=a.paired and keep, law=law))
 
 
 def _embedding(walk: Expected, op: Op, x: State | None) -> State | None:
@@ -251,17 +253,17 @@ def _norm(walk: Expected, op: Op, x: State | None) -> State | None:
         return y if shift is None or shift.zero else summed(y, constant_part(shift))
     apart = x.apart if math.isfinite(x.apart) else x.s
     if "instance" in name:
-        x = replace(x, q=apart, mean=0.0, s=min(x.s, apart))
+        x = x.but(q=apart, mean=0.0, s=min(x.s, apart))
         name = "layer_norm"
     eps = op.facts.get("eps", _written_eps(walk, op))
     y = through_norm(x, name, eps, scale, shift)
     gain = walk.norm_power(op)
     if "batch" in name:
         factor = gain / (x.s + eps) if x.s + eps > 0 else 0.0
-        return replace(y, apart=factor * min(apart, x.s), profile=x.profile)
+        return y.but(apart=factor * min(apart, x.s), profile=x.profile)
     variance = x.q if "rms" in name else x.variance
     factor = gain / (variance + eps) if variance + eps > 0 else 0.0
-    return tokens.normed(x, replace(y, apart=factor * min(apart, variance)), "rms" not in name, eps, gain)
+    return tokens.normed(x, y.but(apart=factor * min(apart, variance)), "rms" not in name, eps, gain)
 
 
 def _written_eps(walk: Expected, op: Op) -> float:
@@ -297,16 +299,16 @@ def _pointwise(walk: Expected, op: Op, x: State | None) -> State | None:
         if constant is None:
             return x
         sign = -1.0 if op.name.startswith("sub") else 1.0
-        x = replace(x, mean=-x.mean, before=None) if op.name == "rsub" else x
+        x = x.but(mean=-x.mean, before=None) if op.name == "rsub" else x
         varied = max(rms**2 - constant**2, 0.0)
         y = summed(x, State(sign * constant, rms**2, 0.0, apart=varied), keep=varied == 0)
-        return replace(y, shared=x.shared)
+        return y.but(shared=x.shared)
     if op.name in ("mul", "rmul", "multiply", "div", "true_divide") and constant is not None:
         if op.name in ("div", "true_divide"):
             constant, rms = (1 / constant, 1 / constant) if constant else (math.nan, math.nan)
         near = max(x.q - x.apart, 0.0) * constant**2
         y = replace(x.scaled(rms**2, rms**2), mean=x.mean * constant)
-        return replace(y, apart=max(x.q * rms**2 - near, 0.0) if math.isfinite(x.apart) else math.nan)
+        return y.but(apart=max(x.q * rms**2 - near, 0.0) if math.isfinite(x.apart) else math.nan)
     f = Named.of(op.name, op.facts)
     return activated(x, f, _width(op), walk.batch) if f is not None else None
 
@@ -318,7 +320,7 @@ def _with_weight(walk: Expected, op: Op, x: State) -> State | None:
             return x
         part = constant_part(law)
         if walk.slots[law.name].role == "position":
-            part = replace(part, apart=law.variance)
+            part = part.but(apart=law.variance)
         return x if law.zero else summed(x, part, keep=alike(law))
     if op.name in ("mul", "rmul", "multiply"):
         law = walk.law(op, "norm_scale", "scale", "position", "other")
@@ -337,9 +339,9 @@ def _add(walk: Expected, op: Op, x: State | None) -> State | None:
         return x.scaled(4.0, 4.0)
     sign = -1.0 if op.name.startswith("sub") else 1.0
     if sign < 0 and mixing.mean_of(walk, op.inputs[1], op.inputs[0]):
-        return replace(x, mean=0.0, q=x.variance, before=None, law=None)
+        return x.but(mean=0.0, q=x.variance, before=None, law=None)
     a, b = walk._broadcast(op, 0, x), walk._broadcast(op, 1, y)
-    b = replace(b, mean=sign * b.mean, before=None, law=None) if sign < 0 else b
+    b = b.but(mean=sign * b.mean, before=None, law=None) if sign < 0 else b
     return summed(a, b)
 
 
@@ -347,7 +349,7 @@ def _dropout(walk: Expected, op: Op, x: State | None) -> State | None:
     if x is None or not walk.trace.training:
         return x
     y = through_dropout(x, op.facts.get("p", math.nan))
-    return tokens.dropped(x, replace(y, apart=x.apart + y.q - x.q, law=None, before=None))
+    return tokens.dropped(x, y.but(apart=x.apart + y.q - x.q, law=None, before=None))
 
 
 def _width(op: Op) -> int:

@@ -127,7 +127,7 @@ def masked(walk: "Expected", op: Op, x: State) -> State:
         if reader.kind == "softmax":
             count = attend.looks(reader, int(reader.shape[-1]), 1)
             kept = float(np.mean(count)) / reader.facts.get("keys", float(reader.shape[-1]))
-            return replace(x, q=x.q * kept, s=x.s * kept, mean=x.mean * kept)
+            return x.but(q=x.q * kept, s=x.s * kept, mean=x.mean * kept)
         if reader.kind not in ("pointwise", "shape"):
             return x
     return x
@@ -352,10 +352,10 @@ def pool(walk: "Expected", op: Op, x: State | None) -> State | None:
     else:
         size = filled = math.prod(n / max(m, 1) for n, m in zip(before, after, strict=True)) if before else 1.0
     if op.name in ("interpolate", "upsample"):
-        return replace(x, profile=())
+        return x.but(profile=())
     if "max" in op.name:
         y = _largest(x, filled)
-        return replace(y, profile=tuple(k.profile for k in kept))
+        return y.but(profile=tuple(k.profile for k in kept))
     if "avg" not in op.name:
         return None
     # Zero padding counts in the mean: of `size` cells `filled` hold a signal.
@@ -374,7 +374,7 @@ def pool(walk: "Expected", op: Op, x: State | None) -> State | None:
 def _largest(x: State, count: float) -> State:
     """The largest of `count` positions, which share what is not apart."""
     if count <= 1:
-        return replace(x, before=None, paired=False)
+        return x.but(before=None, paired=False)
     nodes, chance = gaussian._grid(gaussian.COARSE)
     u = x.before.state if x.before is not None else None
     source = u if u is not None else x

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fanin.activations import Activation
 from fanin.theory import gaussian
@@ -54,6 +55,13 @@ class State:
     law: tuple[gaussian.Array, gaussian.Array] | None = None
     kernel: gaussian.Array | None = None
 
+    def but(self, **changes: Any) -> "State":
+        """This state with some fields changed (`dataclasses.replace`, ten times as fast: a walk does it thousands of times)."""
+        new = object.__new__(State)
+        new.__dict__.update(self.__dict__)
+        new.__dict__.update(changes)
+        return new
+
     @property
     def distinct(self) -> float:
         """The contrast that the examples themselves make."""
@@ -77,8 +85,7 @@ class State:
     def scaled(self, q: float, s: float) -> "State":
         """This state with its second moment and contrast multiplied."""
         mean = self.mean * math.sqrt(q) if q >= 0 else self.mean
-        return replace(
-            self,
+        return self.but(
             mean=mean,
             q=self.q * q,
             s=self.s * s,

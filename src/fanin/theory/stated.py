@@ -45,7 +45,8 @@ def stated_laws(trace: Trace, distributions: Any) -> dict[str, WeightLaw]:
             f"distributions is of type {type(distributions).__name__}, but must map weight names to distributions, or be a plan"
         )
     slots = {name: slot for slot in trace.slots for name in (slot.name, *slot.names)}
-    laws = laws_of(trace)
+    left = {slots[name].name for name in given if name in slots}
+    laws = laws_of(replace(trace, slots=tuple(slot for slot in trace.slots if slot.name not in left)))
     for name, entry in given.items():
         if name not in slots:
             raise FaninValueError(f"distributions names {name!r}, but the trace has no weight of that name")
@@ -71,7 +72,7 @@ def stated_law(slot: Slot, distribution: Distribution, multiplier: float = 1.0) 
     numbers = numbers_of(distribution, slot.shape)
     mean, variance = numbers.mean * multiplier, numbers.variance * multiplier**2
     variance = variance if variance > 1e-30 * max(mean * mean, 1e-300) else 0.0
-    axes = slot.axes
+    fan_in, fan_out, inputs, outputs = _fans(slot)
     base, mirrored_in, mirrored_out = distribution, False, False
     while isinstance(base, d.Mirrored | d.ZeroRows | d.Centred):
         if isinstance(base, d.Mirrored):
@@ -79,10 +80,10 @@ def stated_law(slot: Slot, distribution: Distribution, multiplier: float = 1.0) 
         base = base.base
     law = WeightLaw(
         name=slot.name,
-        fan_in=axes.fan_in if axes else 1.0,
-        fan_out=axes.fan_out if axes else 1.0,
-        inputs=max(axes.size("in"), 1) if axes else 1,
-        outputs=max(axes.size("out") * axes.size("stack"), 1) if axes else max(slot.shape[0] if slot.shape else 1, 1),
+        fan_in=fan_in,
+        fan_out=fan_out,
+        inputs=inputs,
+        outputs=outputs,
         mean=0.0 if isinstance(base, d.Identity | d.Orthogonal | d.DeltaOrthogonal) else mean,
         variance=variance,
         doubt=0.0,
@@ -96,7 +97,21 @@ def stated_law(slot: Slot, distribution: Distribution, multiplier: float = 1.0) 
         identity=isinstance(base, d.Identity) and not (mirrored_in or mirrored_out),
         centred=isinstance(distribution, d.Centred),
     )
-    return replace(law, parts=_parts(slot, distribution, law, multiplier))
+    parts = _parts(slot, distribution, law, multiplier)
+    return replace(law, parts=parts) if parts else law
+
+
+def _fans(slot: Slot) -> tuple[float, float, int, int]:
+    """fan_in, fan_out, inputs and outputs (all stacked blocks together), the factors of the axes looked at once."""
+    if slot.axes is None:
+        return 1.0, 1.0, 1, max(slot.shape[0] if slot.shape else 1, 1)
+    size = {"in": 1, "out": 1, "field": 1, "stack": 1, "lookup": 1}
+    for axis in slot.axes.factors:
+        for factor in axis:
+            size[factor.role] *= factor.size
+    taps = size["field"]
+    fan_in, fan_out = size["in"] * taps * slot.axes.in_taps, size["out"] * taps * slot.axes.out_taps
+    return fan_in, fan_out, max(size["in"], 1), max(size["out"] * size["stack"], 1)
 
 
 def _parts(slot: Slot, distribution: Distribution, law: WeightLaw, multiplier: float) -> tuple[WeightLaw, ...]:

@@ -37,13 +37,13 @@ def kernel_of(x: State, length: int) -> Array | None:
 def with_kernel(x: State, kernel: Array | None) -> State:
     """The state with this covariance between positions, and the averages that follow from it."""
     if kernel is None:
-        return replace(x, kernel=None)
+        return x.but(kernel=None)
     n = len(kernel)
     diagonal = np.diagonal(kernel)
     q = float(diagonal.mean())
     near = (float(kernel.sum()) - float(diagonal.sum())) / (n * (n - 1)) if n > 1 else q
     profile = (tuple((diagonal / q).tolist()),) if q > 0 else ()
-    return replace(x, kernel=kernel, apart=max(x.q - near * (x.q / q if q > 0 else 1.0), 0.0), profile=profile)
+    return x.but(kernel=kernel, apart=max(x.q - near * (x.q / q if q > 0 else 1.0), 0.0), profile=profile)
 
 
 def linear(x: State, y: State, power: float) -> State:
@@ -58,7 +58,7 @@ def summed(a: State, b: State, y: State) -> State:
         return y
     first, second = kernel_of(a, len(found)), kernel_of(b, len(found))
     if first is None or second is None:
-        return replace(y, kernel=None)
+        return y.but(kernel=None)
     return with_kernel(y, first + second + 2 * a.mean * b.mean)
 
 
@@ -68,7 +68,7 @@ def multiplied(a: State, b: State, y: State) -> State:
     if found is None:
         return y
     first, second = kernel_of(a, len(found)), kernel_of(b, len(found))
-    return replace(y, kernel=None) if first is None or second is None else with_kernel(y, first * second)
+    return y.but(kernel=None) if first is None or second is None else with_kernel(y, first * second)
 
 
 def normed(x: State, y: State, centred: bool, eps: float, gain: float) -> State:
