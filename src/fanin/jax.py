@@ -165,7 +165,7 @@ def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes
     Example:
         >>> from flax import nnx
         >>> print(list(plan(nnx.Linear(3, 4, rngs=nnx.Rngs(0)), "he_normal").entries))
-        ['bias', 'kernel']
+        ['kernel', 'bias']
     """
     from fanin.plans.jax.flax_plan import plan_model
 

@@ -94,6 +94,8 @@ class Initializer:
     def meaning(self, shape: tuple[int, ...]) -> Axes | None:
         """What the axes of a weight of this shape mean; None for fewer than two, which have no fans."""
         if isinstance(self.axes, Axes):
+            if self.axes.shape != shape:
+                raise FaninValueError(f"axes={self.axes.spec!r} are of the shape {self.axes.shape}, but it is {shape}")
             return self.axes
         if self.axes is not None:
             return Axes.parse(self.axes, shape)
