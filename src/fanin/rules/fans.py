@@ -5,6 +5,7 @@ import math
 from fanin.activations import Activation
 from fanin.errors import FaninValueError
 from fanin.rules.arguments import Nonlinearity
+from fanin.rules.promise import Promise, backward, forward, law
 from fanin.slots import Axes, Slot
 
 
@@ -48,3 +49,22 @@ def finite_gain(rule: str, nonlinearity: Activation) -> float:
             f"{nonlinearity.second_moment():g}"
         )
     return value
+
+
+def kept(slot: Slot, mode: str, rule: str, gain: float = 1.0, through: Activation | None = None) -> tuple[Promise, ...]:
+    """What independent numbers of variance gain² / fan promise: the signal forward, the gradient backward, and their law.
+
+    Args:
+        slot: the weight.
+        mode: which fan, as `fan` takes it.
+        rule: whose promise it is, for errors.
+        gain: factor on the deviation.
+        through: the activation whose own gain is in it; inputs that came through it are then promised a size of gain².
+    """
+    axes, size = axes_of(slot, rule), fan(slot, mode, rule)
+    own = 1.0 if through is None else finite_gain(rule, through)
+    return (
+        forward(gain**2 * axes.fan_in / size, through),
+        backward((gain * own) ** 2 * axes.fan_out / size),
+        law(gain * own / math.sqrt(size)),
+    )

@@ -1,10 +1,15 @@
 """The rule for chains of layers with nothing but activations between them: mirrored (looks-linear)."""
 
+import math
+
+import numpy as np
+
 from fanin.activations import Activation
 from fanin.distributions import DeltaOrthogonal, Distribution, Mirrored, Orthogonal
-from fanin.draws.layout import block_shape, with_sizes
+from fanin.draws.layout import block_shape, centre, to_blocks, with_sizes
 from fanin.errors import FaninValueError
 from fanin.rules.fans import axes_of, fan, finite_gain
+from fanin.rules.promise import Array, Promise, values
 from fanin.rules.rule import rule
 from fanin.slots import Axes, ChainLink, Pairing, Slot
 
@@ -12,7 +17,49 @@ CURVED_FIRST = 0.3  # size of the first layer where o is curved: small enough fo
 FLAT = 0.02  # an odd part with less slope than this at 0 hands nothing on
 
 
-@rule(aliases=("looks_linear",))
+def _promise(
+    slot: Slot, first: float | None, head: float | None, gain: float | None, pair: bool | None
+) -> tuple[Promise, ...]:
+    """Pairs cancel, and the Jacobian from the pairs before to the pairs of this layer is a multiple of an isometry."""
+    chain, axes = _chain(slot), axes_of(slot, "mirrored")
+    out_pairing, in_pairing = _out_pairing(slot, axes, chain, pair), _in_pairing(slot, axes, chain, pair)
+    wanted = (1.0 if gain is None else gain) * _place_scale(chain, first, head)
+    slope = 1.0 if chain.before is None else 1.0 / _slope_scale(slot, chain.before, paired=in_pairing is not None)
+
+    def cancels(weight: Array, slot: Slot) -> float:
+        blocks = to_blocks(weight, axes)
+        rows, columns = _halves(blocks, out_pairing, 1), _halves(blocks, in_pairing, 2)
+        return max((float(np.abs(a + b).max(initial=0.0)) for a, b in (rows, columns) if b is not None), default=0.0)
+
+    def isometry(weight: Array, slot: Slot) -> float:
+        blocks = to_blocks(weight, axes)
+        blocks = blocks[..., centre(axes)]
+        half = _halves(_halves(blocks, out_pairing, 1)[0], in_pairing, 2)[0]
+        values = np.linalg.svd(half * slope, compute_uv=False)
+        return float(np.abs(values / math.sqrt(max(1.0, half.shape[1] / half.shape[2])) - wanted).max())
+
+    odd = any(pairing is not None and pairing.units % 2 for pairing in (out_pairing, in_pairing))
+    promised = (values(0.0, cancels, "the two weights of a pair add up to 0", 1e-6),)
+    if odd or axes.size("stack") > 1:
+        return promised
+    what = (
+        f"the Jacobian from pairs to pairs has all singular values {wanted:.4g} (times sqrt(out / in) where it widens)"
+    )
+    return (*promised, values(0.0, isometry, what, 1e-5))
+
+
+def _halves(blocks: Array, pairing: Pairing | None, axis: int) -> tuple[Array, Array | None]:
+    """The first and the second units of the pairs along an axis of the blocks; all of them and None where there are none."""
+    if pairing is None:
+        return blocks, None
+    before, after = blocks.shape[:axis], blocks.shape[axis + 1 :]
+    split = blocks.reshape(*before, -1, pairing.units, pairing.inner, *after)
+    half = pairing.units // 2
+    one, two = (np.take(split, range(k, k + half), axis=axis + 1).reshape(*before, -1, *after) for k in (0, half))
+    return one, two
+
+
+@rule(aliases=("looks_linear",), promise=_promise)
 def mirrored(
     slot: Slot,
     first: float | None = None,
@@ -41,6 +88,10 @@ def mirrored(
     Raises:
         FaninValueError: for a weight that is not in a plain chain, or whose activation has no slope at 0 to hand on.
 
+    Promise:
+        The weights of a pair add up to 0, and the Jacobian from pairs to pairs has all its singular values equal: gain (times
+        `first` and `head` at the ends, and sqrt(out / in) where a layer widens), so that nothing grows or dies in depth.
+
     Paper:
         Balduzzi et al. 2017, "The shattered gradients problem: if resnets are the answer, then what is the question?",
         section 4 (ReLU); the general form for any activation is fanin's (`design.md`, "Mirrored chains").
@@ -55,13 +106,7 @@ def mirrored(
         >>> bool((w[:2] == -w[2:]).all())
         True
     """
-    chain = slot.chain
-    if chain is None:
-        raise FaninValueError(
-            f"mirrored: {slot.name!r} is not part of a plain chain (layers that follow each other with nothing but "
-            "activations between them), or nothing was traced; use orthogonal() or he_normal() for it"
-        )
-    axes = axes_of(slot, "mirrored")
+    chain, axes = _chain(slot), axes_of(slot, "mirrored")
     fan(slot, "fan_geo_avg", "mirrored")  # raises where an axis has no elements
     out_pairing, in_pairing = _out_pairing(slot, axes, chain, pair), _in_pairing(slot, axes, chain, pair)
     scale = (1.0 if gain is None else gain) * _place_scale(chain, first, head)
@@ -75,6 +120,15 @@ def mirrored(
         return kind(axes, scale, scale_out=True)
     base = kind(with_sizes(axes, half_out, half_in), scale, scale_out=True)
     return Mirrored(base, axes, out_pairing, in_pairing)
+
+
+def _chain(slot: Slot) -> ChainLink:
+    if slot.chain is None:
+        raise FaninValueError(
+            f"mirrored: {slot.name!r} is not part of a plain chain (layers that follow each other with nothing but "
+            "activations between them), or nothing was traced; use orthogonal() or he_normal() for it"
+        )
+    return slot.chain
 
 
 def _pairs(f: Activation, units: int, pair: bool | None) -> bool:

@@ -1,11 +1,25 @@
 """Rules with a scale given as a number: normal, truncated normal, uniform."""
 
+import math
+
 from fanin.distributions import Distribution, Normal, TruncatedNormal, Uniform
+from fanin.rules.promise import Promise, law
 from fanin.rules.rule import rule
 from fanin.slots import Slot
 
 
-@rule(aliases=("random_normal",))
+def _spread(slot: Slot, low: float | None, high: float | None, bound: float | None) -> Promise:
+    """The deviation and the mean of a uniform law."""
+    if low is None or high is None:
+        return law((bound or 0.0) / math.sqrt(3.0))
+    return law((high - low) / math.sqrt(12.0), (high + low) / 2)
+
+
+@rule(
+    aliases=("random_normal",),
+    promise=lambda slot, std, mean: law(std, mean),
+    samples=({"std": 0.02}, {"std": 0.5, "mean": 1.0}),
+)
 def normal(slot: Slot, std: float, mean: float = 0.0) -> Distribution:
     """Independent Gaussian numbers of a given deviation.
 
@@ -15,6 +29,9 @@ def normal(slot: Slot, std: float, mean: float = 0.0) -> Distribution:
     Args:
         std: standard deviation, at least 0.
         mean: mean.
+
+    Promise:
+        The numbers have this deviation and mean.
 
     Paper:
         Radford et al. 2019, "Language models are unsupervised multitask learners" (std 0.02); the number is not free of
@@ -29,7 +46,11 @@ def normal(slot: Slot, std: float, mean: float = 0.0) -> Distribution:
     return Normal(std, mean)
 
 
-@rule(aliases=("trunc_normal",))
+@rule(
+    aliases=("trunc_normal",),
+    promise=lambda slot, std, cut, mean: law(std, mean),
+    samples=({"std": 0.02}, {"std": 0.5, "cut": 1.0}),
+)
 def truncated_normal(slot: Slot, std: float, cut: float = 2.0, mean: float = 0.0) -> Distribution:
     """Gaussian numbers cut off symmetrically, rescaled so that `std` is the deviation that the numbers really have.
 
@@ -44,6 +65,9 @@ def truncated_normal(slot: Slot, std: float, cut: float = 2.0, mean: float = 0.0
         cut: where to cut, in sigmas s of the uncut Gaussian, above 0.
         mean: mean.
 
+    Promise:
+        The numbers have this deviation, after the cut, and this mean.
+
     Paper:
         Johnson, Kotz & Balakrishnan 1994, "Continuous univariate distributions", volume 1, chapter 13 (truncation).
 
@@ -56,7 +80,7 @@ def truncated_normal(slot: Slot, std: float, cut: float = 2.0, mean: float = 0.0
     return TruncatedNormal(std, cut, mean)
 
 
-@rule(aliases=("random_uniform",))
+@rule(aliases=("random_uniform",), promise=_spread, samples=({"bound": 0.05}, {"low": 0.0, "high": 1.0}))
 def uniform(
     slot: Slot, low: float | None = None, high: float | None = None, bound: float | None = None
 ) -> Distribution:
@@ -72,6 +96,9 @@ def uniform(
 
     Raises:
         FaninValueError: where the bounds are not given, given twice, or in the wrong order.
+
+    Promise:
+        The numbers have the deviation (high - low) / √12 and the mean (high + low) / 2.
 
     Paper:
         None.

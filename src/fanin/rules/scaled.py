@@ -1,16 +1,37 @@
-"""Rules whose variance is a number over a fan: LeCun, Xavier (Glorot), He (Kaiming), and the general form."""
+"""Rules whose variance is a number over a fan: LeCun, Xavier (Glorot), He (Kaiming), and the general form.
+
+The gain of an activation is E[f(z)²]^(-1/2), z ~ N(0, 1): with it, pre-activations of size 1 stay of size 1. For tanh it is
+1.5925. PyTorch's `calculate_gain` says 5/3 for tanh, 3/4 for SELU and 1 for sigmoid. No integral gives 5/3: the table came over
+from Torch's nninit (pytorch#1172), where it stands without a source; it is near the 1.7159 of the scaled tanh of LeCun et al.
+1998. The 3/4 was tried out in a forum (pytorch#50664): it makes SELU's signal shrink, whose gain is 1.
+"""
 
 import math
+from collections.abc import Callable
 
 from fanin.activations import Activation
 from fanin.distributions import Distribution, Normal, TruncatedNormal, Uniform
 from fanin.rules.arguments import Nonlinearity
-from fanin.rules.fans import axes_of, fan, finite_gain, gain_of
+from fanin.rules.fans import axes_of, fan, finite_gain, gain_of, kept
+from fanin.rules.promise import Promise
 from fanin.rules.rule import rule
 from fanin.slots import Slot
 
+MODES = tuple({"mode": mode} for mode in ("fan_in", "fan_out", "fan_avg", "fan_geo_avg"))
+GAINS = ({}, {"nonlinearity": "tanh"})
+HE = ({}, {"nonlinearity": "gelu"}, {"nonlinearity": "relu", "mode": "fan_out"})
 
-@rule()
+
+def _keeps(mode: str) -> Callable[..., tuple[Promise, ...]]:
+    """The promise of a rule with a gain or an activation, over this fan."""
+
+    def promise(slot: Slot, gain: float | None, nonlinearity: Activation | None) -> tuple[Promise, ...]:
+        return kept(slot, mode, "promise", 1.0 if gain is None else gain, nonlinearity)
+
+    return promise
+
+
+@rule(promise=lambda slot, mode: kept(slot, mode, "normal_fan"), samples=MODES)
 def normal_fan(slot: Slot, mode: str = "fan_in") -> Distribution:
     """Gaussian numbers of variance 1 / N: a linear layer then keeps the second moment of its input.
 
@@ -19,6 +40,9 @@ def normal_fan(slot: Slot, mode: str = "fan_in") -> Distribution:
 
     Args:
         mode: which fan N is: "fan_in", "fan_out", "fan_avg" or "fan_geo_avg".
+
+    Promise:
+        With "fan_in", E[y²] = E[x²]; with "fan_out", E[dx²] = E[dy²].
 
     Paper:
         LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp", equation 16.
@@ -32,7 +56,7 @@ def normal_fan(slot: Slot, mode: str = "fan_in") -> Distribution:
     return Normal(1.0 / math.sqrt(fan(slot, mode, "normal_fan")))
 
 
-@rule()
+@rule(promise=lambda slot, mode: kept(slot, mode, "uniform_fan", 1.0 / math.sqrt(3.0)))
 def uniform_fan(slot: Slot, mode: str = "fan_in") -> Distribution:
     """Uniform between ±1/√N: the default of PyTorch's `Linear` and convolutions. Its variance is 1 / (3 N) only.
 
@@ -41,6 +65,9 @@ def uniform_fan(slot: Slot, mode: str = "fan_in") -> Distribution:
 
     Args:
         mode: which fan N is: "fan_in", "fan_out", "fan_avg" or "fan_geo_avg".
+
+    Promise:
+        With "fan_in", E[y²] = ⅓ E[x²]; with "fan_out", E[dx²] = ⅓ E[dy²].
 
     Paper:
         The heuristic of Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural
@@ -55,7 +82,7 @@ def uniform_fan(slot: Slot, mode: str = "fan_in") -> Distribution:
     return Uniform(1.0 / math.sqrt(fan(slot, mode, "uniform_fan")))
 
 
-@rule()
+@rule(promise=_keeps("fan_in"), samples=GAINS)
 def lecun_normal(slot: Slot, gain: float | None = None, nonlinearity: Nonlinearity = None) -> Distribution:
     """Gaussian numbers of variance 1 / fan_in. With SELU, of gain 1, it keeps a deep net's signal at 1.
 
@@ -65,6 +92,9 @@ def lecun_normal(slot: Slot, gain: float | None = None, nonlinearity: Nonlineari
     Args:
         gain: factor on the deviation (1 where nothing is said).
         nonlinearity: instead of `gain`: the activation whose exact gain to take.
+
+    Promise:
+        E[y²] = gain² E[x²]; with `nonlinearity`, E[y²] = 1 for inputs f(z), z ~ N(0, 1).
 
     Paper:
         LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp", equation 16; Klambauer et al. 2017, "Self-normalizing
@@ -79,9 +109,9 @@ def lecun_normal(slot: Slot, gain: float | None = None, nonlinearity: Nonlineari
     return Normal(_std(slot, "lecun_normal", "fan_in", gain, nonlinearity))
 
 
-@rule()
+@rule(aliases=("caffe2_xavier",), promise=_keeps("fan_in"), samples=GAINS)
 def lecun_uniform(slot: Slot, gain: float | None = None, nonlinearity: Nonlinearity = None) -> Distribution:
-    """Uniform numbers of variance 1 / fan_in.
+    """Uniform numbers of variance 1 / fan_in (Caffe2's "Xavier" is the same: He's uniform rule with slope 1).
 
     Formula:
         W ~ U(-b, b), b = gain · sqrt(3 / fan_in)
@@ -89,6 +119,9 @@ def lecun_uniform(slot: Slot, gain: float | None = None, nonlinearity: Nonlinear
     Args:
         gain: factor on the deviation (1 where nothing is said).
         nonlinearity: instead of `gain`: the activation whose exact gain to take.
+
+    Promise:
+        E[y²] = gain² E[x²]; with `nonlinearity`, E[y²] = 1 for inputs f(z), z ~ N(0, 1).
 
     Paper:
         LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp", equation 16.
@@ -102,7 +135,7 @@ def lecun_uniform(slot: Slot, gain: float | None = None, nonlinearity: Nonlinear
     return _uniform(_std(slot, "lecun_uniform", "fan_in", gain, nonlinearity))
 
 
-@rule(aliases=("glorot_normal",))
+@rule(aliases=("glorot_normal",), promise=_keeps("fan_avg"), samples=GAINS)
 def xavier_normal(slot: Slot, gain: float | None = None, nonlinearity: Nonlinearity = None) -> Distribution:
     """Gaussian numbers with a variance between what the forward and what the backward pass ask for.
 
@@ -113,6 +146,9 @@ def xavier_normal(slot: Slot, gain: float | None = None, nonlinearity: Nonlinear
         gain: factor on the deviation (1 where nothing is said).
         nonlinearity: instead of `gain`: the activation whose exact gain to take. PyTorch's `calculate_gain` says 5/3 for
             tanh and 3/4 for SELU; the exact integrals are 1.5925 and 1.
+
+    Promise:
+        The mean of E[y²] forward and E[dx²] backward is gain² (times fan_in and fan_out over their mean, each).
 
     Paper:
         Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", equation 12.
@@ -126,7 +162,7 @@ def xavier_normal(slot: Slot, gain: float | None = None, nonlinearity: Nonlinear
     return Normal(_std(slot, "xavier_normal", "fan_avg", gain, nonlinearity))
 
 
-@rule(aliases=("glorot_uniform",))
+@rule(aliases=("glorot_uniform",), promise=_keeps("fan_avg"), samples=GAINS)
 def xavier_uniform(slot: Slot, gain: float | None = None, nonlinearity: Nonlinearity = None) -> Distribution:
     """Uniform numbers with a variance between what the forward and what the backward pass ask for.
 
@@ -137,6 +173,9 @@ def xavier_uniform(slot: Slot, gain: float | None = None, nonlinearity: Nonlinea
         gain: factor on the deviation (1 where nothing is said).
         nonlinearity: instead of `gain`: the activation whose exact gain to take. PyTorch's `calculate_gain` says 5/3 for
             tanh and 3/4 for SELU; the exact integrals are 1.5925 and 1.
+
+    Promise:
+        The mean of E[y²] forward and E[dx²] backward is gain² (times fan_in and fan_out over their mean, each).
 
     Paper:
         Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", equation 16.
@@ -150,7 +189,11 @@ def xavier_uniform(slot: Slot, gain: float | None = None, nonlinearity: Nonlinea
     return _uniform(_std(slot, "xavier_uniform", "fan_avg", gain, nonlinearity))
 
 
-@rule(aliases=("kaiming_normal",))
+def _he_keeps(slot: Slot, nonlinearity: Activation | None, mode: str, a: float | None) -> tuple[Promise, ...]:
+    return kept(slot, mode, "he", through=_met(slot, nonlinearity, a))
+
+
+@rule(aliases=("kaiming_normal",), promise=_he_keeps, samples=HE)
 def he_normal(
     slot: Slot, nonlinearity: Nonlinearity = None, mode: str = "fan_in", a: float | None = None
 ) -> Distribution:
@@ -168,6 +211,9 @@ def he_normal(
         mode: "fan_in" keeps the signal forward, "fan_out" the gradient backward; "fan_avg" and "fan_geo_avg" lie between.
         a: slope of a leaky ReLU; `nonlinearity` is then "leaky_relu".
 
+    Promise:
+        With "fan_in", E[y²] = 1 for inputs f(z), z ~ N(0, 1); with "fan_out", E[dx²] = gain² E[dy²].
+
     Paper:
         He, Zhang, Ren & Sun 2015, "Delving deep into rectifiers", equations 10 (forward), 14 (backward) and 15 (leaky).
 
@@ -180,7 +226,7 @@ def he_normal(
     return Normal(_he_std(slot, "he_normal", nonlinearity, mode, a))
 
 
-@rule(aliases=("kaiming_uniform",))
+@rule(aliases=("kaiming_uniform",), promise=_he_keeps, samples=HE)
 def he_uniform(
     slot: Slot, nonlinearity: Nonlinearity = None, mode: str = "fan_in", a: float | None = None
 ) -> Distribution:
@@ -194,6 +240,9 @@ def he_uniform(
             said: the slot's own activation where the trace knows one, else ReLU.
         mode: "fan_in" keeps the signal forward, "fan_out" the gradient backward; "fan_avg" and "fan_geo_avg" lie between.
         a: slope of a leaky ReLU; `nonlinearity` is then "leaky_relu" (sqrt(5) is PyTorch's own default: ±1/√fan_in).
+
+    Promise:
+        With "fan_in", E[y²] = 1 for inputs f(z), z ~ N(0, 1); with "fan_out", E[dx²] = gain² E[dy²].
 
     Paper:
         He, Zhang, Ren & Sun 2015, "Delving deep into rectifiers", equations 10 (forward), 14 (backward) and 15 (leaky).
@@ -219,16 +268,22 @@ def _uniform(std: float) -> Uniform:
 
 def _he_std(slot: Slot, name: str, nonlinearity: Nonlinearity, mode: str, a: float | None) -> float:
     axes_of(slot, name)
+    return finite_gain(name, _met(slot, nonlinearity, a)) / math.sqrt(fan(slot, mode, name))
+
+
+def _met(slot: Slot, nonlinearity: Nonlinearity, a: float | None) -> Activation:
+    """The activation that He's rules are about."""
     if a is not None:
-        chosen = Activation.named("leaky_relu", a)
-    elif nonlinearity is not None:
-        chosen = Activation.of(nonlinearity)
-    else:
-        chosen = slot.activation or Activation.named("relu")
-    return finite_gain(name, chosen) / math.sqrt(fan(slot, mode, name))
+        return Activation.named("leaky_relu", a)
+    if nonlinearity is not None:
+        return Activation.of(nonlinearity)
+    return slot.activation or Activation.named("relu")
 
 
-@rule()
+@rule(
+    promise=lambda slot, scale, mode, distribution, cut: kept(slot, mode, "variance_scaling", math.sqrt(scale)),
+    samples=({}, {"scale": 2.0, "mode": "fan_avg", "distribution": "uniform"}, {"mode": "fan_geo_avg"}),
+)
 def variance_scaling(
     slot: Slot, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", cut: float = 2.0
 ) -> Distribution:
@@ -242,6 +297,9 @@ def variance_scaling(
         mode: "fan_in", "fan_out", "fan_avg" or "fan_geo_avg".
         distribution: "normal", "truncated_normal" or "uniform".
         cut: where a truncated normal is cut, in sigmas of the uncut Gaussian.
+
+    Promise:
+        With "fan_in", E[y²] = scale · E[x²]; with "fan_out", E[dx²] = scale · E[dy²].
 
     Paper:
         The common form of LeCun 1998, Glorot & Bengio 2010 and He et al. 2015, as Keras and JAX name it.
