@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("auto",),
     ("lab",),
     ("reports",),
-    ("cli", "commands", "demo", "__main__", "targets", "explain", "explain_topics"),
+    ("cli", "commands", "demo", "__main__", "targets", "explain", "explain_topics", "lessons"),
 )
 # The faces: what users import. They may reach every room that needs no command line.
 FACES = ("__init__", "api", "torch", "jax", "keras")

@@ -207,11 +207,24 @@ def explain(
         str,
         typer.Argument(metavar="[CODE|RULE|TOPIC]", help="FI301, he_normal, gain, …; left out: the list of all."),
     ] = "",
+    target: Annotated[
+        str | None,
+        typer.Argument(metavar="[TARGET]", help="A model: a topic is then told with its numbers, too."),
+    ] = None,
+    batch: BatchOption = None,
+    targets: TargetsOption = None,
+    loss: LossOption = None,
+    html: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write a topic as a page for the browser, with its figure.")
+    ] = None,
 ) -> None:
     """Explain a finding, a rule or an idea: what, why, how it is measured, how to mend it, and the paper."""
     from fanin import commands
 
-    leave(commands.explain(topic))
+    asked = None
+    if target is not None:
+        asked = commands.Asked(target, batch, targets, loss, "text", "", "", "warning", html)
+    leave(commands.explain(topic, asked, html))
 
 
 @app.command()

@@ -195,12 +195,22 @@ def verify(model: str, plan: str, format: str) -> int:
     return 0 if found.same else 1
 
 
-def explain(topic: str) -> int:
-    """`fanin explain`: a code, a rule or an idea; the list of all where nothing is named."""
-    from fanin.explain import explain_text, overview
+def explain(topic: str, asked: Asked | None = None, html: str | None = None) -> int:
+    """`fanin explain`: a code, a rule or an idea, told with a model's own numbers; the list of all where nothing is named."""
+    from fanin.lessons.command import outputs
 
-    width, color = terminal()
-    show(explain_text(topic, width, color) if topic else overview(width, color))
+    writable({"--html": html}, asked.reads() if asked is not None else {})
+    trace = None
+    if asked is not None:
+        from fanin.traces.torch import trace as watch
+
+        with busy("watching one pass"), user_output():
+            model, inputs = asked.model()
+            trace = watch(model, *inputs)
+    text, page = outputs(topic, trace, html is not None, *terminal())
+    show(text)
+    if html and page is not None:
+        written(html, page)
     return 0
 
 

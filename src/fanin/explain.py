@@ -5,6 +5,7 @@ import functools
 import inspect
 import re
 from importlib import resources
+from typing import Any
 
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -51,14 +52,51 @@ TOPIC_ALIASES = {
 }
 
 
-def explain_text(topic: str, width: int = 80, color: bool = False) -> str:
-    """What is known about a code, a slug, a rule or a topic, `width` columns wide.
+def explain_text(topic: str, width: int = 80, color: bool = False, trace: Any = None) -> str:
+    """What is known about a code, a slug, a rule or a topic, `width` columns wide; of a topic its figure, too.
+
+    Args:
+        topic: the name.
+        width: columns.
+        color: whether the terminal has colours.
+        trace: a watched pass of the user's model, whose own numbers are told then (topics only).
 
     Raises:
-        FaninValueError: nothing has this name; the message names what is near.
+        FaninValueError: nothing has this name (the message names what is near), or it is no topic and a model was given.
     """
-    text = find(topic)
-    return render(parts(text), width, color)
+    from fanin.lessons import own, pictures, show
+
+    text, name = find(topic), topic_name(topic)
+    if trace is not None and name is None:
+        raise FaninValueError(
+            f"{topic!r} is no topic, so it has no numbers of a model; topics are {', '.join(topics())} (codes: `fanin check`)"
+        )
+    shown = None if name is None else pictures.picture(name)
+    found = parts(text)
+    if shown is not None:
+        found += [Text(), *show.figure_parts(shown)]
+    if trace is not None and name is not None:
+        found += [Text(), *show.own_parts(trace.model, own.own(name, trace))]
+    return render(found, width, color)
+
+
+def explain_page(topic: str, trace: Any = None) -> str:
+    """A topic as one self-contained page of HTML, with its figure and, where a trace is given, the model's own numbers."""
+    from fanin.lessons import own, pictures, show
+
+    name = topic_name(topic)
+    if name is None:
+        find(topic)  # which says what is near where nothing has this name
+        raise FaninValueError(f"{topic!r} is no topic, so there is no page of it; topics are {', '.join(topics())}")
+    told = None if trace is None else own.own(name, trace)
+    return show.topic_page(name, topic_text(name), pictures.picture(name), getattr(trace, "model", ""), told)
+
+
+def topic_name(topic: str) -> str | None:
+    """The name of the topic that this stands for; None where it is a code, a rule or nothing."""
+    name = re.sub(r"[\s_]+", "-", topic.strip().lower())
+    name = TOPIC_ALIASES.get(name, name)
+    return name if name in topics() and find(topic) == topic_text(name) else None
 
 
 def find(topic: str) -> str:

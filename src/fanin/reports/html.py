@@ -27,15 +27,19 @@ def report_html(report: Report | None = None, fixed: Any = None, comparison: Any
     target = report.target if report is not None else comparison.model
     parts = _parts(report, fixed, comparison)
     links = "".join(f'<a href="#{name}">{escape(title)}</a>' for name, title, _ in parts if title)
-    body = "".join(content for _, _, content in parts)
+    return page(target, "".join(content for _, _, content in parts), links)
+
+
+def page(title: str, body: str, links: str = "") -> str:
+    """One self-contained page around a body of HTML, with the reports' styles and script."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
-        f"<title>fanin: {escape(target)}</title><style>{_asset('report.css')}</style></head>"
+        f"<title>fanin: {escape(title)}</title><style>{_asset('report.css')}</style></head>"
         '<body class="fanin"><header class="top"><div class="wrap"><span class="brand">fanin</span>'
-        f'<span class="name">{escape(target)}</span><nav aria-label="Sections">{links}</nav></div></header>'
+        f'<span class="name">{escape(title)}</span><nav aria-label="Sections">{links}</nav></div></header>'
         f'<main class="wrap">{body}</main>'
         f'<footer class="wrap">Made by fanin {escape(version())}. Know before you train.</footer>'
         f"<script>{_asset('report.js')}</script></body></html>\n"
