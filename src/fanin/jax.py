@@ -190,7 +190,7 @@ def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str,
     Example:
         >>> from flax import nnx
         >>> net = init_(nnx.Linear(512, 256, rngs=nnx.Rngs(0)), "he_normal", seed=1)
-        >>> round(float(net.kernel[...].std()) * 512**0.5, 2)
+        >>> round(float(net.kernel[...].std()) * 256**0.5, 2)
         1.0
     """
     from fanin.plans.jax.flax_apply import apply_plan

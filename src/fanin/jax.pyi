@@ -14,6 +14,78 @@ from fanin.slots import Axes, Slot
 __all__: list[str]
 FUNCTIONS: dict[str, Callable[..., Initializer]]
 
+def attention_logits(
+    *,
+    logit_std: float = 1.0,
+    heads: int = 1,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The query and key weights of softmax attention: logits q·k / √d between normed tokens start with this deviation."""
+
+def bias_prior(
+    *,
+    prior: float = 0.01,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The bias of a sigmoid head (detection, multi-label) that starts every output at the same small probability."""
+
+def bilinear(
+    *,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """A transposed convolution that starts as bilinear interpolation of each channel (linear in 1-D, trilinear in 3-D)."""
+
+def bilinear_upsample(
+    *,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """A transposed convolution that starts as bilinear interpolation of each channel (linear in 1-D, trilinear in 3-D)."""
+
+def caffe2_xavier(
+    *,
+    gain: float | None = None,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Uniform numbers of variance 1 / fan_in (Caffe2's "Xavier" is the same: He's uniform rule with slope 1)."""
+
+def class_prior(
+    *,
+    counts: tuple[float, ...] | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The bias of a softmax head that starts at the classes' frequencies: the first loss is then the entropy of the labels."""
+
 def constant(
     value: float,
     *,
@@ -25,6 +97,18 @@ def constant(
     name: str = "",
 ) -> Initializer:
     """One value everywhere."""
+
+def convolution_aware(
+    *,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Each output's filters, one an input, form a random orthonormal basis of filters, scaled as He's rule scales."""
 
 def delta_orthogonal(
     gain: float | None = None,
@@ -42,6 +126,7 @@ def delta_orthogonal(
 
 def dirac(
     *,
+    groups: int = 1,
     gain: float = 1.0,
     in_axis: Axis = -2,
     out_axis: Axis = -1,
@@ -51,6 +136,54 @@ def dirac(
     name: str = "",
 ) -> Initializer:
     """The convolution that hands every channel on unchanged: the identity on the centre tap, in every group."""
+
+def embedding_normal(
+    *,
+    std: float = 1.0,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Gaussian rows of a given deviation; the padding row is zero."""
+
+def embedding_scaled(
+    *,
+    gain: float | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Gaussian rows of length about 1 (variance 1 / width), as Flax draws embeddings; the padding row is zero."""
+
+def embedding_tied(
+    *,
+    multiplied: bool = False,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """A table that is also the head: as a head it must be of variance 1 / width, so that logits of normed signals have size 1."""
+
+def embedding_uniform(
+    *,
+    bound: float | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Uniform rows, as Keras draws embeddings; the padding row is zero."""
 
 def eye(
     *,
@@ -63,6 +196,42 @@ def eye(
     name: str = "",
 ) -> Initializer:
     """The identity of a dense weight, cut off or filled with zeros where in and out differ; one for each stacked block."""
+
+def focal_prior(
+    *,
+    prior: float = 0.01,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The bias of a sigmoid head (detection, multi-label) that starts every output at the same small probability."""
+
+def gated_normal(
+    *,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The weights that make gate and value of a gated layer f(W x) · (V x): the product then has the size of its input."""
+
+def gated_out_normal(
+    *,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The weight behind a gated product f(a) · b, for gates and values of size 1: its gain is that of the product."""
 
 def glorot_normal(
     *,
@@ -89,6 +258,64 @@ def glorot_uniform(
     name: str = "",
 ) -> Initializer:
     """Uniform numbers with a variance between what the forward and what the backward pass ask for."""
+
+def glu_in(
+    *,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The weights that make gate and value of a gated layer f(W x) · (V x): the product then has the size of its input."""
+
+def glu_out(
+    *,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The weight behind a gated product f(a) · b, for gates and values of size 1: its gain is that of the product."""
+
+def goog(
+    *,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """TensorFlow's EfficientNets: convolutions by He's rule over fan_out, dense layers uniform over their outputs."""
+
+def goog_normal(
+    *,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """TensorFlow's EfficientNets: convolutions by He's rule over fan_out, dense layers uniform over their outputs."""
+
+def hadamard(
+    *,
+    gain: float = 1.0,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """A Hadamard matrix: orthogonal, without chance, and every input reaches every output with the same weight."""
 
 def he_normal(
     *,
@@ -129,6 +356,19 @@ def identity(
     name: str = "",
 ) -> Initializer:
     """The identity of a dense weight, cut off or filled with zeros where in and out differ; one for each stacked block."""
+
+def idinit(
+    *,
+    tau: float = 1.0,
+    epsilon: float = 1e-06,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """IDInit: the identity, repeated until it fills a layer that widens or narrows; nearly zero at the end of a residual branch."""
 
 def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str, str | Axes] | None = None) -> Any:
     """Draw the parameters of a Flax NNX model anew, in place, whole or not at all; returns the model."""
@@ -176,6 +416,19 @@ def kaiming_uniform(
 def key(seed: Any, name: str = "") -> Array:
     """The JAX key of one seed and one weight's name: what is drawn with it has the numbers of `fanin.draw(seed=, name=)`."""
 
+def learned_positions(
+    *,
+    std: float = 0.02,
+    distribution: str = "truncated_normal",
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Small random numbers for positions, class tokens and registers that are added to a signal and learned."""
+
 def lecun_normal(
     *,
     gain: float | None = None,
@@ -200,7 +453,7 @@ def lecun_uniform(
     dtype: Any = None,
     name: str = "",
 ) -> Initializer:
-    """Uniform numbers of variance 1 / fan_in."""
+    """Uniform numbers of variance 1 / fan_in (Caffe2's "Xavier" is the same: He's uniform rule with slope 1)."""
 
 def mirrored(
     units: Sequence[int],
@@ -293,6 +546,134 @@ def random_uniform(
     name: str = "",
 ) -> Initializer:
     """Independent numbers, uniform between two bounds: `low` and `high`, or -`bound` and `bound`."""
+
+def scaled_uniform_orthogonal(
+    *,
+    gain: float | None = None,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The weights of deep kernel shaping: orthogonal, on the centre tap of a convolution, scaled up where a layer widens."""
+
+def selu_normal(
+    *,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The weights of a self-normalizing net: with SELU, a signal of mean 0 and size 1 stays so at any depth."""
+
+def sinusoid(
+    *,
+    base: float = 10000.0,
+    layout: str = "interleaved",
+    width: int | None = None,
+    skip: int = 0,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """A table of sines and cosines of the position, at wavelengths from 2π to 2π · base."""
+
+def siren(
+    *,
+    omega: float = 30.0,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The weights behind the first layer of a network of sines: each sine's argument is then a standard Gaussian."""
+
+def siren_first(
+    *,
+    version: str = "code",
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The first layer of a network of sines, over coordinates between -1 and 1."""
+
+def snn_normal(
+    *,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The weights of a self-normalizing net: with SELU, a signal of mean 0 and size 1 stays so at any depth."""
+
+def sparse(
+    *,
+    sparsity: float,
+    std: float = 0.01,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Gaussian numbers, of which this share is zero: for each input the same number of outputs, at random places."""
+
+def sparse_connections(
+    *,
+    connections: int = 15,
+    std: float = 1.0,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Each unit listens to a fixed number of random inputs, with Gaussian weights: its input's size does not grow with the width."""
+
+def stft(
+    *,
+    side: str = "real",
+    window: str = "hann",
+    scaling: str = "density",
+    periodic: bool = False,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """A 1-D convolution over one channel that starts as a short-time Fourier transform: one output a frequency."""
+
+def suo(
+    *,
+    gain: float | None = None,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The weights of deep kernel shaping: orthogonal, on the centre tap of a convolution, scaled up where a layer widens."""
 
 def trunc_normal(
     *,
@@ -388,6 +769,28 @@ def xavier_uniform(
     name: str = "",
 ) -> Initializer:
     """Uniform numbers with a variance between what the forward and what the backward pass ask for."""
+
+def zer_o(
+    *,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """ZerO: zeros and ones only. The identity where a layer keeps or narrows, a Hadamard matrix where it widens, no chance."""
+
+def zero_hadamard(
+    *,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """ZerO: zeros and ones only. The identity where a layer keeps or narrows, a Hadamard matrix where it widens, no chance."""
 
 def zeros(
     *,
