@@ -261,11 +261,11 @@ def alike() -> Picture:
 
 def widths() -> Picture:
     """Change of the hidden features after one step of Adam (sign of the gradient), by width."""
-    sizes = [16, 32, 64, 128, 256, 512]
-    # (learning rate, deviation of the head) by width; both agree at 16
-    ways = {"standard": (lambda n: 0.01, lambda n: n**-0.5), "muP": (lambda n: 0.16 / n, lambda n: 4 / n)}
+    sizes = [48, 96, 192, 384, 768]
+    # (learning rate, deviation of the head) by width; both agree at 48
+    ways = {"standard": (lambda n: 0.01, lambda n: n**-0.5), "muP": (lambda n: 0.48 / n, lambda n: 48**0.5 / n)}
     lines = [
-        (name, [float(np.mean([_move(n, way[0], way[1], seed) for seed in range(8)])) for n in sizes])
+        (name, [float(np.mean([_move(n, way[0], way[1], seed) for seed in range(6)])) for n in sizes])
         for name, way in ways.items()
     ]
     return Picture(
