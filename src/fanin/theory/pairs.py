@@ -39,7 +39,11 @@ class PairMoments:
 
 
 def pair_moments(
-    f: Function | Curve, correlation: float, variance: float = 1.0, other: float | None = None, contrast: float | None = None
+    f: Function | Curve,
+    correlation: float,
+    variance: float = 1.0,
+    other: float | None = None,
+    contrast: float | None = None,
 ) -> PairMoments:
     """E f(u) f(v), E f'(u) f'(v) and ½ E (f(u) - f(v))² for centred Gaussians u, v with this correlation.
 
@@ -63,7 +67,9 @@ def pair_moments(
     if not -1 - 1e-12 <= correlation <= 1 + 1e-12:
         raise FaninValueError(f"correlation={correlation} is not usable; it must be between -1 and 1")
     if not (math.isfinite(variance) and math.isfinite(other) and min(variance, other) >= 0):
-        raise FaninValueError(f"variance={variance if variance < 0 else other} is not usable; it must be finite and at least 0")
+        raise FaninValueError(
+            f"variance={variance if variance < 0 else other} is not usable; it must be finite and at least 0"
+        )
     curve = Curve.of(f)
     s = 1.0 - min(max(correlation, -1.0), 1.0) if contrast is None else contrast
     return _pair(curve, float(s), float(variance), float(other))
