@@ -60,6 +60,7 @@ TWO: dict[str, Callable[[Array, Array | float], Array]] = {
     "maximum": np.maximum,
     "minimum": np.minimum,
 }
+POSITIVE = ("sqrt", "rsqrt", "reciprocal", "log", "log1p", "log2")  # of sizes, which are positive
 MIXTURE = 256  # points at which the law of a sum is kept
 SMALL = 0.02  # share of a sum's variance below which a part's shape does not matter
 
@@ -102,7 +103,12 @@ def activated(u: State, f: gaussian.Function, width: int, examples: int) -> Stat
     followed = math.isfinite(u.apart) and u.kernel is None  # the kernel gives it too
     apart = gaussian.contrast(f, u.mean, u.q, u.apart) if followed else math.nan
     power = gaussian.moments(f, u.mean, u.variance).elasticity if u.profile else 1.0
-    profile = bent(u.profile, min(max(power, 0.0), 2.0))
+    power = min(max(power, 0.0), 2.0)
+    profile = bent(u.profile, power)
+    if u.profile and power != 1:  # positions of different size: E f² grows with this power of the variance
+        uneven = math.prod(float(np.mean(np.maximum(np.asarray(axis), 0.0) ** power)) for axis in u.profile)
+        half = math.prod(float(np.mean(np.maximum(np.asarray(axis), 0.0) ** (power / 2))) for axis in u.profile)
+        y = y.but(mean=y.mean * half, q=y.q * uneven, s=y.s * uneven)
     if u.law is None:
         return tokens.activated(u, y.but(apart=apart, profile=profile), f)
     values, weights = u.law
@@ -116,6 +122,16 @@ def activated(u: State, f: gaussian.Function, width: int, examples: int) -> Stat
         mean=mean, q=q, s=y.s * ratio, noise=y.noise * ratio, apart=apart * ratio, profile=profile,
         before=None, law=(out, weights),
     )  # fmt: skip
+
+
+def of_positive(x: State, f: gaussian.Function) -> State:
+    """The signal behind a function of positive numbers (statistics of a norm): taken as log-normal, with x's moments."""
+    z, w = gaussian._grid(gaussian.COARSE)
+    spread = math.log(max(x.q / x.mean**2, 1.0))
+    y = f(np.exp(math.log(x.mean) - spread / 2 + math.sqrt(spread) * z))
+    mean, q = float(w @ y), float(w @ y**2)
+    share = min(x.s / x.variance, 1.0) if x.variance > 0 else 0.0
+    return State(mean, q, share * max(q - mean**2, 0.0))
 
 
 def law_of(x: State) -> tuple[Array, Array] | None:

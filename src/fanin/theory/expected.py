@@ -66,11 +66,12 @@ class Expected(Forward):
         source = op.inputs[min(position, len(op.inputs) - 1)]
         if source != INPUT:
             return self.states[source]
-        known = _measured(op.module_input) or _from_facts(self.inputs.get(op.index))
-        if known is None:
-            return None
-        s = op.facts.get("input_contrast", known.s)
-        return replace(known, s=s, apart=op.facts.get("input_apart", math.nan))
+        facts = op.facts
+        if "input_second" in facts:
+            mean, q = facts["input_mean"], facts["input_second"]
+            s = facts.get("input_contrast", q - mean**2)
+            return State(mean, q, s, apart=facts.get("input_apart", math.nan), shared=s / _width(op))
+        return _measured(op.module_input) or _from_facts(self.inputs.get(op.index))
 
     def extents(self, op: Op, position: int = 0) -> tuple[int, ...]:
         """The shape of one of an op's inputs, () where it is not known."""
@@ -193,6 +194,10 @@ def _conv(walk: Expected, op: Op, x: State | None) -> State | None:
         result = passed(window, level, weight.centre)
         factor *= result.factor
         profile.append(result.profile)
+    if op.kind == "conv_transpose" and math.isfinite(y.apart):
+        # Only places that are a multiple of the stride apart meet the same taps, and share anything.
+        same = math.prod(int(op.facts.get(f"stride {axis}", 1)) for axis in range(len(op.shape) - 2))
+        y = y.but(apart=y.q - max(y.q - y.apart, 0.0) / same)
     if factor != 1.0:
         paired = y.paired
         y = replace(y.scaled(factor, factor), paired=paired)
@@ -258,12 +263,23 @@ def _norm(walk: Expected, op: Op, x: State | None) -> State | None:
     eps = op.facts.get("eps", _written_eps(walk, op))
     y = through_norm(x, name, eps, scale, shift)
     gain = walk.norm_power(op)
+    y = y.but(law=_normed_law(x, y))
     if "batch" in name:
         factor = gain / (x.s + eps) if x.s + eps > 0 else 0.0
         return y.but(apart=factor * min(apart, x.s), profile=x.profile)
     variance = x.q if "rms" in name else x.variance
     factor = gain / (variance + eps) if variance + eps > 0 else 0.0
     return tokens.normed(x, y.but(apart=factor * min(apart, variance)), "rms" not in name, eps, gain)
+
+
+def _normed_law(x: State, y: State) -> tuple[gaussian.Array, gaussian.Array] | None:
+    """The law behind a norm of what comes straight out of an activation or a gate."""
+    law = elementwise.law_of(x)
+    if law is None or x.before is None:
+        return None
+    center = float(law[1] @ law[0])
+    spread = math.sqrt(max(float(law[1] @ (law[0] - center) ** 2), 1e-300))
+    return y.mean + math.sqrt(y.variance) / spread * (law[0] - center), law[1]
 
 
 def _written_eps(walk: Expected, op: Op) -> float:
@@ -310,6 +326,8 @@ def _pointwise(walk: Expected, op: Op, x: State | None) -> State | None:
         y = replace(x.scaled(rms**2, rms**2), mean=x.mean * constant)
         return y.but(apart=max(x.q * rms**2 - near, 0.0) if math.isfinite(x.apart) else math.nan)
     f = Named.of(op.name, op.facts)
+    if f is not None and f.name in elementwise.POSITIVE and x.mean > 0:
+        return elementwise.of_positive(x, f)
     return activated(x, f, _width(op), walk.batch) if f is not None else None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fanin.theory import gaussian, mixing, steps
-from fanin.theory import attention as attend
+from fanin.theory import averages as attend
 from fanin.theory.backward import _pair_share
 from fanin.theory.elementwise import Named
 from fanin.theory.expected import Expected, walk_windows
@@ -81,7 +81,9 @@ def _factor(walk: Expected, op: Op, place: int, source: int) -> tuple[float, flo
     if op.kind in WEIGHT_KINDS:
         return _weight(walk, op, x) if place == 0 else (UNKNOWN, 0.0)
     if op.kind == "activation" or (op.kind == "pointwise" and not _affine(op)):
-        return _slope(x, op.activation or Named.of(op.name, op.facts), op)
+        f = op.activation or Named.of(op.name, op.facts)
+        factor, wobble = _slope(x, f, op)
+        return factor * _chosen(walk, op, x, f), wobble
     step = BACK.get(op.kind)
     return (step(walk, op, place, source) if step is not None else UNKNOWN), 0.0
 
@@ -116,6 +118,22 @@ def _slope(x: State | None, f: gaussian.Function | None, op: Op) -> tuple[float,
         h = 1e-4 * max(math.sqrt(x.variance), 1e-6)
         return float(weights @ ((f(values + h) - f(values - h)) / (2 * h)) ** 2), wobble
     return gaussian.moments(f, x.mean, x.variance).slope2, wobble
+
+
+def _chosen(walk: Expected, op: Op, x: State | None, f: gaussian.Function | None) -> float:
+    """Where only a max pool reads an activation, its gradient comes back to the largest, where the slope is another one."""
+    readers = walk.readers[op.index]
+    pool = walk.trace.ops[readers[0]] if len(readers) == 1 else None
+    if pool is None or pool.kind != "pool" or "max" not in pool.name or x is None or f is None:
+        return 1.0
+    window = walk_windows(walk, pool)
+    count = math.prod(len(pairs(w)[0]) / max(w.after, 1) for w in window) if window else 1 / _share(walk, pool, op.index)
+    z, chance = gaussian._grid(gaussian.COARSE)
+    top = np.diff(np.cumsum(chance) ** max(count, 1.0), prepend=0.0)
+    u = x.mean + math.sqrt(x.variance) * z
+    h = 1e-4 * max(math.sqrt(x.variance), 1e-6)
+    slopes = ((f(u + h) - f(u - h)) / (2 * h)) ** 2
+    return float(top @ slopes) / max(float(chance @ slopes), 1e-300)
 
 
 def _pointwise(walk: Expected, op: Op, place: int, source: int) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fanin.theory import attention as attend
+from fanin.theory import averages as attend
 from fanin.theory import gaussian, steps, tokens
 from fanin.theory.elementwise import law_of
 from fanin.theory.laws import WeightLaw
@@ -194,12 +194,12 @@ def recurrent(walk: "Expected", op: Op, x: State | None) -> State | None:
     if x is None or kind not in steps.GATES or groups is None:
         return None
     cell = op.name.endswith("_cell")
-    same = [o for o in walk.trace.ops if o.kind == "recurrent" and o.weights == op.weights]
+    same = [o.index for o in walk.trace.ops if o.kind == "recurrent" and o.weights == op.weights]
     length = len(same) if cell else int(op.facts.get("steps", 1))
     directions = int(op.facts.get("directions", 1))
     shared, apart = max(x.q - _apart(x), 0.0), _apart(x)
     if cell and op.weights[0] in walk.steps:
-        return _step_state(walk.steps[op.weights[0]], same.index(op))
+        return _step_state(walk.steps[op.weights[0]], same.index(op.index))
     found: steps.Steps | None = None
     past: list[tuple[list[steps.Gate], steps.Steps, float]] = []
     for layer in range(0, len(groups), directions):
@@ -215,7 +215,7 @@ def recurrent(walk: "Expected", op: Op, x: State | None) -> State | None:
     walk.past[op.index] = past
     if cell:
         walk.steps[op.weights[0]] = found.q.tolist()
-        return _step_state(walk.steps[op.weights[0]], same.index(op))
+        return _step_state(walk.steps[op.weights[0]], same.index(op.index))
     q, near = _over_time(found, length)
     far = min(float(found.kernel[-1, len(found.q) // 2]), near) if len(found.q) > 1 else 0.0
     level = np.concatenate([found.q, np.full(max(length - len(found.q), 0), found.q[-1])])
@@ -243,8 +243,12 @@ def _over_time(found: steps.Steps, length: int) -> tuple[float, float]:
 def _recurrent_weights(walk: "Expected", op: Op) -> list[list[tuple[str, WeightLaw]]] | None:
     """(role, law) of the weights, a list for each layer and direction; None for projected states."""
     groups: list[list[tuple[str, WeightLaw]]] = []
+    roles = {name: str(walk.slots[name].role) for name in op.weights}
+    matrices = [name for name in op.weights if roles[name] in ("weight", "recurrent")]
+    if all(roles[name] == "recurrent" for name in matrices):  # called step by step, all of them come back to themselves
+        roles |= dict.fromkeys(matrices[::2], "weight")
     for name in op.weights:
-        role, law = walk.slots[name].role, walk.laws.get(name)
+        role, law = roles[name], walk.laws.get(name)
         if law is None:
             return None
         if role == "weight":
@@ -427,7 +431,8 @@ def reduce(walk: "Expected", op: Op, x: State | None) -> State | None:
         spread = x.variance
         if (law := law_of(x)) is not None:
             spread = max(float(law[1] @ law[0] ** 2) - float(law[1] @ law[0]) ** 2, 0.0)
-        q = x.mean**2 + spread / count
+        uneven = math.prod(float(np.mean(np.sqrt(np.maximum(np.asarray(axis), 0.0)))) for axis in x.profile)
+        q = x.mean**2 / max(uneven**2, 1e-300) + spread / count
         y = State(x.mean, q, x.s / count, 0.0, apart=_apart(x) / count)
     factor = count**2 if op.name == "sum" else 1.0
     return replace(y.scaled(factor, factor), mean=y.mean * math.sqrt(factor)) if factor != 1 else y

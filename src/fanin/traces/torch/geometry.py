@@ -37,8 +37,8 @@ def facts(kind: str, call: Call, inputs: list[Value]) -> dict[str, float]:
             found = _recurrent(call)
         elif kind == "shape":
             found = _index(call)
-        data = next((v for v in inputs if v.data), None)
-        if data is not None and data.source == "input":
+        data = next((v for v in inputs if v.source == "input" and v.dtype.is_floating_point), None)
+        if data is not None:
             found |= _input(call, data)
     except (RuntimeError, IndexError, ValueError, TypeError, AttributeError):
         return found
@@ -220,12 +220,13 @@ def _index(call: Call) -> dict[str, float]:
 
 
 def _input(call: Call, data: Value) -> dict[str, float]:
-    """Of a real input: half the mean squared gap between two examples at one place, and between two places of one example."""
+    """Of a real input: mean, second moment, half the mean squared gap between two examples at one place, and between two
+    places of one example."""
     tensor = next((t for t in call.args if isinstance(t, torch.Tensor) and call.lookup(t) is data), None)
-    if tensor is None or tensor.is_meta or not tensor.is_floating_point() or tensor.ndim < 2:
+    if tensor is None or tensor.is_meta or tensor.ndim < 2 or tensor.numel() == 0:
         return {}
     x = tensor.detach().double()
-    found: dict[str, float] = {}
+    found = {"input_mean": float(x.mean()), "input_second": float(x.square().mean())}
     if x.shape[0] > 1:
         found["input_contrast"] = float(x.var(dim=0).mean())
     axes = [] if x.ndim == 2 else [1] if x.ndim == 3 else list(range(2, x.ndim))
