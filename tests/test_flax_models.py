@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.test_jax_face import run
 
 jax = pytest.importorskip("jax", reason="needs jax")
 nnx = pytest.importorskip("flax.nnx", reason="needs flax")
@@ -370,3 +371,33 @@ class TestInitializersInLayers:
         assert abs(float(made["head"]["kernel"].std()) * math.sqrt(364 / 2) - 1) < 0.03
         jitted = jax.jit(Small().init)(jax.random.key(0), x)["params"]
         assert np.array_equal(made["head"]["kernel"], jitted["head"]["kernel"])
+
+
+EIGHT = """
+import jax, numpy as np
+from flax import nnx
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+import fanin.jax as face
+
+mesh = jax.make_mesh((4, 2), ("a", "b"), axis_types=(AxisType.Auto, AxisType.Auto))
+wrong = []
+for rule in ("he_normal", "orthogonal"):
+    model, plain = (nnx.MultiHeadAttention(4, 16, decode=False, rngs=nnx.Rngs(0)) for _ in range(2))
+    places = {"kernel": NamedSharding(mesh, P("a", "b")), "bias": NamedSharding(mesh, P())}
+    for path, param in nnx.to_flat_state(nnx.state(model, nnx.Param)):
+        param.set_value(jax.device_put(param.get_value(), places[path[-1]]))
+    nnx.update(model, nnx.from_flat_state(nnx.to_flat_state(nnx.state(model, nnx.Param))))
+    face.init_(model, rule, seed=3)
+    face.init_(plain, rule, seed=3)
+    for (path, a), (_, b) in zip(*(nnx.to_flat_state(nnx.state(m, nnx.Param)) for m in (model, plain))):
+        a, b = a.get_value(), b.get_value()
+        if not a.sharding.is_equivalent_to(places[path[-1]], a.ndim) or not np.allclose(a, b, rtol=0, atol=1e-6):
+            wrong.append((rule, path, str(a.sharding)))
+print(wrong)
+"""
+
+
+@pytest.mark.slow
+def test_parameters_keep_their_sharding() -> None:
+    environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    assert run(EIGHT, **environment).strip() == "[]"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.draws.test_jax import bits_of, doubled, registered
+from tests.draws.test_jax import bits_of, doubled, enable_x64, registered
 from tests.jax_rules import AXES, NAMES, SHAPES, arguments
 
 jax = pytest.importorskip("jax", reason="needs jax")
@@ -272,6 +272,14 @@ class TestArguments:
         assert face.he_normal(dtype=jnp.bfloat16)(KEY, (8, 6), jnp.float32).dtype == jnp.float32
         assert face.he_normal()(KEY, (8, 6), float).dtype == jnp.float32  # as JAX reads it without jax_enable_x64
 
+    def test_with_numbers_of_64_bits(self) -> None:
+        with enable_x64():
+            wanted = fanin.draw(rules.he_normal(), (8, 6), seed=3, name="w", axes="io", dtype="float64")
+            for make in (face.he_normal(), jax.jit(face.he_normal(), static_argnums=1)):
+                found = make(face.key(3, "w"), (8, 6))
+                assert found.dtype == jnp.float64
+                assert bits_of(found) == bits_of(wanted)
+
     def test_complex_weights_are_unitary(self) -> None:
         for make in (face.orthogonal(), jax.jit(face.orthogonal(), static_argnums=(1, 2))):
             q = make(KEY, (6, 6), jnp.complex64)
@@ -448,6 +456,10 @@ print(wrong)
 def test_each_device_draws_its_own_part() -> None:
     environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     assert run(EIGHT, **environment).strip() == "[]"
+
+
+def test_an_initializer_shows_what_it_is() -> None:
+    assert repr(face.he_normal(mode="fan_out", in_axis=0)) == "Initializer(he_normal(mode='fan_out'), in_axis=0)"
 
 
 def test_distributions_are_served_as_rules_are() -> None:

@@ -24,7 +24,7 @@ from fanin.slots import Axes, AxisRole, ChainLink, Factor, Pairing, Slot
 Axis = int | Sequence[int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Initializer:
     """Draws arrays from a rule, as `jax.nn.initializers.Initializer` asks for.
 
@@ -81,6 +81,11 @@ class Initializer:
         law = self.distribution(shape, kind.name)
         name = self.name or carried
         return draw(law, shape, seed=words, name=name, dtype=law_dtype(kind, law), sharding=_placed(out_sharding))
+
+    def __repr__(self) -> str:
+        fields = dataclasses.fields(self)[1:]
+        given = [f"{f.name}={v!r}" for f in fields if (v := getattr(self, f.name)) != f.default]
+        return f"Initializer({', '.join([getattr(self.rule, 'spec', repr(self.rule)), *given])})"
 
     def distribution(self, shape: Sequence[int], dtype: str = "float32") -> Distribution:
         """What is drawn for a weight of this shape."""
