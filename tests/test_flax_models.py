@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import fanin.jax as face  # noqa: E402
 from fanin import rules  # noqa: E402
 from fanin.distributions import Constant, Normal  # noqa: E402
 from fanin.errors import FaninError, FaninTypeError, FaninValueError  # noqa: E402
+from fanin.plans import Plan  # noqa: E402
 from fanin.plans.jax.flax_slots import einsum_axes, model_slots  # noqa: E402
 
 
@@ -308,6 +310,15 @@ class TestInit:
         wanted = state(face.init_(Block(rngs()), "he_normal", seed=5))
         for name, value in state(made).items():
             assert np.array_equal(value, wanted[name]), name
+
+    def test_a_plan_is_applied_saved_and_read(self, tmp_path: Path) -> None:
+        made = face.plan(Net(rngs()), {"*": "orthogonal"}, seed=3)
+        made.save(tmp_path / "plan.json")
+        a, b = made.apply(Net(rngs())), Plan.load(tmp_path / "plan.json").apply(Net(nnx.Rngs(1)))
+        c = state(b)
+        for name, value in state(a).items():
+            if name in made.entries:
+                assert np.array_equal(value, c[name]), name
 
     def test_a_plan_holds_its_seed(self) -> None:
         made = face.plan(nnx.Linear(6, 4, rngs=rngs()), "he_normal", seed=3)

@@ -143,6 +143,27 @@ def mirrored(
     return [Initializer(rule, dtype=dtype, chain=link) for link in links]
 
 
+def slots(model: Any, *, axes: Mapping[str, str | Axes] | None = None) -> tuple[Slot, ...]:
+    """What is known of each parameter (`nnx.Param`) of a Flax NNX model: name, shape, what its axes mean, role.
+
+    Args:
+        model: an `nnx.Module`.
+        axes: as in `plan`.
+
+    Raises:
+        FaninTypeError, FaninValueError: no module, or axes that fit no parameter.
+
+    Example:
+        >>> from flax import nnx
+        >>> conv = nnx.Conv(8, 16, (3, 3), feature_group_count=4, rngs=nnx.Rngs(0))
+        >>> [(slot.name, slot.role) for slot in slots(conv)], slots(conv)[0].axes.fan_in
+        ([('kernel', 'weight'), ('bias', 'bias')], 18.0)
+    """
+    from fanin.plans.jax.flax_slots import model_slots
+
+    return model_slots(model, axes)
+
+
 def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
     """A plan for the parameters (`nnx.Param`) of a Flax NNX model; nothing is drawn.
 
@@ -271,6 +292,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "key",
     "mirrored",
     "plan",
+    "slots",
 ]
 
 

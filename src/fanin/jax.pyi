@@ -137,6 +137,20 @@ def dirac(
 ) -> Initializer:
     """The convolution that hands every channel on unchanged: the identity on the centre tap, in every group."""
 
+def dks(
+    *,
+    slope: float = 1.5,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    depth: int | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Deep kernel shaping: scaled orthogonal weights, and activations reshaped so that a deep net keeps apart what it is shown."""
+
 def embedding_normal(
     *,
     std: float = 1.0,
@@ -610,6 +624,9 @@ def siren_first(
 ) -> Initializer:
     """The first layer of a network of sines, over coordinates between -1 and 1."""
 
+def slots(model: Any, *, axes: Mapping[str, str | Axes] | None = None) -> tuple[Slot, ...]:
+    """What is known of each parameter (`nnx.Param`) of a Flax NNX model: name, shape, what its axes mean, role."""
+
 def snn_normal(
     *,
     in_axis: Axis = -2,
@@ -674,6 +691,21 @@ def suo(
     name: str = "",
 ) -> Initializer:
     """The weights of deep kernel shaping: orthogonal, on the centre tap of a convolution, scaled up where a layer widens."""
+
+def tat(
+    *,
+    curve: float = 0.3,
+    correlation: float = 0.9,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    depth: int | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Tailored activations: scaled orthogonal weights, and activations so tailored that like inputs neither part nor collapse."""
 
 def trunc_normal(
     *,

@@ -8,6 +8,7 @@ from typing import Any
 
 from fanin.distributions import Distribution
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.plans.adapters import applier
 from fanin.plans.fits import is_zero, paired_in, paired_out, shape_problems
 from fanin.records import Record
 from fanin.slots import Slot
@@ -193,7 +194,8 @@ class Plan(Record):
         small (64 MB in all) a stop (Ctrl-C) puts the old values back.
 
         Args:
-            model: the `torch.nn.Module` that the plan was made for, or one with the same weights; wrapped or not.
+            model: the `torch.nn.Module` that the plan was made for, or one with the same weights; wrapped or not. Or an
+                `nnx.Module` of Flax, for a plan of `fanin.jax.plan`; threads and progress are PyTorch's alone.
             seed: instead of the plan's own.
             threads: how many threads draw; torch's number where nothing is said. The numbers do not depend on it.
             progress: called with (numbers drawn, numbers in all) as it goes; True for a bar on the standard error, None
@@ -203,6 +205,9 @@ class Plan(Record):
             FaninValueError: weights are missing, have other shapes, ties or types, or cannot be set: all are listed,
                 and nothing was changed.
         """
+        other = applier(model)
+        if other is not None:
+            return other(self, model, seed)
         from fanin.plans.torch.apply import apply
 
         return apply(self, model, seed, threads=threads, progress=progress)
