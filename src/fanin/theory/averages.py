@@ -34,7 +34,11 @@ def shares(count: np.ndarray, logits: float) -> np.ndarray:
     return np.exp(a + (b - a) * (place - low))
 
 
-SMALL, LARGE, STEP = 0.3, 400.0, 0.25  # of the logits' variance: below, the formula; the table's end; its step in the log
+SMALL, LARGE, STEP = (
+    0.3,
+    400.0,
+    0.25,
+)  # of the logits' variance: below, the formula; the table's end; its step in the log
 
 
 @functools.lru_cache(maxsize=512)
@@ -109,7 +113,9 @@ def averaged(value: State, count: np.ndarray, causal: bool, logits: tuple[float,
 def weights(count: np.ndarray, keys: int, logits: float) -> State:
     """The softmax itself, masked entries counted as the zeros that they are."""
     share = float(shares(count, logits).mean())
-    return State(1 / keys, share / keys, max(share / keys - 1 / keys**2, 0.0), apart=max(share / keys - 1 / keys**2, 0.0))
+    return State(
+        1 / keys, share / keys, max(share / keys - 1 / keys**2, 0.0), apart=max(share / keys - 1 / keys**2, 0.0)
+    )
 
 
 def _apart(x: State) -> float:

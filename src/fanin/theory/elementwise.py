@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -184,7 +184,7 @@ def compressed(values: Array, weights: Array) -> tuple[Array, Array]:
     points = low + step * np.arange(MIXTURE)
     center = float(chance @ points)
     spread = math.sqrt(max(float(chance @ (points - center) ** 2), 1e-300))
-    return mean + (points - center) * (deviation / spread), chance
+    return np.asarray(mean + (points - center) * (deviation / spread), dtype=np.float64), chance.astype(np.float64)
 
 
 def replayed(op: Op, arguments: list[Array]) -> Array | None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from fanin.theory import elementwise, gaussian, mixing, steps, tokens
+from fanin.theory import elementwise, gaussian, mixing, positions, steps, tokens
 from fanin.theory.elementwise import Named, activated
 from fanin.theory.forward import DEFAULT_EPS, Forward, _from_facts, _measured
 from fanin.theory.laws import WeightLaw
@@ -145,9 +145,7 @@ def _linear(walk: Expected, op: Op, x: State | None) -> State | None:
     y = weighted(x, weight, bias, walk.batch)
     if weight.parts or (bias is not None and bias.parts and len(bias.parts) == len(weight.parts)):
         parts = bias.parts if bias is not None and len(bias.parts) == len(weight.parts) else (bias,) * len(weight.parts)
-        walk.blocks[op.index] = tuple(
-            weighted(x, w, b, walk.batch) for w, b in zip(weight.parts, parts, strict=True)
-        )
+        walk.blocks[op.index] = tuple(weighted(x, w, b, walk.batch) for w, b in zip(weight.parts, parts, strict=True))
     return y
 
 
@@ -200,7 +198,7 @@ def _conv(walk: Expected, op: Op, x: State | None) -> State | None:
         y = y.but(apart=y.q - max(y.q - y.apart, 0.0) / same)
     if factor != 1.0:
         paired = y.paired
-        y = replace(y.scaled(factor, factor), paired=paired)
+        y = y.scaled(factor, factor).but(paired=paired)
     y = y.but(profile=tuple(profile))
     if bias is not None and not bias.zero:
         y = summed(y, constant_part(bias), keep=alike(bias))
@@ -251,7 +249,7 @@ def _norm(walk: Expected, op: Op, x: State | None) -> State | None:
     if op.name == "local_response_norm":
         return x
     if x is None or not x.q > 0:
-        x = replace(x or State(0.0, 1.0, 1.0, apart=1.0), q=1.0, s=1.0) if x is None else x
+        x = x if x is not None else State(0.0, 1.0, 1.0, apart=1.0)
     if "batch" in name and not walk.trace.training:
         power = walk.norm_power(op) / (1 + op.facts.get("eps", DEFAULT_EPS))
         y = x.scaled(power, power)  # running statistics as they are before training: mean 0, variance 1
@@ -323,7 +321,7 @@ def _pointwise(walk: Expected, op: Op, x: State | None) -> State | None:
         if op.name in ("div", "true_divide"):
             constant, rms = (1 / constant, 1 / constant) if constant else (math.nan, math.nan)
         near = max(x.q - x.apart, 0.0) * constant**2
-        y = replace(x.scaled(rms**2, rms**2), mean=x.mean * constant)
+        y = x.scaled(rms**2, rms**2).but(mean=x.mean * constant)
         return y.but(apart=max(x.q * rms**2 - near, 0.0) if math.isfinite(x.apart) else math.nan)
     f = Named.of(op.name, op.facts)
     if f is not None and f.name in elementwise.POSITIVE and x.mean > 0:
@@ -345,18 +343,19 @@ def _with_weight(walk: Expected, op: Op, x: State) -> State | None:
         if law is None:
             return None
         power = law.variance + law.mean**2
-        return replace(x.scaled(power, power), mean=x.mean * law.mean)
+        return x.scaled(power, power).but(mean=x.mean * law.mean)
     return None
 
 
 def _add(walk: Expected, op: Op, x: State | None) -> State | None:
     y = walk.arriving(op, 1)
-    if x is None or y is None or len(op.inputs) > 2:
+    sources = list(op.inputs)
+    if x is None or y is None or len(sources) > 2:
         return None
-    if len(op.inputs) == 1:
+    if len(sources) == 1:
         return x.scaled(4.0, 4.0)
     sign = -1.0 if op.name.startswith("sub") else 1.0
-    if sign < 0 and mixing.mean_of(walk, op.inputs[1], op.inputs[0]):
+    if sign < 0 and positions.mean_of(walk, sources[1], sources[0]):
         return x.but(mean=0.0, q=x.variance, before=None, law=None)
     a, b = walk._broadcast(op, 0, x), walk._broadcast(op, 1, y)
     b = b.but(mean=sign * b.mean, before=None, law=None) if sign < 0 else b
@@ -389,8 +388,8 @@ STEPS: dict[str, Step] = {
     "softmax": mixing.softmax,
     "attention": mixing.attention,
     "recurrent": mixing.recurrent,
-    "concat": mixing.concat,
-    "shape": mixing.shape,
-    "pool": mixing.pool,
-    "reduce": mixing.reduce,
+    "concat": positions.concat,
+    "shape": positions.shape,
+    "pool": positions.pool,
+    "reduce": positions.reduce,
 }

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fanin.theory import gaussian, mixing, steps
 from fanin.theory import averages as attend
+from fanin.theory import gaussian, mixing, steps
 from fanin.theory.backward import _pair_share
 from fanin.theory.elementwise import Named
 from fanin.theory.expected import Expected, walk_windows
@@ -17,6 +17,12 @@ from fanin.theory.taps import pairs, passed
 from fanin.traces.records import INPUT, LossFacts, Op
 
 UNKNOWN = math.nan
+AFFINE = frozenset(
+    (
+        "add", "radd", "sub", "subtract", "rsub", "mul", "rmul", "multiply", "div", "true_divide",
+        "neg", "negative", "positive", "masked_fill", "where",
+    )
+)  # fmt: skip
 
 
 def expected_gradients(walk: Expected) -> tuple[list[float], list[float]]:
@@ -89,7 +95,23 @@ def _factor(walk: Expected, op: Op, place: int, source: int) -> tuple[float, flo
 
 
 def _affine(op: Op) -> bool:
-    names = "add radd sub subtract rsub mul rmul multiply div true_divide neg negative positive masked_fill where".split()
+    names = [
+        "add",
+        "radd",
+        "sub",
+        "subtract",
+        "rsub",
+        "mul",
+        "rmul",
+        "multiply",
+        "div",
+        "true_divide",
+        "neg",
+        "negative",
+        "positive",
+        "masked_fill",
+        "where",
+    ]
     return op.activation is None and op.name in names
 
 
@@ -127,7 +149,9 @@ def _chosen(walk: Expected, op: Op, x: State | None, f: gaussian.Function | None
     if pool is None or pool.kind != "pool" or "max" not in pool.name or x is None or f is None:
         return 1.0
     window = walk_windows(walk, pool)
-    count = math.prod(len(pairs(w)[0]) / max(w.after, 1) for w in window) if window else 1 / _share(walk, pool, op.index)
+    count = (
+        math.prod(len(pairs(w)[0]) / max(w.after, 1) for w in window) if window else 1 / _share(walk, pool, op.index)
+    )
     z, chance = gaussian._grid(gaussian.COARSE)
     top = np.diff(np.cumsum(chance) ** max(count, 1.0), prepend=0.0)
     u = x.mean + math.sqrt(x.variance) * z
@@ -268,7 +292,9 @@ def _attention(walk: Expected, op: Op, place: int, source: int) -> float:
             return UNKNOWN
         inward = (laws[0].parts or (laws[0],) * 3) if len(laws) == 2 else tuple(laws[:3])
         above = laws[-1].fan_out * laws[-1].variance
-        query, key, value = (mixing._projected(walk, s, w, None) for s, w in zip((query, key, value), inward, strict=True))
+        query, key, value = (
+            mixing._projected(walk, s, w, None) for s, w in zip((query, key, value), inward, strict=True)
+        )
     parts = list(_shares_of(walk, op, query, key, value))
     if inward:
         parts = [p * above * w.fan_out * w.variance for p, w in zip(parts, inward, strict=True)]

@@ -24,7 +24,12 @@ Function = Callable[[Array], Array]
 REACH = 8.0  # the quadrature covers ± 8 deviations
 FINE, COARSE = 4000, 800  # points of one- and two-dimensional integrals; even, so that none falls on a kink at the mean
 FEW = 500  # points that do for smooth functions, where the trapezoid rule converges faster than any power
-SMOOTH = frozenset("linear gelu gelu_tanh quick_gelu silu mish softplus tanh sigmoid sin exp square logsigmoid tanhshrink".split())
+SMOOTH = frozenset(
+    (
+        "linear", "gelu", "gelu_tanh", "quick_gelu", "silu", "mish", "softplus", "tanh", "sigmoid", "sin", "exp", "square",
+        "logsigmoid", "tanhshrink",
+    )
+)  # fmt: skip
 DIGITS = 5  # significant digits that cached arguments keep: an error of 1e-5 per layer
 
 

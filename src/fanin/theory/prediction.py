@@ -179,9 +179,7 @@ def _point(op: Op, state: State | None, gradient: float, spread: float, reason: 
     numbers = (nan, nan, nan, nan)
     if state is not None:
         numbers = (_log(state.q), _log(state.variance), _log(state.s), math.sqrt(max(state.var_q, 0.0)))
-    return Point(
-        op.index, op.kind, op.name, op.module, *numbers, _log(gradient), math.sqrt(max(spread, 0.0)), reason
-    )
+    return Point(op.index, op.kind, op.name, op.module, *numbers, _log(gradient), math.sqrt(max(spread, 0.0)), reason)
 
 
 def _log(x: float) -> float:

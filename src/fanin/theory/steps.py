@@ -66,8 +66,8 @@ def _quantiles(columns: int) -> Array:
     rng = np.random.default_rng(1997)
     strata = ndtri((np.arange(UNITS // 2) + 0.5) / (UNITS // 2))
     strata /= math.sqrt(float(np.mean(strata**2)))
-    fixed = np.stack([rng.permutation(strata) for _ in range(columns)])
-    return np.concatenate([fixed, -fixed], axis=1)
+    fixed = np.stack([strata[rng.permutation(len(strata))] for _ in range(columns)])
+    return np.asarray(np.concatenate([fixed, -fixed], axis=1), dtype=np.float64)
 
 
 def through_time(kind: str, gates: list[Gate], shared: float, apart: float, steps: int, uniform: bool = True) -> Steps:

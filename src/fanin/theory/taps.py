@@ -40,15 +40,17 @@ class Passed(NamedTuple):
     back: float
 
 
-def windows(facts: Mapping[str, float], before: tuple[int, ...], after: tuple[int, ...], transposed: bool) -> list[Window]:
+def windows(
+    facts: Mapping[str, float], before: tuple[int, ...], after: tuple[int, ...], transposed: bool
+) -> list[Window]:
     """The windows of an op, one an axis of positions, from its facts and the extents of those axes before and behind."""
     found = []
     for axis, (n, m) in enumerate(zip(before, after, strict=True)):
         if f"kernel {axis}" not in facts:
             return []
-        part = [int(facts.get(f"{label} {axis}", default)) for label, default in
-                (("kernel", 1), ("stride", 1), ("padding", 0), ("dilation", 1))]  # fmt: skip
-        found.append(Window(n, m, *part, transposed))
+        labels = (("kernel", 1), ("stride", 1), ("padding", 0), ("dilation", 1))
+        kernel, stride, padding, dilation = (int(facts.get(f"{label} {axis}", default)) for label, default in labels)
+        found.append(Window(n, m, kernel, stride, padding, dilation, transposed))
     return found
 
 

@@ -6,7 +6,6 @@ causal average makes early tokens larger and more alike than late ones, and each
 
 import functools
 import math
-from dataclasses import replace
 
 import numpy as np
 from numpy.polynomial import hermite_e

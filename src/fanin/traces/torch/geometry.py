@@ -11,7 +11,9 @@ import torch
 from fanin.traces.torch.consume import MHA_ARGUMENTS, Call
 from fanin.traces.torch.values import Value
 
-ARITHMETIC = frozenset("add radd sub rsub mul rmul div rdiv true_divide pow rpow maximum minimum".split())
+ARITHMETIC = frozenset(
+    ("add", "radd", "sub", "rsub", "mul", "rmul", "div", "rdiv", "true_divide", "pow", "rpow", "maximum", "minimum")
+)
 MASKED = -1e4  # a logit below this is masked
 LARGEST = 65_536  # elements of a constant that are looked at
 ROWS = 8  # examples compared
@@ -71,7 +73,7 @@ def _convolution(call: Call, transposed: bool) -> dict[str, float]:
 
 
 def _pool(call: Call) -> dict[str, float]:
-    if call.name.startswith("adaptive") or not call.name[-1] == "d" or "fractional" in call.name:
+    if call.name.startswith("adaptive") or call.name[-1] != "d" or "fractional" in call.name:
         return {}
     dims = int(call.name[-2])
     kernel = call.arg(1, "kernel_size")
@@ -124,7 +126,11 @@ def _keys(call: Call) -> dict[str, float]:
     if call.name == "scaled_dot_product_attention":
         query, key = call.arg(0, "query"), call.arg(1, "key")
         scale = call.arg(6, "scale") or 1.0 / math.sqrt(query.shape[-1])
-        found = {"width": float(query.shape[-1]), "scale": float(scale), "p": float(call.arg(4, "dropout_p", default=0))}
+        found = {
+            "width": float(query.shape[-1]),
+            "scale": float(scale),
+            "p": float(call.arg(4, "dropout_p", default=0)),
+        }
         causal = bool(call.arg(5, "is_causal", default=False))
         return found | _allowed(call.arg(3, "attn_mask"), query.shape[-2], key.shape[-2], causal)
     if call.name == "multi_head_attention_forward":
