@@ -12,6 +12,72 @@ from fanin.slots import Axes
 __all__: list[str]
 FUNCTIONS: dict[str, Callable[..., Tensor]]
 
+def attention_logits_(
+    tensor: Tensor,
+    *,
+    logit_std: float = 1.0,
+    heads: int = 1,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The query and key weights of softmax attention: logits q·k / √d between normed tokens start with this deviation."""
+
+def bias_prior_(
+    tensor: Tensor,
+    *,
+    prior: float = 0.01,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The bias of a sigmoid head (detection, multi-label) that starts every output at the same small probability."""
+
+def bilinear_(
+    tensor: Tensor,
+    *,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """A transposed convolution that starts as bilinear interpolation of each channel (linear in 1-D, trilinear in 3-D)."""
+
+def bilinear_upsample_(
+    tensor: Tensor,
+    *,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """A transposed convolution that starts as bilinear interpolation of each channel (linear in 1-D, trilinear in 3-D)."""
+
+def caffe2_xavier_(
+    tensor: Tensor,
+    *,
+    gain: float | None = None,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Uniform numbers of variance 1 / fan_in (Caffe2's "Xavier" is the same: He's uniform rule with slope 1)."""
+
+def class_prior_(
+    tensor: Tensor,
+    *,
+    counts: tuple[float, ...] | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The bias of a softmax head that starts at the classes' frequencies: the first loss is then the entropy of the labels."""
+
 def constant_(
     tensor: Tensor,
     value: float,
@@ -22,6 +88,17 @@ def constant_(
     name: str | None = None,
 ) -> Tensor:
     """One value everywhere."""
+
+def convolution_aware_(
+    tensor: Tensor,
+    *,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Each output's filters, one an input, form a random orthonormal basis of filters, scaled as He's rule scales."""
 
 def delta_orthogonal_(
     tensor: Tensor,
@@ -38,6 +115,7 @@ def delta_orthogonal_(
 
 def dirac_(
     tensor: Tensor,
+    groups: int = 1,
     *,
     gain: float = 1.0,
     axes: str | Axes | None = None,
@@ -46,6 +124,63 @@ def dirac_(
     name: str | None = None,
 ) -> Tensor:
     """The convolution that hands every channel on unchanged: the identity on the centre tap, in every group."""
+
+def dks_(
+    tensor: Tensor,
+    *,
+    slope: float = 1.5,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    depth: int | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Deep kernel shaping: scaled orthogonal weights, and activations reshaped so that a deep net keeps apart what it is shown."""
+
+def embedding_normal_(
+    tensor: Tensor,
+    *,
+    std: float = 1.0,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Gaussian rows of a given deviation; the padding row is zero."""
+
+def embedding_scaled_(
+    tensor: Tensor,
+    *,
+    gain: float | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Gaussian rows of length about 1 (variance 1 / width), as Flax draws embeddings; the padding row is zero."""
+
+def embedding_tied_(
+    tensor: Tensor,
+    *,
+    multiplied: bool = False,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """A table that is also the head: as a head it must be of variance 1 / width, so that logits of normed signals have size 1."""
+
+def embedding_uniform_(
+    tensor: Tensor,
+    *,
+    bound: float | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Uniform rows, as Keras draws embeddings; the padding row is zero."""
 
 def eye_(
     tensor: Tensor,
@@ -57,6 +192,39 @@ def eye_(
     name: str | None = None,
 ) -> Tensor:
     """The identity of a dense weight, cut off or filled with zeros where in and out differ; one for each stacked block."""
+
+def focal_prior_(
+    tensor: Tensor,
+    *,
+    prior: float = 0.01,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The bias of a sigmoid head (detection, multi-label) that starts every output at the same small probability."""
+
+def gated_normal_(
+    tensor: Tensor,
+    *,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The weights that make gate and value of a gated layer f(W x) · (V x): the product then has the size of its input."""
+
+def gated_out_normal_(
+    tensor: Tensor,
+    *,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The weight behind a gated product f(a) · b, for gates and values of size 1: its gain is that of the product."""
 
 def glorot_normal_(
     tensor: Tensor,
@@ -81,6 +249,59 @@ def glorot_uniform_(
     name: str | None = None,
 ) -> Tensor:
     """Uniform numbers with a variance between what the forward and what the backward pass ask for."""
+
+def glu_in_(
+    tensor: Tensor,
+    *,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The weights that make gate and value of a gated layer f(W x) · (V x): the product then has the size of its input."""
+
+def glu_out_(
+    tensor: Tensor,
+    *,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The weight behind a gated product f(a) · b, for gates and values of size 1: its gain is that of the product."""
+
+def goog_(
+    tensor: Tensor,
+    *,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """TensorFlow's EfficientNets: convolutions by He's rule over fan_out, dense layers uniform over their outputs."""
+
+def goog_normal_(
+    tensor: Tensor,
+    *,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """TensorFlow's EfficientNets: convolutions by He's rule over fan_out, dense layers uniform over their outputs."""
+
+def hadamard_(
+    tensor: Tensor,
+    *,
+    gain: float = 1.0,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """A Hadamard matrix: orthogonal, without chance, and every input reaches every output with the same weight."""
 
 def he_normal_(
     tensor: Tensor,
@@ -118,6 +339,34 @@ def identity_(
     name: str | None = None,
 ) -> Tensor:
     """The identity of a dense weight, cut off or filled with zeros where in and out differ; one for each stacked block."""
+
+def idinit_(
+    tensor: Tensor,
+    *,
+    tau: float = 1.0,
+    epsilon: float = 1e-06,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """IDInit: the identity, repeated until it fills a layer that widens or narrows; nearly zero at the end of a residual branch."""
+
+def impulse_attention_(
+    tensor: Tensor,
+    *,
+    heads: int,
+    height: int,
+    width: int,
+    kernel: int = 3,
+    norm: float = 7.0,
+    noise: float = 0.003,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Queries and keys of a vision transformer with which each head starts as one tap of a convolution over the patches."""
 
 def init_(
     module: nn.Module,
@@ -164,6 +413,18 @@ def kaiming_uniform_(
 ) -> Tensor:
     """Uniform numbers that keep the second moment through a layer and its activation."""
 
+def learned_positions_(
+    tensor: Tensor,
+    *,
+    std: float = 0.02,
+    distribution: str = "truncated_normal",
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Small random numbers for positions, class tokens and registers that are added to a signal and learned."""
+
 def lecun_normal_(
     tensor: Tensor,
     *,
@@ -186,7 +447,7 @@ def lecun_uniform_(
     seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """Uniform numbers of variance 1 / fan_in."""
+    """Uniform numbers of variance 1 / fan_in (Caffe2's "Xavier" is the same: He's uniform rule with slope 1)."""
 
 def mirrored_(
     tensors: Sequence[Tensor],
@@ -249,8 +510,140 @@ def orthogonal_(
 ) -> Tensor:
     """A random orthogonal matrix (Haar): all singular values equal, so that no direction of the signal dies in depth."""
 
+def scaled_uniform_orthogonal_(
+    tensor: Tensor,
+    *,
+    gain: float | None = None,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The weights of deep kernel shaping: orthogonal, on the centre tap of a convolution, scaled up where a layer widens."""
+
+def selu_normal_(
+    tensor: Tensor,
+    *,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The weights of a self-normalizing net: with SELU, a signal of mean 0 and size 1 stays so at any depth."""
+
+def sinusoid_(
+    tensor: Tensor,
+    *,
+    base: float = 10000.0,
+    layout: str = "interleaved",
+    width: int | None = None,
+    skip: int = 0,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """A table of sines and cosines of the position, at wavelengths from 2π to 2π · base."""
+
+def siren_(
+    tensor: Tensor,
+    *,
+    omega: float = 30.0,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The weights behind the first layer of a network of sines: each sine's argument is then a standard Gaussian."""
+
+def siren_first_(
+    tensor: Tensor,
+    *,
+    version: str = "code",
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The first layer of a network of sines, over coordinates between -1 and 1."""
+
+def snn_normal_(
+    tensor: Tensor,
+    *,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The weights of a self-normalizing net: with SELU, a signal of mean 0 and size 1 stays so at any depth."""
+
+def sparse_(
+    tensor: Tensor,
+    sparsity: float,
+    std: float = 0.01,
+    *,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Gaussian numbers, of which this share is zero: for each input the same number of outputs, at random places."""
+
+def sparse_connections_(
+    tensor: Tensor,
+    *,
+    connections: int = 15,
+    std: float = 1.0,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Each unit listens to a fixed number of random inputs, with Gaussian weights: its input's size does not grow with the width."""
+
+def stft_(
+    tensor: Tensor,
+    *,
+    side: str = "real",
+    window: str = "hann",
+    scaling: str = "density",
+    periodic: bool = False,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """A 1-D convolution over one channel that starts as a short-time Fourier transform: one output a frequency."""
+
+def suo_(
+    tensor: Tensor,
+    *,
+    gain: float | None = None,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The weights of deep kernel shaping: orthogonal, on the centre tap of a convolution, scaled up where a layer widens."""
+
 def take_key(generator: torch.Generator | None = None) -> int:
     """One number from 0 to 2**64 - 1 out of a generator (torch's default one, if None)."""
+
+def tat_(
+    tensor: Tensor,
+    *,
+    curve: float = 0.3,
+    correlation: float = 0.9,
+    nonlinearity: str | Activation | Callable[[Any], Any] | None = None,
+    depth: int | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Tailored activations: scaled orthogonal weights, and activations so tailored that like inputs neither part nor collapse."""
 
 def truncated_normal_(
     tensor: Tensor,
@@ -326,6 +719,26 @@ def xavier_uniform_(
     name: str | None = None,
 ) -> Tensor:
     """Uniform numbers with a variance between what the forward and what the backward pass ask for."""
+
+def zer_o_(
+    tensor: Tensor,
+    *,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """ZerO: zeros and ones only. The identity where a layer keeps or narrows, a Hadamard matrix where it widens, no chance."""
+
+def zero_hadamard_(
+    tensor: Tensor,
+    *,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """ZerO: zeros and ones only. The identity where a layer keeps or narrows, a Hadamard matrix where it widens, no chance."""
 
 def zeros_(
     tensor: Tensor,

@@ -15,7 +15,7 @@ from torch import nn
 from fanin import rules
 from fanin.errors import FaninError
 from fanin.plans import Entry, Plan
-from fanin.rules.rule import FACTORIES
+from fanin.rules.rule import FACTORIES, FACTS
 from fanin.slots import Slot
 from fanin.traces.torch import trace
 
@@ -68,6 +68,7 @@ def plans() -> dict[str, Plan]:
 def _made(factory: Callable[..., Any]) -> Any:
     parameters = inspect.signature(factory).parameters.values()
     needed = {p.name: ARGUMENTS.get(p.name, 0.5) for p in parameters if p.default is p.empty}
+    needed |= FACTS[factory.__name__].samples[0]
     try:
         return factory(**needed)
     except FaninError:  # one of several arguments must be given

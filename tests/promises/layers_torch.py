@@ -216,6 +216,7 @@ CASES: dict[str, Case] = {
     "conv1d": Case(
         lambda: nn.Conv1d(64, 128, 5, padding=2), (16, 64, 36), "weight", look=inside(2), look_in=inside(4)
     ),
+    "conv1d over a signal": Case(lambda: nn.Conv1d(1, 17, 24), (8, 1, 60), "weight", look_in=inside(24)),
     "conv2d": Case(
         lambda: nn.Conv2d(64, 96, 3, padding=1), (8, 64, 12, 12), "weight", look=inside(1), look_in=inside(2)
     ),
