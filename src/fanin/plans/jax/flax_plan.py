@@ -1,81 +1,22 @@
-"""A plan for a Flax NNX model from rules, by `plans.matching`."""
+"""A plan for a Flax NNX model from rules."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from flax import nnx
 
-from fanin.distributions import Constant, Distribution
-from fanin.errors import FaninError, FaninValueError
+from fanin.plans.declared import declared_plan
 from fanin.plans.jax.flax_params import find_params
 from fanin.plans.jax.flax_slots import model_slots
-from fanin.plans.matching import plan_from_rules
 from fanin.plans.records import Plan
-from fanin.rules import parse
-from fanin.rules.rule import Rule
-from fanin.slots import Axes, Slot
-from fanin.traces.records import Trace
+from fanin.slots import Axes
 
 
 def plan_model(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
     """See `fanin.jax.plan`."""
-    slots = model_slots(model, axes)
-    if not slots:
-        raise FaninValueError(f"model={type(model).__name__} has no parameters (nnx.Param) to draw")
-    vague: list[Slot] = []
-    if isinstance(rules, Mapping):
-        given = {key: _watched(value, vague) for key, value in rules.items()}
-    else:
-        given = {"*": _watched(rules, vague)}
-    trace = Trace(
-        framework="jax",
-        model=type(model).__name__,
-        parameters=sum(slot.size for slot in slots),
-        ops=(),
-        slots=slots,
-        weights={},
-        residuals=(),
-        inputs=(),
-        loss=None,
-        backward="none",
-        training=True,
-    )
-    made = plan_from_rules(trace, given, seed)
-    if vague:
-        listed = "; ".join(f"{s.name} of shape {s.shape} in {s.module_type or 'a container'}" for s in vague)
-        raise FaninValueError(
-            f"the modules do not tell what the axes of these parameters mean: {listed}; say it by axes={{pattern: 'io'}}, "
-            "or give them a rule that needs no fans"
-        )
+    made = declared_plan(model_slots(model, axes), rules, seed=seed, framework="jax", model=type(model).__name__)
     return replace(made, notes=(*made.notes, *_notes(model)))
-
-
-@dataclass
-class _Watched:
-    """A rule that notes which slots it cannot serve for want of axes, so that one error can name them all."""
-
-    rule: Rule
-    vague: list[Slot] = field(repr=False)
-
-    def __call__(self, slot: Slot) -> Distribution:
-        try:
-            return self.rule(slot)
-        except FaninError:
-            if slot.axes is not None or len(slot.shape) < 2:
-                raise
-            self.vague.append(slot)
-            return Constant(0.0)
-
-    @property
-    def spec(self) -> str:
-        return self.rule.spec
-
-
-def _watched(value: Any, vague: list[Slot]) -> Any:
-    if isinstance(value, str):
-        value = parse(value)
-    return _Watched(value, vague) if isinstance(value, Rule) else value
 
 
 def _notes(model: Any) -> list[str]:

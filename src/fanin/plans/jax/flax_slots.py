@@ -12,6 +12,7 @@ from typing import Any
 from flax import nnx
 
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.plans.declared import einsum_axes
 from fanin.plans.jax.flax_params import Place, find_params
 from fanin.slots import Axes, Slot, SlotRole
 
@@ -125,28 +126,6 @@ def _kernel(place: Place) -> Meaning | None:
         case nnx.Embed():
             return "vo", (owner.num_embeddings, owner.features), 1.0, 1.0
     return None
-
-
-def einsum_axes(equation: str | None) -> str | None:
-    """The axes of the second operand of an einsum: contracted ones are inputs, ones shared by all three stacked blocks.
-
-    Args:
-        equation: such as "BTNH,NHD->BTD"; None where it is known only when the layer is called.
-
-    Returns:
-        A spec as `Axes.parse` takes; None where the equation does not tell.
-
-    Example:
-        >>> einsum_axes("BTNH,NHD->BTD"), einsum_axes("ETD,EDF->ETF")
-        ('iio', 'sio')
-    """
-    if equation is None:
-        return None
-    operands, _, result = equation.replace(" ", "").partition("->")
-    inputs, _, kernel = operands.partition(",")
-    if "." in kernel or len(set(kernel)) != len(kernel):
-        return None
-    return "".join("i" if c not in result else "s" if c in inputs else "o" for c in kernel)
 
 
 def _blocks(count: int) -> str:
