@@ -26,6 +26,7 @@ from fanin.theory.integrals import moments
 
 Weights = Literal["normal", "orthogonal"]
 HERMITE = 9  # nodes over the law of the log signal, so that curved maps are averaged, not linearised
+MOST_LOG = 300.0  # a log signal beyond this has left all numbers
 GRID_END, GRID_STEP = 20.0, 0.25  # of log q
 NOISE = {"normal": 2.0, "orthogonal": 0.0}  # relative variance, times n, of |W u|² for a fixed u
 
@@ -116,8 +117,8 @@ def log_norm(
         )  # |Wx|² then fluctuates by 2/n_l less twice this
         constant = (at.kurtosis - 1) / width - 2 * at.elasticity**2 * kept
         after = at.log_f2 - 0.5 * constant - at.bend * kept
-        mean = float(at.weights @ after)
-        variance = max(float(at.weights @ (np.square(after - mean) + constant)), 0.0)
+        mean = min(max(float(at.weights @ after), -MOST_LOG), MOST_LOG)
+        variance = min(max(float(at.weights @ (np.square(after - mean) + constant)), 0.0), MOST_LOG**2)
         means.append(mean)
         variances.append(variance)
         before = width
@@ -235,7 +236,7 @@ class _Spread:
 
 def _spread(table: Callable[..., Array], mean: float, variance: float, sigma_w: float, sigma_b: float) -> _Spread:
     nodes, weights = np.polynomial.hermite_e.hermegauss(HERMITE)
-    part = sigma_w**2 * np.exp(mean + math.sqrt(variance) * nodes)
+    part = sigma_w**2 * np.exp(np.clip(mean + math.sqrt(variance) * nodes, -MOST_LOG, MOST_LOG))
     q = part + sigma_b**2
     log_q = np.log(q)
     log_f2, kurtosis, e, log_df2, slopes, shared = table(log_q)

@@ -74,7 +74,7 @@ def fixed_point(f: Function | Curve, sigma_w: float, sigma_b: float = 0.0, keep:
     at = min(max(q, math.exp(LOW)), math.exp(HIGH))
     m = moments(curve, 0.0, at)
     chi1 = sigma_w**2 * m.df2
-    if math.isinf(chi1) and math.isfinite(q):
+    if math.isinf(chi1):
         raise FaninValueError(f"{curve.name} jumps, so E f'² is infinite: there is no χ₁ and no depth scale")
     slope_q = sigma_w**2 / keep * _stretch(m, at)
     contrast = _settled_contrast(curve, at, sigma_w, sigma_b, keep)

@@ -81,7 +81,7 @@ def moments(f: Function | Curve, mean: float = 0.0, variance: float = 1.0) -> Ga
         >>> [round(v, 9) for v in (m.f, m.f2, m.df2, m.fdf, m.kurtosis)]
         [0.39894228, 0.5, 0.5, 0.39894228, 6.0]
         >>> moments("hardshrink").notes
-        ('f jumps at -0.5, 0.5: E f'² is infinite',)
+        ("f jumps at -0.5, 0.5: E f'² is infinite",)
     """
     mean, variance = float(mean), float(variance)
     if not math.isfinite(mean):

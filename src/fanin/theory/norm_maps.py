@@ -46,8 +46,9 @@ def norm_layer(f: Function | Curve, norm: Norm, size: int | None = None, c: floa
 
     Gradients grow by E f'² / E f² a layer (RMS, layer and group norm), at most 1 only where f is homogeneous; with batch norm by
     E f'² / Var f, because the norm takes the batch's common part off and blows up what is left: π/(π - 1) = 1.467 for ReLU,
-    whose root is the 1.21 of Yang et al. 2019 (theorem 3.9), at any scale of the weights. A norm over d values adds the factor
-    (d - 1)/(d - 2): a linear net with batch norm explodes like ((B - 2)/(B - 3))^L.
+    whose root is the 1.21 of Yang et al. 2019, at any scale of the weights. A norm over d dimensions adds the factor
+    (d - 1)/(d - 2): a linear net with batch norm explodes like ((B - 2)/(B - 3))^L. For other activations and small batches a
+    pair's expectations are those of Gaussians of the same correlation -1/(B - 1).
 
     Args:
         f: as in `moments`.
@@ -75,10 +76,17 @@ def norm_layer(f: Function | Curve, norm: Norm, size: int | None = None, c: floa
     if norm == "batch" and math.isinf(d):
         return NormLayer(second, first, slope / (second - first**2), first**2 / second)
     if norm == "batch":  # two examples of a batch of d + 1 have the correlation -1/d; gradients over a batch sum to zero
-        other, unit = pair_moments(curve, -1 / d), moments(curve)
-        pairs, slopes = other.ff * second / unit.f2, other.dfdf * slope / unit.df2
-        return NormLayer(second, first, bend * (slope + slopes / d) / (second - pairs), pairs / second)
+        radial = Curve(f"u {curve.name}'", lambda u: u * _slope(curve, u), None, curve.kinks)  # what the norm takes off
+        (pairs, slopes), (along, along_pairs) = _pairs(curve, second, slope, d), _pairs(radial, *sphere_moments(radial, d)[1:], d)
+        kept = (d + 1) * slope - (slope - slopes) - (sphere_moments(radial, d)[1] - along)
+        return NormLayer(second, first, kept / (d - 2) / (second - pairs), pairs / second)
     return NormLayer(second, first, bend * slope / second, pair_moments(curve, c).ff / moments(curve).f2)
+
+
+def _pairs(curve: Curve, second: float, slope: float, d: float) -> tuple[float, float]:
+    """E f(u) f(v) and E f'(u) f'(v) of two of d + 1 values that sum to zero: Gaussian ones, scaled to the sphere's moments."""
+    pair, unit = pair_moments(curve, -1 / d), moments(curve)
+    return pair.ff * second / unit.f2, pair.dfdf * slope / unit.df2
 
 
 def sphere_moments(f: Function | Curve, dimension: float) -> tuple[float, float, float]:
@@ -106,11 +114,13 @@ def sphere_moments(f: Function | Curve, dimension: float) -> tuple[float, float,
     reach = math.sqrt(d)
     t = standard_edges(curve, 0.0, 1.0)
     edges = np.unique(np.concatenate([[-reach], t[np.abs(t) < reach], [reach]]))
+    edges = np.arcsin(edges / reach)  # with u = √d sin θ the density is cos^(d-2) θ, without singular ends
     x, w = legendre()
     half = np.diff(edges)[:, None] / 2
-    u = edges[:-1, None] + half + half * x
-    log_scale = gammaln(d / 2) - gammaln((d - 1) / 2) - 0.5 * math.log(math.pi * d)
-    density = np.exp(log_scale + (d - 3) / 2 * np.log1p(-np.minimum(u * u / d, 1 - 1e-16)))
+    angle = edges[:-1, None] + half + half * x
+    u = reach * np.sin(angle)
+    log_scale = gammaln(d / 2) - gammaln((d - 1) / 2) - 0.5 * math.log(math.pi)
+    density = np.exp(log_scale + (d - 2) * np.log(np.cos(angle)))
     y = curve.f(u)
     slope = _slope(curve, u)
     weight = half * w * density

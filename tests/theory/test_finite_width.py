@@ -1,0 +1,120 @@
+"""The law of log-norms against simulated nets."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fanin.activations import Activation
+from fanin.errors import FaninValueError
+from fanin.theory import critical_or_gain, layer_constant, log_gradient_norm, log_norm
+from fanin.theory.derivatives import DERIVATIVES
+
+
+def simulated(name, widths, sigma_w, weights, sigma_b, start, draws, seed=0):
+    """Log |x_l|² / n_l, and the log of |gradient at x_l|² relative to the end's, for many drawn nets: (draws, depth) each."""
+    rng, f = np.random.default_rng(seed), Activation.named(name)
+    df = DERIVATIVES[name].df
+    x = rng.standard_normal((draws, widths[0]))
+    x *= math.sqrt(start * widths[0]) / np.linalg.norm(x, axis=1, keepdims=True)
+    forward, kept = [], []
+    for n in widths:
+        before = x.shape[1]
+        if weights == "normal":
+            w = rng.standard_normal((draws, n, before)) * sigma_w / math.sqrt(before)
+        else:
+            big, small = max(n, before), min(n, before)
+            q, r = np.linalg.qr(rng.standard_normal((draws, big, small)))
+            q *= np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
+            w = (q if n >= before else q.transpose(0, 2, 1)) * sigma_w * math.sqrt(max(n / before, 1.0))
+        h = np.einsum("dij,dj->di", w, x) + sigma_b * rng.standard_normal((draws, n))
+        x = f(h)
+        kept.append((w, df(h, *f.parameters)))
+        forward.append(np.log(np.mean(x * x, axis=1)))
+    g = rng.standard_normal(x.shape)
+    g /= np.linalg.norm(g, axis=1, keepdims=True)
+    backward = []
+    for w, slope in reversed(kept):
+        backward.append(np.log(np.sum(g * g, axis=1)))
+        g = np.einsum("dij,di->dj", w, slope * g)
+    return np.stack(forward, axis=1), np.stack(backward[::-1], axis=1)
+
+
+CASES = [
+    ("relu", [64] * 10, "normal", 0.0, None),
+    ("relu", [64] * 10, "orthogonal", 0.0, None),
+    ("relu", [100, 50, 100, 30], "orthogonal", 0.0, None),
+    ("relu", [40, 80, 160, 60], "normal", 0.0, None),
+    ("tanh", [64] * 10, "normal", 0.3, None),
+    ("tanh", [64] * 10, "normal", 0.0, None),
+    ("tanh", [64] * 8, "orthogonal", 0.3, 1.8),
+    ("selu", [64] * 8, "normal", 0.0, 1.0),
+    ("gelu", [128] * 4, "normal", 0.0, None),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "widths", "weights", "sigma_b", "sigma_w"), CASES)
+def test_mean_and_variance_against_simulation(name, widths, weights, sigma_b, sigma_w) -> None:
+    """Within four standard errors of 1000 draws, and the terms of second order in 1/n: twice the largest c²/n² a layer."""
+    law = log_norm(name, widths, sigma_w, weights, sigma_b, q0=0.4)
+    back = log_gradient_norm(name, widths, sigma_w, weights, sigma_b, q0=0.4)
+    draws = 1000
+    forward, backward = simulated(name, widths, law.sigma_w, weights, sigma_b, 0.4, draws)
+    for found, predicted in ((forward, law), (backward, back)):
+        second = np.arange(1, len(widths) + 1) * 2 * (6 / min(widths)) ** 2
+        second = second if predicted is law else second[::-1]
+        mean_error = 4 * found.std(axis=0) / math.sqrt(draws) + second
+        assert np.all(np.abs(found.mean(axis=0) - predicted.mean) <= mean_error)
+        variance = found.var(axis=0)
+        assert np.all(np.abs(variance - predicted.variance) <= 4 * math.sqrt(2 / draws) * variance + second)
+
+
+def test_relu_adds_five_over_n() -> None:
+    """Hanin & Rolnick 2018, Hanin & Nica 2020: log-variance 5 Σ 1/n_l, and the mean falls by half of it."""
+    widths = [64, 128, 256, 32, 1000]
+    law = log_norm("relu", widths)
+    assert law.sigma_w == pytest.approx(math.sqrt(2))
+    assert law.variance == pytest.approx(5 * np.cumsum([1 / n for n in widths]), rel=1e-9)
+    assert law.mean == pytest.approx(-2.5 * np.cumsum([1 / n for n in widths]), rel=1e-9)
+    assert layer_constant("relu", backward=True) == pytest.approx(5.0)
+    assert log_gradient_norm("relu", [100] * 4).variance[0] == pytest.approx(15 / 100, rel=1e-9)
+
+
+def test_linear_orthogonal_nets_do_not_know_their_depth() -> None:
+    """Saxe et al. 2013: an isometry keeps every norm, at any depth; independent weights add 2/n a layer."""
+    assert max(log_norm("linear", [32] * 1000, weights="orthogonal").variance) < 1e-9
+    assert log_norm("linear", [32] * 100).variance[-1] == pytest.approx(200 / 32, rel=1e-9)
+
+
+def test_saturating_nets_heal() -> None:
+    """The elasticity is below 1, so the variance of tanh settles; ReLU's grows without end."""
+    law = log_norm("tanh", [64] * 200, sigma_b=0.3)
+    assert law.variance[-1] == pytest.approx(law.variance[100], rel=1e-6)
+    assert law.variance[-1] < 3 * layer_constant("tanh", 0.5) / 64
+    assert log_norm("relu", [64] * 200).variance[-1] == pytest.approx(200 * 5 / 64)
+
+
+def test_sigma_w_where_no_stable_variance_is_critical() -> None:
+    assert critical_or_gain("gelu") == pytest.approx(1.5335, abs=1e-4)
+    assert critical_or_gain("hardshrink") == pytest.approx(1.0158, abs=1e-3)
+    assert log_norm("hardshrink", [50] * 3).variance[0] > 0
+
+
+def test_band() -> None:
+    low, high = log_norm("relu", [100] * 3).band()
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.05 * np.arange(1, 4)))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: log_norm("relu", []), "widths="),
+        (lambda: log_norm("relu", [10, 0]), "widths="),
+        (lambda: log_norm("relu", [10], weights="haar"), "weights='haar'"),
+        (lambda: log_gradient_norm("hardshrink", [10, 10]), "jumps"),
+    ],
+)
+def test_what_has_no_law_is_named(call, message: str) -> None:
+    with pytest.raises(FaninValueError, match=message):
+        call()
