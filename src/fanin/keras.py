@@ -12,7 +12,9 @@ are those that stand at the same place in `keras.initializers`; all others go by
 **Fans.** An initializer finds the layer that asks it, and takes what the axes of the weight mean from that layer: groups,
 strides, depthwise and transposed kernels, the equation of `EinsumDense` (so the parts of `MultiHeadAttention`, too), the gates
 of a recurrent cell. `axes` says it by hand ("io", "kkio", "(s3i)o"). Called by hand without `axes`, a shape is read as "io" or
-as a plain convolution ("kio", "kkio", "kkkio").
+as a plain convolution ("kio", "kkio", "kkkio"). Where the layer has an activation of its own (`Dense(8, activation="gelu")`), it
+is what rules take that are told none. A layer of your own is asked for no more than its weight's shape: two axes are
+read as "io", and more need `axes`.
 
 **Seeds.** Without a seed every call takes one 64-bit key from Keras's global random state (`keras.utils.set_random_seed`), so
 two layers that share an instance differ; Keras's own initializers would give both the same numbers. With an integer, the
@@ -37,7 +39,8 @@ from fanin.plans.keras.initializers import EXTRA, PACKAGE, Drawn, Initializer, R
 from fanin.plans.keras.model import apply_plan, model_slots, plan_model
 from fanin.plans.records import Plan
 from fanin.rules import load_all, parse
-from fanin.rules.rule import ALIASES, FACTORIES, Rule
+from fanin.rules.arguments import as_text
+from fanin.rules.rule import ALIASES, FACTORIES, FACTS, Rule
 from fanin.slots import Axes, Slot
 
 JOINT = {"mirrored"}  # rules for several weights at once: an initializer sees one
@@ -137,7 +140,8 @@ def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str,
 
     Example:
         >>> net = keras.Sequential([keras.Input((512,)), keras.layers.Dense(256)])
-        >>> round(float(keras.ops.std(init_(net, "he_normal", seed=1).layers[0].kernel)) * 512**0.5, 2)
+        >>> _ = init_(net, "lecun_normal", seed=1)
+        >>> round(float(keras.ops.convert_to_numpy(net.layers[0].kernel).std()) * 512**0.5, 2)
         1.0
     """
     made = rules if isinstance(rules, Plan) else plan(model, rules, seed=seed or 0, axes=axes)
@@ -191,7 +195,12 @@ def _doc(rule: str, factory: Callable[..., Rule]) -> str:
         head, paper, tail = text.partition("\nPaper:\n")
         tail = f"\nPaper:\n{tail}" if paper else ""
     own, _, rest = tail.partition("\n\n") if found else ("", "", tail)
-    parts = [head.strip("\n"), "Args:\n" + (f"{own}\n" if own else "") + ARGUMENTS, rest.strip("\n")]
+    sample = FACTS[rule].samples[0] if FACTS[rule].samples else {}
+    shown = "".join(f"{key}={as_text(value)}, " for key, value in sample.items())
+    example = (
+        f"Example:\n    >>> {camel(rule)}({shown}seed=0)\n    <fanin.keras.{camel(rule)} {factory(**sample).spec}>"
+    )
+    parts = [head.strip("\n"), "Args:\n" + (f"{own}\n" if own else "") + ARGUMENTS, rest.strip("\n"), example]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

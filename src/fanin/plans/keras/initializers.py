@@ -6,6 +6,7 @@ The classes of the single rules are made in `fanin.keras`.
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import keras
@@ -17,7 +18,7 @@ from fanin.draws.keras import draw, float_name
 from fanin.draws.windows import check_shape
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.plans.keras.caller import asked
-from fanin.plans.keras.layers import Meaning
+from fanin.plans.keras.layers import KERAS, Meaning
 from fanin.records import encode
 from fanin.rules.rule import FACTORIES, Rule
 from fanin.slots import Axes, Slot
@@ -67,8 +68,9 @@ class Initializer(keras.initializers.Initializer):
         shape, kind = check_shape(shape), float_name(dtype)
         found = None if self.axes is not None and self.name is not None else asked(self, shape)
         known = found.meaning if found is not None else Meaning("weight")
-        if self.axes is not None or found is None:
-            known = Meaning(known.role, self._by_hand(shape), known.parts, known.hidden)
+        own = found is not None and not type(found.layer).__module__.startswith(KERAS)  # a layer of the user's
+        if self.axes is not None or found is None or (own and known.axes is None and len(shape) == 2):
+            known = replace(known, axes=self._by_hand(shape))
         name = self.name if self.name is not None else found.name if found is not None else ""
         if 0 in shape:
             warnings.warn(f"a weight of shape {shape} has no elements; nothing was drawn", stacklevel=2)
@@ -85,6 +87,7 @@ class Initializer(keras.initializers.Initializer):
             axes=known.axes,
             parts=known.parts,
             hidden=known.hidden,
+            activation=known.activation,
             module_type=owner,
         )
         try:
@@ -92,7 +95,7 @@ class Initializer(keras.initializers.Initializer):
         except FaninError as error:
             if known.axes is None and owner and len(shape) > 1:
                 raise FaninValueError(
-                    f"{type(self).__name__}: a {owner} does not tell what the axes of its weight of shape {shape} mean; "
+                    f"{type(self).__name__}: the layer {owner} does not tell what the axes of its weight of shape {shape} mean; "
                     "give the initializer axes="
                 ) from error
             raise

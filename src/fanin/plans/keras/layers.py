@@ -5,13 +5,18 @@ transposed one has its outputs first. A shape alone tells none of this, which is
 there.
 """
 
+import functools
+import inspect
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import layers
 
+from fanin.activations import Activation
+from fanin.errors import FaninError
 from fanin.slots import Axes, SlotRole
 
 CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
@@ -23,9 +28,11 @@ NORMS = tuple(
     for name in ("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization")
     if hasattr(layers, name)  # RMSNormalization came later
 )
+# Layers that put their outputs through `activation`, with nothing between; in a recurrent cell the state comes in besides.
+ACTING = (layers.Dense, layers.EinsumDense, *CONVOLUTIONS, *TRANSPOSED, *DEPTHWISE, *SEPARABLE)
 # Gated cells: kind → what their blocks are called, how many there are
 GATED: dict[type, tuple[str, int]] = {layers.LSTMCell: ("lstm", 4), layers.GRUCell: ("gru", 3)}
-OURS = ("keras.", "keras_hub.", "keras_nlp.", "keras_cv.")  # where "bias" means a bias whatever its shape
+KERAS = ("keras.", "keras_hub.")  # packages of layers in which "bias" means a bias whatever its shape
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Meaning:
     axes: Axes | None = None
     parts: str | None = None
     hidden: int = 0
+    activation: Activation | None = None
 
 
 def meaning(layer: keras.Layer, attribute: str, shape: tuple[int, ...]) -> Meaning:
@@ -48,6 +56,8 @@ def meaning(layer: keras.Layer, attribute: str, shape: tuple[int, ...]) -> Meani
     """
     if isinstance(layer, NORMS):
         return Meaning("norm_scale" if attribute in ("gamma", "scale") else "norm_shift")
+    if isinstance(layer, layers.PReLU):
+        return Meaning("scale")
     gates = gates_of(layer)
     known = _spec(layer, attribute, len(shape))
     if known is not None:
@@ -56,9 +66,10 @@ def meaning(layer: keras.Layer, attribute: str, shape: tuple[int, ...]) -> Meani
         role: SlotRole = "embedding" if "v" in spec else "recurrent" if attribute == "recurrent_kernel" else "weight"
         if len(re.sub(r"\(.*?\)", "x", spec)) == len(shape) and shape[-1] % count == 0:
             axes = Axes.parse(spec, shape, in_taps=in_taps, out_taps=out_taps)
-            return Meaning(role, axes, parts, _hidden(layer))
+            acts = attribute in ("kernel", "pointwise_kernel") and isinstance(layer, ACTING)
+            return Meaning(role, axes, parts, _hidden(layer), _activation(layer.activation) if acts else None)
     named = attribute == "bias" or attribute.endswith("_bias")
-    if named and (len(shape) < 2 or type(layer).__module__.startswith(OURS)):
+    if named and (len(shape) < 2 or type(layer).__module__.startswith(KERAS)):
         return Meaning("bias", None, gates[0] if gates else None, _hidden(layer))
     return Meaning("weight" if len(shape) > 1 else "scale")
 
@@ -68,6 +79,17 @@ def gates_of(layer: keras.Layer) -> tuple[str, int] | None:
     if _is_conv_lstm(layer):
         return GATED[layers.LSTMCell]
     return next((found for kind, found in GATED.items() if isinstance(layer, kind)), None)
+
+
+@functools.lru_cache(maxsize=256)
+def _activation(f: Any) -> Activation | None:
+    """The activation that a layer has; None where it has none, or one that is not elementwise (softmax) or has weights."""
+    if f is keras.activations.linear or not inspect.isfunction(f):
+        return None
+    try:
+        return Activation.of(f)
+    except FaninError:
+        return None
 
 
 def einsum_axes(equation: str) -> str | None:
@@ -100,7 +122,9 @@ def _spec(layer: keras.Layer, attribute: str, rank: int) -> tuple[str, float, fl
             return None if spec is None else (spec, 1.0, 1.0)
         case _ if isinstance(layer, SEPARABLE) and attribute == "pointwise_kernel":
             return f"{field}io", 1.0, 1.0
-        case _ if isinstance(layer, DEPTHWISE + SEPARABLE) and attribute in ("kernel", "depthwise_kernel"):
+        case _ if (isinstance(layer, DEPTHWISE) and attribute == "kernel") or (
+            isinstance(layer, SEPARABLE) and attribute == "depthwise_kernel"
+        ):
             return f"{field}so", 1.0, once
         case _ if isinstance(layer, TRANSPOSED) and attribute == "kernel":
             return f"{field}oi", once, 1.0

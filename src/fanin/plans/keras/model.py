@@ -12,13 +12,13 @@ from fanin.draws.dtypes import DTYPES
 from fanin.draws.keras import draw
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.plans import laws
-from fanin.plans.keras.layers import Meaning, meaning
+from fanin.plans.keras.layers import meaning
 from fanin.plans.keras.paths import Place, find_weights
 from fanin.plans.matching import plan_from_rules
 from fanin.plans.records import Entry, Plan
 from fanin.rules import parse
 from fanin.rules.rule import Rule
-from fanin.slots import Axes, Slot
+from fanin.slots import Axes, Slot, SlotRole
 from fanin.traces.records import Trace
 
 # The largest number of each format; 3.4e38 for float32 and bfloat16.
@@ -54,7 +54,8 @@ def _slot(place: Place, given: str | Axes | None) -> Slot:
         axes = given if isinstance(given, Axes) else Axes.parse(given, shape)
         if axes.shape != shape:
             raise FaninValueError(f"axes: those of {name!r} have the shape {axes.shape}, but it has {shape}")
-        found = Meaning("embedding" if axes.spec == "vo" else "weight", axes, found.parts, found.hidden)
+        role: SlotRole = found.role if found.role == "recurrent" else "embedding" if axes.spec == "vo" else "weight"
+        found = replace(found, role=role, axes=axes)
     module = name.removesuffix(place.attribute).rstrip(".")
     kernel = f"{module}.kernel" if module else "kernel"
     return Slot(
@@ -68,6 +69,7 @@ def _slot(place: Place, given: str | Axes | None) -> Slot:
         axes=found.axes,
         parts=found.parts,
         hidden=found.hidden,
+        activation=found.activation,
         trainable=bool(place.variable.trainable),
         weight=kernel if found.role == "bias" and hasattr(place.owner, "kernel") else None,
     )

@@ -76,7 +76,7 @@ def _walk(layer: keras.Layer, path: str, found: dict[int, Place], unbuilt: list[
     if id(layer) in above:
         return
     children = list(labelled(layer))
-    if not layer.built and not children:
+    if not layer.built and not children and type(layer).build is not keras.Layer.build:  # one that makes weights
         unbuilt.append(path)
     for variable, attribute in _own(layer):
         place = found.setdefault(id(variable), Place(variable, layer, attribute))
