@@ -14,7 +14,9 @@ from fanin.rules.rule import rule
 from fanin.slots import Axes, Factor, Slot
 
 
-def _everywhere(slot: Slot, value: float) -> Promise:
+def everywhere(value: float) -> Promise:
+    """Every number is this value."""
+
     def furthest(weight: Array, slot: Slot) -> float:
         return float(np.abs(weight - value).max(initial=0.0))
 
@@ -37,7 +39,7 @@ def _hands_on(axes: Axes, gain: float) -> Promise:
     )
 
 
-@rule(promise=_everywhere, samples=({"value": 0.5},))
+@rule(promise=lambda slot, value: everywhere(value), samples=({"value": 0.5},))
 def constant(slot: Slot, value: float) -> Distribution:
     """One value everywhere.
 
@@ -61,7 +63,7 @@ def constant(slot: Slot, value: float) -> Distribution:
     return Constant(value)
 
 
-@rule(promise=lambda slot: _everywhere(slot, 0.0))
+@rule(promise=lambda slot: everywhere(0.0))
 def zeros(slot: Slot) -> Distribution:
     """Zero everywhere: biases, and last weights of residual branches that are to start as the identity.
 
@@ -83,7 +85,7 @@ def zeros(slot: Slot) -> Distribution:
     return Constant(0.0)
 
 
-@rule(promise=lambda slot: _everywhere(slot, 1.0))
+@rule(promise=lambda slot: everywhere(1.0))
 def ones(slot: Slot) -> Distribution:
     """One everywhere: scales of norms.
 
