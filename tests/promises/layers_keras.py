@@ -7,16 +7,16 @@ from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from tests.promises.measure import Layer  # noqa: E402
+import keras
+import numpy as np
+import torch
+from tests.promises.measure import Layer
 
-from fanin.activations import Activation  # noqa: E402
-from fanin.distributions import Distribution  # noqa: E402
-from fanin.plans import Entry, Plan  # noqa: E402
-from fanin.plans.keras.model import apply_plan, model_slots  # noqa: E402
-from fanin.plans.keras.paths import find_weights  # noqa: E402
+from fanin.activations import Activation
+from fanin.distributions import Distribution
+from fanin.plans import Entry, Plan
+from fanin.plans.keras.model import apply_plan, model_slots
+from fanin.plans.keras.paths import find_weights
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from fanin.rules.rule import Rule
 from fanin.slots import Slot
 
 FIRST = 4  # redraws before the spread between them is believed
+ENOUGH = 256  # numbers that a weight must have to show a law: a scalar would take tens of thousands of redraws
 ROUNDING = 2e-6  # of values and spectra that are exact but for float32, relative
 
 
@@ -77,6 +78,8 @@ def measurable(promise: Promise, layer: Layer) -> bool:
     """Whether this layer can show it."""
     if promise.kind == "forward":
         return layer.forward is not None
+    if promise.kind == "law":
+        return layer.slot.size >= ENOUGH
     return promise.kind != "backward" or layer.backward is not None
 
 
