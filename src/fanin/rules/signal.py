@@ -25,7 +25,9 @@ SCALINGS = ("density", "spectrum", "none")
 
 def _window(length: int, periodic: float, a0: float, a1: float, a2: float) -> Array:
     """a0 - a1 cos(2πt/P) + a2 cos(4πt/P), over a period P of length (periodic) or length - 1 (symmetric)."""
-    angle = 2 * np.pi * np.arange(length) / max(1, length if periodic else length - 1)
+    if length == 1:
+        return np.ones(1)
+    angle = 2 * np.pi * np.arange(length) / (length if periodic else length - 1)
     return a0 - a1 * np.cos(angle) + a2 * np.cos(2 * angle)
 
 

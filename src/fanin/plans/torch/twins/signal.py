@@ -23,7 +23,7 @@ def windowed_dft(
     period = 2 * (frequencies - 1)
     time = torch.arange(length, device=device, dtype=torch.float64)
     angle = 2 * math.pi * time / max(1, length if periodic else length - 1)
-    window = a0 - a1 * torch.cos(angle) + a2 * torch.cos(2 * angle)
+    window = a0 - a1 * torch.cos(angle) + a2 * torch.cos(2 * angle) if length > 1 else torch.ones_like(angle)
     size = (window.square().sum().sqrt(), window.abs().sum(), torch.ones(()))[int(scaling)]
     turns = torch.outer(torch.arange(frequencies, device=device, dtype=torch.float64), time) % period
     wave = torch.cos(2 * math.pi * turns / period) if side == 0 else -torch.sin(2 * math.pi * turns / period)
