@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fanin.distributions import Distribution
 from fanin.draws import numba_kernels
-from fanin.draws.bits import LANES, MASK, TILE_WORDS, Stream, name_hash
+from fanin.draws.bits import LANES, TILE_WORDS, Stream, name_hash
 from fanin.draws.quantile import table
 from fanin.draws.recipe import Recipe, Source, recipe
 from fanin.draws.threads import each, threads
@@ -30,6 +30,7 @@ Kernel = Callable[..., None]
 SHARE = 1 << 17  # numbers: fewer are not worth a thread
 SHARES = 4  # parts for each thread, so that one that is held up holds up little
 PIECE = 1 << 16  # numbers that go through a temporary array at a time
+KEPT = 4096  # laws and formats whose kernels are remembered
 SPARSE = 8  # where fewer numbers of a tile of 256 are wanted, NumPy is faster: it makes single blocks
 
 LAWS = {
@@ -42,7 +43,7 @@ LAWS = {
 FORMATS = {"float32": types.float32, "float64": types.float64, "bfloat16": types.uint16, "float16": types.uint16}
 SINGLE = np.dtype(np.float32)
 ENTRIES = table("normal32")
-FIRST = np.zeros(1, dtype=np.uint64)  # index of the only row of a whole weight
+NOTHING = np.zeros(0, dtype=np.uint64)
 
 
 def fill(made: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array) -> bool:
@@ -71,31 +72,47 @@ def fill(made: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges, o
 def fill_whole(law: Distribution, shape: Any, seed: Any, name: Any, bits: int, out: Any) -> bool:
     """All of a small weight into an array of its own shape; False, with nothing done, for anything else.
 
-    A thousand numbers take a microsecond, and asking NumPy and Python what was given takes ten: so little is asked here,
+    A thousand numbers take half a microsecond, and asking NumPy and Python what was given takes ten: so little is asked here,
     and whatever is out of the ordinary goes the other way, where it is looked at closely.
     """
     if type(out) is not np.ndarray or type(seed) is not int or type(name) is not str or type(shape) is not tuple:
         return False
-    if out.shape != shape or not out.flags.carray or not 0 <= seed < 2**64 or not 0 < out.size <= SHARE:
+    dtype = out.dtype
+    ready = _READY.get(id(law) + id(dtype))  # a record's hash takes longer than a hundred numbers
+    if ready is None or ready[0] is not law or ready[1] is not dtype:
+        ready = _remembered(law, dtype)
+    _, _, kernel, label, settings = ready
+    if kernel is None or bits != 32 or out.shape != shape or not 0 < out.size <= SHARE:
         return False
-    kernel, stored, arguments = _ready(law, bits, out.dtype)
-    if kernel is None:
+    if not out.flags.carray or not 0 <= seed < 2**64:
         return False
-    word, flat = name_hash(name), out.reshape(-1)
-    words = (seed, 0, word & MASK, word >> 32)
-    kernel(*arguments, words, LANES, ENTRIES, flat.view(stored) if stored else flat, FIRST, out.size, 1)
+    flat = out if len(shape) == 1 else out.reshape(-1)
+    kernel(*label, settings, seed, name_hash(name), flat)  # which looks at the size of a number only, not at its dtype
     return True
 
 
-@functools.lru_cache(maxsize=4096)
-def _ready(law: Distribution, bits: int, dtype: np.dtype[Any]) -> tuple[Kernel | None, np.dtype[Any] | None, Any]:
-    """What `fill_whole` needs for a law and a format: kernel, dtype to see the array as, first arguments."""
+Ready = tuple[Distribution, np.dtype[Any], Kernel | None, tuple[str, ...], Array]
+_READY: dict[int, Ready] = {}  # by identity; what is in it lives on, so that no other record gets its identity
+
+
+def _remembered(law: Distribution, dtype: np.dtype[Any]) -> Ready:
+    if len(_READY) >= KEPT:
+        _READY.clear()
+    made = _READY[id(law) + id(dtype)] = (law, dtype, *_ready(law, dtype))
+    return made
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _ready(law: Distribution, dtype: np.dtype[Any]) -> tuple[Kernel | None, tuple[str, ...], Array]:
+    """What `fill_whole` needs for a law and a format: kernel, first arguments, settings."""
     name = _format(dtype)
-    made = recipe(law, bits=bits, double=name == "float64") if name and bits == 32 else None
+    made = recipe(law, double=name == "float64") if name else None
     if name is None or made is None or made.bits == 64 or made.source is Source.CONSTANT:
-        return None, None, None
-    arguments = _law(made, name)
-    return _kernel(arguments[0], name), None if _stored(name) is dtype else _stored(name), arguments
+        return None, (), NOTHING
+    law_name, *rest, scale, numbers = _law(made, name)
+    settings = np.array([0, *numbers, LANES, ENTRIES.ctypes.data], dtype=np.int64).view(np.uint64)
+    settings.view(np.float64)[0] = scale
+    return _short_kernel(law_name, name), (law_name, *rest), settings
 
 
 def _fill_flat(made: Recipe, name: str, shape: tuple[int, ...], stream: Stream, ranges: Ranges, flat: Array) -> None:
@@ -183,6 +200,15 @@ def _kernel(law: str, name: str) -> Kernel:
     numbers = (types.float64, types.UniTuple(types.int64, 6), types.UniTuple(word, 4), word)
     arrays = (types.Array(word, 1, "C", readonly=True), types.Array(stored, 1, "C"), types.Array(word, 1, "C"))
     return numba_kernels.fill.compile((*tags, *numbers, *arrays, word, word))
+
+
+@functools.lru_cache(maxsize=128)
+def _short_kernel(law: str, name: str) -> Kernel:
+    """The same for whole small weights."""
+    word, stored = types.uint64, FORMATS[name]
+    tags = (types.literal(law), types.literal(name), types.literal(_version()))
+    arrays = (types.Array(word, 1, "C"), word, word, types.Array(stored, 1, "C"))
+    return numba_kernels.fill_whole.compile((*tags, *arrays))
 
 
 @functools.cache

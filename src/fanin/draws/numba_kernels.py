@@ -45,6 +45,45 @@ def _scratch(work: Any, seed: Any) -> Any:
 
 
 @_kept
+def fill_whole(law: Any, dtype: Any, version: Any, settings: Any, seed: Any, name: Any, out: Any) -> None:
+    """All numbers of a weight, in place but for those behind its last whole tile.
+
+    What `fill` does for one row, with as few arguments as there can be: handing one over takes as long as ten numbers.
+
+    Args:
+        law, dtype, version: see `fill`.
+        settings: bits of the scale, the recipe's six numbers, 4 (see `numba_steps.step`), and the address of the table.
+        seed: of the stream.
+        name: its hash.
+        out: the weight, contiguous.
+    """
+    work = np.empty(WORK, np.uint64)
+    scratch = _scratch(work, seed)
+    scale = settings.view(np.float64)[0]
+    signed = settings.view(np.int64)
+    numbers = (signed[1], signed[2], signed[3], signed[4], signed[5], signed[6])
+    counter = (U(0), name & U(MASK), name >> U(32))
+    size = U(out.size)
+    count, over = size // TILE, size % TILE
+    address = U(out.ctypes.data)
+    stage = scratch + U(SCRATCH)
+    waiting = stage + U(STAGE)
+    groups = GROUPS * count
+    if over:  # the first words of a tile are those of its first blocks
+        groups += min(GROUPS, (over + U(GROUP - 1)) // U(GROUP))
+    for done in range(groups + late(law)):
+        target = waiting
+        if done >= late(law):
+            tile = (done - late(law)) // GROUPS
+            target = stage if tile == count else address + tile * TILE * item(dtype)
+            target += (done - late(law)) % GROUPS * U(GROUP) * item(dtype)
+        step(law, dtype, scale, numbers, counter, U(done), settings[7], settings[8], scratch, target)
+    staged = work[(stage - U(work.ctypes.data)) // U(8) :].view(out.dtype)
+    for k in range(over):
+        out[count * TILE + k] = staged[k]
+
+
+@_kept
 def fill(
     law: Any,
     dtype: Any,
