@@ -167,6 +167,7 @@ class ResidualPlace(Record):
         last: whether this is the last weight of its branch, whose output is added to the stream.
         normed: whether the branch's output passes a norm before it is added.
         stream: identifies the stream (the op index of its first add).
+        layers: how many weights follow each other on the branch (2 for attention and for a feed-forward), 0 if unknown.
     """
 
     branch: int
@@ -174,6 +175,7 @@ class ResidualPlace(Record):
     last: bool
     normed: bool = False
     stream: int = 0
+    layers: int = 0
 
 
 SlotRole = Literal[

@@ -33,12 +33,14 @@ class Facts:
     Attributes:
         promise: (slot, arguments) → what it promises of this weight; None where it promises nothing.
         requires: (slot, arguments) → what the architecture must have for it; None where it fits any.
+        lr_scale: (slot, arguments) → factor on the learning rate of this weight (muP); None where it asks for none.
         checks: checks of arguments that only this family has.
         samples: arguments to try it with, one mapping a try, for rules that cannot do without.
     """
 
     promise: Callable[..., Promise | tuple[Promise, ...]] | None = None
     requires: Callable[..., tuple[Requirement, ...]] | None = None
+    lr_scale: Callable[..., float] | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)
     samples: tuple[Mapping[str, Any], ...] = ({},)
 
@@ -90,6 +92,11 @@ class Rule(Record):
         made = FACTS[self.name].requires
         return () if made is None else tuple(made(slot, **self.arguments))
 
+    def lr_scale(self, slot: Slot) -> float:
+        """The factor on the learning rate that the rule asks for this weight: 1 but for parametrizations (muP)."""
+        made = FACTS[self.name].lr_scale
+        return 1.0 if made is None else float(made(slot, **self.arguments))
+
     @property
     def spec(self) -> str:
         """The rule as a user would write it; `fanin.rules.parse` reads it again (but for activations given as code)."""
@@ -109,6 +116,7 @@ def rule(
     *,
     promise: Callable[..., Promise | tuple[Promise, ...]] | None = None,
     requires: Callable[..., tuple[Requirement, ...]] | None = None,
+    lr_scale: Callable[..., float] | None = None,
     checks: Mapping[str, Check] | None = None,
     samples: Iterable[Mapping[str, Any]] = ({},),
 ) -> Callable[[Callable[Concatenate[Slot, P], Distribution]], Callable[P, Rule]]:
@@ -120,6 +128,7 @@ def rule(
         aliases: other names of it.
         promise: (slot, the rule's arguments) → one promise, or several (see `fanin.rules.promise`).
         requires: (slot, the rule's arguments) → what the architecture must have (see `fanin.rules.requirement`).
+        lr_scale: (slot, the rule's arguments) → factor on the learning rate of this weight.
         checks: argument → check (rule, argument, value) → value, for arguments that the table does not know.
         samples: arguments to measure the promise with, where the rule cannot do without any.
 
@@ -148,7 +157,7 @@ def rule(
 
         FAMILIES[name] = function
         FACTORIES[name] = factory
-        FACTS[name] = Facts(promise, requires, dict(checks or {}), tuple(samples))
+        FACTS[name] = Facts(promise, requires, lr_scale, dict(checks or {}), tuple(samples))
         ALIASES.update(dict.fromkeys(others, name))
         signature = inspect.signature(function)
         factory.__signature__ = signature.replace(  # type: ignore[attr-defined]

@@ -22,6 +22,7 @@ class Residual:
     count: int = 1
     normed: bool = False
     normed_after: bool = False
+    layers: int = 0
 
 
 def residuals(graph: Graph) -> list[Residual]:
@@ -42,6 +43,7 @@ def residuals(graph: Graph) -> list[Residual]:
         residual.position = previous.position + 1 if previous else 0
         residual.normed_after = _meets_norm_first(graph, node)
         residual.normed = _normed_end(graph, residual.branch)
+        residual.layers = _layers(graph, residual.weights)
         by_add[node.index] = residual
         found.append(residual)
     lengths: dict[int, int] = {}
@@ -73,6 +75,13 @@ def _residual(graph: Graph, node: Node, a: int, b: int) -> Residual | None:
         return None  # a sum of input and state inside a recurrent cell is no residual stream
     skipped = tuple(_bits(_mask(graph, skip) & ~_mask(graph, branch) & graph.weighted))
     return Residual(node.index, skip, branch, weights, skipped)
+
+
+def _layers(graph: Graph, weights: tuple[int, ...]) -> int:
+    """How many of a branch's weights follow each other; the fused attention call is two of them."""
+    first = min(weights, key=lambda i: graph.depths[i])
+    fused = graph.nodes[first].name == "multi_head_attention_forward"
+    return graph.depths[weights[-1]] - graph.depths[first] + 1 + fused
 
 
 def _mask(graph: Graph, value: int) -> int:
@@ -150,9 +159,8 @@ def _normed_end(graph: Graph, value: int) -> bool:
 
 def place_of(residual: Residual, node: int) -> ResidualPlace:
     """The place of a weight op on a residual branch."""
-    return ResidualPlace(
-        residual.position, residual.count, node == residual.weights[-1], residual.normed, residual.stream
-    )
+    last = node == residual.weights[-1]
+    return ResidualPlace(residual.position, residual.count, last, residual.normed, residual.stream, residual.layers)
 
 
 # -- chains ---------------------------------------------------------------------------------------------------------
