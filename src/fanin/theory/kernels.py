@@ -80,6 +80,8 @@ def _kernels(
     own_a, own_b = (sigma_w**2 * np.sum(m * m, axis=1) / d + sigma_b**2 for m in (a, b))
     tangent = kernel.copy()
     for _ in range(depth):
+        if other is None:  # to the last digit: the slope kernel goes with the root of 1 - c
+            np.fill_diagonal(kernel, own_a)
         product, slopes = _duals(curve, kernel, own_a, own_b)
         kernel = sigma_w**2 * product + sigma_b**2
         tangent = kernel + tangent * sigma_w**2 * slopes
@@ -93,9 +95,10 @@ def _duals(curve: Curve, kernel: Array, own_a: Array, own_b: Array) -> tuple[Arr
     """E f(u) f(v) and E f'(u) f'(v) for every pair, (n, m) each; pairs of the same two variances share their work."""
     size = np.sqrt(own_a[:, None] * own_b[None, :])
     c = np.clip(np.divide(kernel, size, out=np.zeros_like(kernel), where=size > 0), -1.0, 1.0)
+    c[c > 1 - 1e-15] = 1.0  # rounding: its angle would be 4e-8
     product, slopes = np.empty_like(kernel), np.empty_like(kernel)
-    q1, q2 = (np.broadcast_to(q, kernel.shape) for q in (own_a[:, None], own_b[None, :]))
-    low, high = _rounded(np.minimum(q1, q2)), _rounded(np.maximum(q1, q2))
+    first, second = _rounded(own_a)[:, None], _rounded(own_b)[None, :]
+    low, high = np.minimum(first, second), np.maximum(first, second)
     for small, large in {*zip(low.ravel().tolist(), high.ravel().tolist(), strict=True)}:
         here = (low == small) & (high == large)
         product[here], slopes[here] = _at_angles(curve, c[here], small, large)

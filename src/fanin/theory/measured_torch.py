@@ -77,7 +77,8 @@ def measure_jacobian(
     a, b = np.array(first), np.array(second)
     error = (float(v.std(ddof=1) / math.sqrt(probes)) if probes > 1 else math.inf for v in (a, b - 2 * a.mean() * a))
     mean_error, variance_error = error
-    values = _bidiagonalised(forward, backward, columns, min(steps, side), x, rng) if steps else np.zeros(0)
+    ways = (backward, forward) if wide else (forward, backward)  # start on the smaller side: no null space there to lose steps in
+    values = _bidiagonalised(*ways, side, min(steps, side), x, rng) if steps else np.zeros(0)
     mean, variance = float(a.mean()), float(b.mean() - a.mean() ** 2)
     if len(values) == side:  # all are known: no estimate is needed
         squares = np.square(values)
