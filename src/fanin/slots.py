@@ -162,8 +162,9 @@ class ResidualPlace(Record):
     """The place of a weight in a residual stream: x + branch(x).
 
     Attributes:
-        branch: index of the residual add that the weight's branch ends in, counted along its stream from 0.
-        branches: how many residual adds the stream has.
+        branch: index of the weight's branch, counted along its stream from 0.
+        branches: how many branches are added to the stream (one an add; attention and a feed-forward that are added at once,
+            beside each other, are two).
         last: whether this is the last weight of its branch, whose output is added to the stream.
         normed: whether the branch's output passes a norm before it is added.
         stream: identifies the stream (the op index of its first add).

@@ -181,7 +181,7 @@ class Builder:
             facts["norm_before"] = facts["input_activation"] is None and self._is_norm(root)
         residual = self._branch_of.get(node.index)
         if residual is not None:
-            facts["residual"] = structure.place_of(residual, node.index)
+            facts["residual"] = structure.place_of(graph, residual, node.index)
             facts["head"] = False
         if node.name == "multi_head_attention_forward":
             facts |= self._inside_attention(facts, first=use.step == 0)

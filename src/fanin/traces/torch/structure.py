@@ -23,6 +23,7 @@ class Residual:
     normed: bool = False
     normed_after: bool = False
     layers: int = 0
+    ends: tuple[frozenset[int], ...] = ()  # per parallel branch, its last weights
 
 
 def residuals(graph: Graph) -> list[Residual]:
@@ -40,15 +41,16 @@ def residuals(graph: Graph) -> list[Residual]:
             continue
         previous = _previous(graph, residual.skip, by_add)
         residual.stream = previous.stream if previous else node.index
-        residual.position = previous.position + 1 if previous else 0
+        residual.position = previous.position + len(previous.ends) if previous else 0
         residual.normed_after = _meets_norm_first(graph, node)
         residual.normed = _normed_end(graph, residual.branch)
         residual.layers = _layers(graph, residual.weights)
+        residual.ends = _ends(graph, residual)
         by_add[node.index] = residual
         found.append(residual)
     lengths: dict[int, int] = {}
     for r in found:
-        lengths[r.stream] = max(lengths.get(r.stream, 0), r.position + 1)
+        lengths[r.stream] = max(lengths.get(r.stream, 0), r.position + len(r.ends))
     for r in found:
         r.count = lengths[r.stream]
     return found
@@ -75,6 +77,15 @@ def _residual(graph: Graph, node: Node, a: int, b: int) -> Residual | None:
         return None  # a sum of input and state inside a recurrent cell is no residual stream
     skipped = tuple(_bits(_mask(graph, skip) & ~_mask(graph, branch) & graph.weighted))
     return Residual(node.index, skip, branch, weights, skipped)
+
+
+def _ends(graph: Graph, residual: Residual) -> tuple[frozenset[int], ...]:
+    """The last weights of each branch that the add takes in: attention and a feed-forward beside each other are two branches."""
+    own = _mask(graph, residual.branch) & ~_mask(graph, residual.skip)
+    mixing = sum(1 << i for i in _bits(own) if graph.nodes[i].kind in ("attention", "matmul"))
+    ends = [w for w in residual.weights if not any(graph.ancestors[v] >> w & 1 for v in residual.weights if v != w)]
+    attends = frozenset(w for w in ends if graph.ancestors[w] & mixing)
+    return tuple(part for part in (attends, frozenset(ends) - attends) if part)
 
 
 def _layers(graph: Graph, weights: tuple[int, ...]) -> int:
@@ -157,10 +168,16 @@ def _normed_end(graph: Graph, value: int) -> bool:
     return False
 
 
-def place_of(residual: Residual, node: int) -> ResidualPlace:
+def place_of(graph: Graph, residual: Residual, node: int) -> ResidualPlace:
     """The place of a weight op on a residual branch."""
-    last = node == residual.weights[-1]
-    return ResidualPlace(residual.position, residual.count, last, residual.normed, residual.stream, residual.layers)
+    last = any(node in ends for ends in residual.ends)
+    beside = next((i for i, ends in enumerate(residual.ends) if any(_before(graph, node, end) for end in ends)), 0)
+    branch = residual.position + beside
+    return ResidualPlace(branch, residual.count, last, residual.normed, residual.stream, residual.layers)
+
+
+def _before(graph: Graph, node: int, end: int) -> bool:
+    return node == end or bool(graph.ancestors[end] >> node & 1)
 
 
 # -- chains ---------------------------------------------------------------------------------------------------------
