@@ -5,7 +5,7 @@ drops out of the softmax; what is apart has the variance σ² = scale² · d · 
 
     A = E Σ_j a_j² ≈ 1 / (1 + (n - 1) exp(-σ²))        over n keys,
 
-exact to first order in σ² (above .3 the integral itself is taken): exp(σ²) / n where that is small, 1 where one key wins. Values that have
+exact to first order in σ² (above .1 the integral itself is taken): exp(σ²) / n where that is small, 1 where one key wins. Values that have
 the covariance q - s between positions come out with the second moment (q - s) + s·A: attention takes away what
 tells tokens apart and keeps what they share (Dong et al. 2021; Noci et al. 2022).
 """
@@ -21,6 +21,9 @@ from fanin.theory.state import State
 from fanin.theory.taps import Profile
 from fanin.traces.records import Op
 
+# Of a variance of logits: below the first the formula does; the table's end; its step in the log.
+SMALL, LARGE, STEP = 0.1, 400.0, 0.25
+
 
 def shares(count: np.ndarray, logits: float) -> np.ndarray:
     """E Σ_j a_j² of each query, over `count` keys whose logits have this variance."""
@@ -32,13 +35,6 @@ def shares(count: np.ndarray, logits: float) -> np.ndarray:
     given = tuple(np.asarray(count, dtype=float).tolist())
     a, b = (np.log(_shares(given, math.exp(STEP * k))) for k in (low, low + 1))
     return np.exp(a + (b - a) * (place - low))
-
-
-SMALL, LARGE, STEP = (
-    0.3,
-    400.0,
-    0.25,
-)  # of the logits' variance: below, the formula; the table's end; its step in the log
 
 
 @functools.lru_cache(maxsize=512)

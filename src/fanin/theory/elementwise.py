@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.polynomial import hermite_e
 
 from fanin.theory import gaussian, tokens
 from fanin.theory.gaussian import Array
@@ -61,6 +62,8 @@ TWO: dict[str, Callable[[Array, Array | float], Array]] = {
     "minimum": np.minimum,
 }
 POSITIVE = ("sqrt", "rsqrt", "reciprocal", "log", "log1p", "log2")  # of sizes, which are positive
+ORDER = 8  # of Hermite series
+NORMS = np.sqrt([math.factorial(n) for n in range(ORDER + 1)])
 MIXTURE = 256  # points at which the law of a sum is kept
 SMALL = 0.02  # share of a sum's variance below which a part's shape does not matter
 
@@ -116,12 +119,43 @@ def activated(u: State, f: gaussian.Function, width: int, examples: int) -> Stat
     mean, q = float(weights @ out), float(weights @ out**2)
     if not (q > 0 and y.q > 0):
         return y.but(apart=apart, profile=profile)
-    # What examples have in common keeps its Gaussian share of the second moment.
-    ratio = q / y.q
+    s, noise, apart = contrasts(values, out, weights, (u.s, u.noise, u.apart))
     return y.but(
-        mean=mean, q=q, s=y.s * ratio, noise=y.noise * ratio, apart=apart * ratio, profile=profile,
-        before=None, law=(out, weights),
+        mean=mean, q=q, s=s, noise=noise, apart=apart, profile=profile, before=None, law=(out, weights)
     )  # fmt: skip
+
+
+def contrasts(values: Array, out: Array, weights: Array, before: tuple[float, ...]) -> list[float]:
+    """Contrasts behind a function of a signal that is not Gaussian, from those before it (zero and NaN stay).
+
+    The signal is taken as an increasing function Q of a Gaussian number w, and a pair of examples as a Gaussian pair with the
+    correlation ρ at which ½ E (Q(w_a) - Q(w_b))² = Σ a_n² (1 - ρⁿ) is the contrast before.
+    """
+    from scipy.special import ndtri
+
+    w = ndtri(np.clip(np.cumsum(weights) - weights / 2, 1e-12, 1 - 1e-12))
+    basis = hermite_e.hermevander(w, ORDER) * weights[:, None] / NORMS
+    first, then = (_series(x, basis, weights) for x in (values, out))
+    rho = 1 - np.geomspace(1.0, 1e-6, 61)  # from unrelated to alike
+    gaps = 1 - rho[:, None] ** np.arange(1, ORDER + 2)
+    inward, outward = gaps @ first, gaps @ then
+    found = []
+    for s in before:
+        if not s > 0:
+            found.append(s)
+            continue
+        # Between the points of the table in the logarithm, below its end in proportion.
+        ends = np.log(np.maximum(inward[::-1], 1e-300)), np.log(np.maximum(outward[::-1], 1e-300))
+        low = min(math.log(s) - ends[0][0], 0.0)
+        found.append(math.exp(float(np.interp(math.log(s), *ends)) + low))
+    return found
+
+
+def _series(x: Array, basis: Array, weights: Array) -> Array:
+    """Squares of the Hermite coefficients of orders 1, 2, …, what is left of the variance in one more."""
+    squares = (x @ basis)[1:] ** 2
+    mean = float(weights @ x)
+    return np.append(squares, max(float(weights @ (x - mean) ** 2) - float(squares.sum()), 0.0))
 
 
 def of_positive(x: State, f: gaussian.Function) -> State:

@@ -323,26 +323,25 @@ def _recurrent(walk: Expected, op: Op, place: int, source: int) -> float:
     if past is None or op.name.endswith("_cell") or place > 0:
         return UNKNOWN
     kind, length = op.name, int(op.facts.get("steps", 1))
-    arriving = _read_at(walk, op, length)
+    n = len(past[0][1].q)  # the last of them, where there are more than are followed
+    arriving = _read_at(walk, op, length)[-n:, -n:]
     for gates, found, ratio in past[::-1]:
-        n = len(found.q)
-        inner, _ = steps.back_through_time(kind, gates, found, arriving[-n:])
-        into = np.array([g.inputs for g in gates]) * ratio
-        arriving = inner @ into  # of the input of each step
-        arriving = np.concatenate([np.full(max(length - n, 0), arriving[0]), arriving])
-    return float(arriving.mean())
+        arriving = steps.back_through_time(kind, gates, found, arriving)[0] * ratio
+    return float(np.diagonal(arriving).mean()) * op.facts.get("directions", 1.0)
 
 
 def _read_at(walk: Expected, op: Op, length: int) -> np.ndarray:
-    """How the gradient lies over the steps, relative to its mean: at one step where only that one is read."""
+    """Covariance of the gradient over the steps, 1 in the mean: one step where only that is read, all alike under a mean."""
     readers = walk.readers[op.index]
-    level = np.ones(length)
     if len(readers) == 1:
-        facts = walk.trace.ops[readers[0]].facts
-        if facts.get("extent") == length and "index" in facts:
-            level = np.zeros(length)
-            level[int(facts["index"])] = length
-    return level
+        reader = walk.trace.ops[readers[0]]
+        if reader.facts.get("extent") == length and "index" in reader.facts:
+            only = np.zeros((length, length))
+            only[int(reader.facts["index"]), int(reader.facts["index"])] = length
+            return only
+        if reader.kind == "reduce" and reader.name == "mean" and length not in reader.shape:
+            return np.ones((length, length))
+    return np.eye(length)
 
 
 def _share(walk: Expected, op: Op, source: int) -> float:

@@ -66,7 +66,6 @@ class Prediction:
         given: whether distributions were given, and nothing measured behind the inputs was looked at.
         laws: the law of every weight, by name.
         states: the predicted signal behind each op (None where unknown).
-        segments: the main path, cut at norms.
     """
 
     def __init__(self, trace: Trace, distributions: Any = None) -> None:
@@ -75,7 +74,11 @@ class Prediction:
         self.laws: dict[str, WeightLaw] = stated_laws(trace, distributions) if self.given else laws_of(trace)
         self.forward = Expected(strip(trace), self.laws) if self.given else Forward(trace, self.laws)
         self.states: list[State | None] = self.forward.states
-        self.segments: list[Segment] = segments(self.forward)
+
+    @functools.cached_property
+    def segments(self) -> list[Segment]:
+        """The main path, cut at norms."""
+        return segments(self.forward)
 
     @functools.cached_property
     def gradients(self) -> tuple[list[float], list[float]]:

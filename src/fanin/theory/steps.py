@@ -105,7 +105,23 @@ def through_time(kind: str, gates: list[Gate], shared: float, apart: float, step
         row = past[: t + 1] @ h / UNITS
         kernel[t, : t + 1] = kernel[: t + 1, t] = row
         found.q[t], found.mean[t] = row[t], float(h.mean())
+    found.q = np.maximum(_lines(steps) @ found.q, 0.0)
     return found
+
+
+@functools.lru_cache(maxsize=8)
+def _lines(steps: int) -> Array:
+    """The matrix that puts each step onto the straight line through a third of the steps around it.
+
+    The sample's own chance lasts a few steps; what it hides moves more slowly, the later the more.
+    """
+    matrix = np.zeros((steps, steps))
+    for t in range(steps):
+        around = np.arange(max(0, t - t // 3), min(steps, t + t // 3 + 1))
+        x = around - t
+        center, spread = x.mean(), max(float(np.sum((x - x.mean()) ** 2)), 1e-300)
+        matrix[t, around] = 1 / len(x) - center * (x - center) / spread
+    return matrix
 
 
 @functools.lru_cache(maxsize=4)
@@ -162,52 +178,58 @@ def _cell(
 
 
 def back_through_time(kind: str, gates: list[Gate], found: Steps, arriving: Array) -> tuple[Array, Array]:
-    """Second moments of the gradient on its way back through the steps.
+    """The gradient on its way back through the steps, on the sampled units.
 
-    Gradients at different places are independent of each other and of the way forward (Schoenholz et al. 2017), so the
-    second moments follow a recursion of their own, on the sampled units: one carry through the cell, elementwise, and one
-    through the recurrent weights, which forgets which unit it came from.
+    The weights of the way back are unrelated to those of the way forward (Schoenholz et al. 2017; Yang 2020), but the same at
+    every step: what the state gets back is a Gaussian process over time too, which matters where a cell carries one
+    gradient along and hands parts of it to the weights again and again.
 
     Args:
         kind, gates, found: of the way forward.
-        arriving: at each step, the second moment of the gradient that the state gets from above.
+        arriving: covariance (steps, steps) of the gradient that the state gets from above.
 
     Returns:
-        (steps, gates): of the pre-activations' gradients (for a GRU's new gate, where the input enters), and (steps,) of the
-        state's.
+        Covariances (steps, steps) of the gradient of each step's input, times inputs over fan_out (a product with the power
+        of the input weights has been taken, one with inputs for outputs has not), and of the state's gradient.
     """
-    over = np.array([x.hidden for x in gates])
-    inner, state = np.zeros((len(found.q), len(gates))), np.zeros(len(found.q))
-    carry, above = np.zeros(UNITS), 0.0
-    for t in range(len(found.q))[::-1]:
-        seen = found.slopes[t]
-        g = arriving[t] + above
-        if kind == "lstm":
-            i, f, new, o, squashed, before = seen
-            cell = g * (o * (1 - squashed**2)) ** 2 + carry
-            parts = [
-                cell * (new * i * (1 - i)) ** 2,
-                cell * (before * f * (1 - f)) ** 2,
-                cell * (i * (1 - new**2)) ** 2,
-                g * (squashed * o * (1 - o)) ** 2,
-            ]
-            carry, total = cell * f**2, g
-            inner[t] = [float(p.mean()) for p in parts]
-            above = float(over @ inner[t])
-        elif kind == "gru":
-            r, u, new, recurrent, before = seen
-            here = g + carry
-            newly = here * ((1 - u) * (1 - new**2)) ** 2
-            parts = [newly * (recurrent * r * (1 - r)) ** 2, here * ((before - new) * u * (1 - u)) ** 2, newly]
-            carry, total = here * u**2, float(here.mean())
-            inner[t] = [float(p.mean()) for p in parts]
-            above = float(over[:2] @ inner[t, :2]) + float(over[2] * np.mean(newly * r**2))
-        else:
-            total = g
-            inner[t] = g * float(np.mean(seen[0] ** 2))
-            above = float(over @ inner[t])
-        state[t] = total
-    return inner, state
+    steps = len(found.q)
+    over = np.sqrt([x.hidden for x in gates])[:, None]
+    into = np.sqrt([x.inputs for x in gates])[:, None]
+    z = _numbers(1, steps)[:, 0]
+    total, lower = np.zeros((steps, steps)), np.zeros((steps, steps))
+    back, given = np.zeros((steps, len(gates) * UNITS)), np.zeros((steps, len(gates) * UNITS))
+    carry = np.zeros(UNITS)
+    for place in range(steps):
+        t = steps - 1 - place
+        row = arriving[t, ::-1][: place + 1].copy()
+        if place:
+            row[1:] += back[:place] @ back[place - 1] / UNITS
+        total[place, : place + 1] = total[: place + 1, place] = row
+        _extend(lower, total, place)
+        g = lower[place, : place + 1] @ z[: place + 1]
+        recurrent, inner, carry = _cell_back(kind, found.slopes[t], g, carry)
+        back[place] = (over * recurrent).ravel()
+        given[place] = (into * inner).ravel()
+    return (given @ given.T / UNITS)[::-1, ::-1], total[::-1, ::-1]
+
+
+def _cell_back(kind: str, seen: tuple[Array, ...], g: Array, carry: Array) -> tuple[Array, Array, Array]:
+    """(gradients that the recurrent weights take back, those of the pre-activations, what the cell itself carries back)."""
+    if kind == "lstm":
+        i, f, new, o, squashed, before = seen
+        cell = g * o * (1 - squashed**2) + carry
+        inner = np.stack(
+            [cell * new * i * (1 - i), cell * before * f * (1 - f), cell * i * (1 - new**2), g * squashed * o * (1 - o)]
+        )
+        return inner, inner, cell * f
+    if kind == "gru":
+        r, u, new, recurrent, before = seen
+        here = g + carry
+        newly = here * (1 - u) * (1 - new**2)
+        reset, update = newly * recurrent * r * (1 - r), here * (before - new) * u * (1 - u)
+        return np.stack([reset, update, newly * r]), np.stack([reset, update, newly]), here * u
+    inner = (g * seen[0])[None]
+    return inner, inner, carry
 
 
 def _sigmoid(x: Array) -> Array:
