@@ -14,6 +14,19 @@ from fanin.slots import Axes, Slot
 __all__: list[str]
 FUNCTIONS: dict[str, Callable[..., Initializer]]
 
+def admin(
+    *,
+    variance: float = 1.0,
+    branch: int | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Post-norm transformers whose skip counts as much as all branches before it: early steps then disturb the output less."""
+
 def attention_logits(
     *,
     logit_std: float = 1.0,
@@ -110,6 +123,21 @@ def convolution_aware(
 ) -> Initializer:
     """Each output's filters, one an input, form a random orthonormal basis of filters, scaled as He's rule scales."""
 
+def deepnorm(
+    *,
+    layers: float | None = None,
+    stack: str = "alone",
+    other: float | None = None,
+    part: str = "",
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Post-norm transformers of up to 1,000 layers: the skip is made larger by α, and the weights of branches smaller by β."""
+
 def delta_orthogonal(
     gain: float | None = None,
     *,
@@ -123,6 +151,19 @@ def delta_orthogonal(
     name: str = "",
 ) -> Initializer:
     """A convolution that is a random orthogonal matrix on its centre tap and zero elsewhere: exact isometry over space."""
+
+def depth_scaled(
+    *,
+    std: float = 0.02,
+    block: int | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Less for later layers: the deviation falls with the layer's own index instead of the number of layers."""
 
 def dirac(
     *,
@@ -210,6 +251,22 @@ def eye(
     name: str = "",
 ) -> Initializer:
     """The identity of a dense weight, cut off or filled with zeros where in and out differ; one for each stacked block."""
+
+def fixup(
+    *,
+    branches: float | None = None,
+    per_branch: float | None = None,
+    last: bool | None = None,
+    head: bool | None = None,
+    mode: str = "fan_out",
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Residual branches without a norm: the last weight of each is zero, the others small enough that one step changes little."""
 
 def focal_prior(
     *,
@@ -319,6 +376,20 @@ def goog_normal(
 ) -> Initializer:
     """TensorFlow's EfficientNets: convolutions by He's rule over fan_out, dense layers uniform over their outputs."""
 
+def gpt2_residual(
+    *,
+    std: float = 0.02,
+    branches: float | None = None,
+    last: bool | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Gaussian numbers of 0.02, and 1/√branches of it for the last weight of each residual branch."""
+
 def hadamard(
     *,
     gain: float = 1.0,
@@ -384,6 +455,23 @@ def idinit(
 ) -> Initializer:
     """IDInit: the identity, repeated until it fills a layer that widens or narrows; nearly zero at the end of a residual branch."""
 
+def impulse_attention(
+    *,
+    heads: int,
+    height: int,
+    width: int,
+    kernel: int = 3,
+    norm: float = 7.0,
+    noise: float = 0.003,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Queries and keys of a vision transformer with which each head starts as one tap of a convolution over the patches."""
+
 def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str, str | Axes] | None = None) -> Any:
     """Draw the parameters of a Flax NNX model anew, in place, whole or not at all; returns the model."""
 
@@ -430,6 +518,32 @@ def kaiming_uniform(
 def key(seed: Any, name: str = "") -> Array:
     """The JAX key of one seed and one weight's name: what is drawn with it has the numbers of `fanin.draw(seed=, name=)`."""
 
+def layer_scale(
+    *,
+    init: float | None = None,
+    layers: float | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """One trainable number a channel on each branch, small at the start, so that deep transformers begin near the identity."""
+
+def layerscale(
+    *,
+    init: float | None = None,
+    layers: float | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """One trainable number a channel on each branch, small at the start, so that deep transformers begin near the identity."""
+
 def learned_positions(
     *,
     std: float = 0.02,
@@ -469,6 +583,35 @@ def lecun_uniform(
 ) -> Initializer:
     """Uniform numbers of variance 1 / fan_in (Caffe2's "Xavier" is the same: He's uniform rule with slope 1)."""
 
+def magneto(
+    *,
+    layers: float | None = None,
+    stack: str = "alone",
+    other: float | None = None,
+    part: str = "",
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """A second norm inside each branch bounds it, so that weights may grow with depth (Magneto)."""
+
+def megatron_scaled(
+    *,
+    std: float = 0.02,
+    branches: float | None = None,
+    last: bool | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Gaussian numbers of 0.02, and 1/√branches of it for the last weight of each residual branch."""
+
 def mirrored(
     units: Sequence[int],
     nonlinearity: Any = "relu",
@@ -480,6 +623,37 @@ def mirrored(
     dtype: Any = None,
 ) -> list[Initializer]:
     """The initializers of a plain chain of weights with mirrored halves ("looks-linear"); see `fanin.rules.mirrored`."""
+
+def mitchell(
+    *,
+    block: int | None = None,
+    last: bool | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Variance 1 / fan_in, and less for what later layers write to the stream; cut at three deviations (OLMo)."""
+
+def mup(
+    *,
+    base_width: float,
+    optimizer: str = "adam",
+    kind: str = "",
+    std: float | None = None,
+    gain: float | None = None,
+    in_ratio: float | None = None,
+    out_ratio: float | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The maximal update parametrization: every layer's features move as much at any width, with one learning rate."""
 
 def normal(
     std: float,
@@ -505,6 +679,30 @@ def normal_fan(
     name: str = "",
 ) -> Initializer:
     """Gaussian numbers of variance 1 / N: a linear layer then keeps the second moment of its input."""
+
+def ntk(
+    *,
+    gain: float | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The neural tangent kernel's parametrization: all weights are N(0, 1), and gain / √fan_in is in the op."""
+
+def ntk_parametrization(
+    *,
+    gain: float | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The neural tangent kernel's parametrization: all weights are N(0, 1), and gain / √fan_in is in the op."""
 
 def ones(
     *,
@@ -561,6 +759,17 @@ def random_uniform(
 ) -> Initializer:
     """Independent numbers, uniform between two bounds: `low` and `high`, or -`bound` and `bound`."""
 
+def rezero(
+    *,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """x + α F(x) with a trainable α that starts at 0: the net is the identity at the start, whatever its depth."""
+
 def scaled_uniform_orthogonal(
     *,
     gain: float | None = None,
@@ -610,7 +819,7 @@ def siren(
     dtype: Any = None,
     name: str = "",
 ) -> Initializer:
-    """The weights behind the first layer of a network of sines: each sine's argument is then a standard Gaussian."""
+    """The weights behind the first layer of a network of sines: each sine's argument is then a Gaussian of about size 1."""
 
 def siren_first(
     *,
@@ -624,8 +833,32 @@ def siren_first(
 ) -> Initializer:
     """The first layer of a network of sines, over coordinates between -1 and 1."""
 
+def skipinit(
+    *,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """A residual net without batch norm: a trainable scalar that starts at 0 ends each branch, and weights are He's."""
+
 def slots(model: Any, *, axes: Mapping[str, str | Axes] | None = None) -> tuple[Slot, ...]:
     """What is known of each parameter (`nnx.Param`) of a Flax NNX model: name, shape, what its axes mean, role."""
+
+def small_init(
+    *,
+    width: float | None = None,
+    last: bool | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Xavier's rule of the widest layer of a transformer (d to 4 d) for all of them."""
 
 def snn_normal(
     *,
@@ -664,6 +897,43 @@ def sparse_connections(
 ) -> Initializer:
     """Each unit listens to a fixed number of random inputs, with Gaussian weights: its input's size does not grow with the width."""
 
+def stable_resnet(
+    *,
+    branches: float | None = None,
+    last: bool | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Each of L branches adds 1/L of the stream's second moment, so that all of them together multiply it by at most e."""
+
+def standard(
+    *,
+    gain: float | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The standard parametrization: variance 1 / fan_in everywhere, one learning rate, nothing in the op."""
+
+def standard_parametrization(
+    *,
+    gain: float | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The standard parametrization: variance 1 / fan_in everywhere, one learning rate, nothing in the op."""
+
 def stft(
     *,
     side: str = "real",
@@ -679,6 +949,21 @@ def stft(
 ) -> Initializer:
     """A 1-D convolution over one channel that starts as a short-time Fourier transform: one output a frequency."""
 
+def subln(
+    *,
+    layers: float | None = None,
+    stack: str = "alone",
+    other: float | None = None,
+    part: str = "",
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """A second norm inside each branch bounds it, so that weights may grow with depth (Magneto)."""
+
 def suo(
     *,
     gain: float | None = None,
@@ -691,6 +976,20 @@ def suo(
     name: str = "",
 ) -> Initializer:
     """The weights of deep kernel shaping: orthogonal, on the centre tap of a convolution, scaled up where a layer widens."""
+
+def t_fixup(
+    *,
+    layers: float | None = None,
+    stack: str = "alone",
+    part: str = "",
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """A transformer without layer norm and without warm-up: value, output, feed-forward and embeddings shrink with depth."""
 
 def tat(
     *,
@@ -706,6 +1005,20 @@ def tat(
     name: str = "",
 ) -> Initializer:
     """Tailored activations: scaled orthogonal weights, and activations so tailored that like inputs neither part nor collapse."""
+
+def tfixup(
+    *,
+    layers: float | None = None,
+    stack: str = "alone",
+    part: str = "",
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """A transformer without layer norm and without warm-up: value, output, feed-forward and embeddings shrink with depth."""
 
 def trunc_normal(
     *,
@@ -734,6 +1047,32 @@ def truncated_normal(
     name: str = "",
 ) -> Initializer:
     """Gaussian numbers cut off symmetrically, rescaled so that `std` is the deviation that the numbers really have."""
+
+def u_mup(
+    *,
+    kind: str = "",
+    branches: float | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The unit-scaled maximal update parametrization: all weights are N(0, 1), and the scale is in the op (for Adam)."""
+
+def umup(
+    *,
+    kind: str = "",
+    branches: float | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The unit-scaled maximal update parametrization: all weights are N(0, 1), and the scale is in the op (for Adam)."""
 
 def uniform(
     *,
@@ -776,6 +1115,34 @@ def variance_scaling(
 ) -> Initializer:
     """The general form: a variance of scale / fan, in one of three shapes. The variance is exact, truncated or not."""
 
+def wang(
+    *,
+    layers: float | None = None,
+    width: float | None = None,
+    last: bool | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """What writes to the stream, small by the number of layers itself (GPT-J, GPT-NeoX)."""
+
+def wang_init(
+    *,
+    layers: float | None = None,
+    width: float | None = None,
+    last: bool | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """What writes to the stream, small by the number of layers itself (GPT-J, GPT-NeoX)."""
+
 def xavier_normal(
     *,
     gain: float | None = None,
@@ -812,6 +1179,18 @@ def zer_o(
     name: str = "",
 ) -> Initializer:
     """ZerO: zeros and ones only. The identity where a layer keeps or narrows, a Hadamard matrix where it widens, no chance."""
+
+def zero_gamma(
+    *,
+    last: bool | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The scale of the last norm of each residual branch is zero, so that each block starts as the identity."""
 
 def zero_hadamard(
     *,
