@@ -1,4 +1,5 @@
-"""A plan drawn straight into safetensors files: `Plan.stream`. No more than a few pieces are ever in memory.
+"""A plan drawn straight into safetensors files: `Plan.stream`. No more than a few pieces are ever in memory: two million
+numbers of an elementwise weight, at most sixteen million of a matrix (`strips`).
 
 Files grow in a hidden folder beside their place, with a journal of the pieces that are there; when the last one is, they
 are moved to their place, the index last. A stream that was stopped, kill -9 included, goes on where it was. What the
@@ -12,7 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ import numpy as np
 from fanin.distributions import Distribution
 from fanin.draws import draw_distribution
 from fanin.draws.dtypes import numpy_dtype
+from fanin.draws.windows import starts
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.files import write_atomically
 from fanin.names import PARAMETRIZED
@@ -30,9 +32,11 @@ from fanin.plans.journal import Journal
 from fanin.plans.parts import Part, Window, cut
 from fanin.plans.records import Plan
 from fanin.plans.safetensors import INDEX, SUFFIX, TYPES, Stored, index_text, layout
+from fanin.plans.strips import strips
 from fanin.plans.work import Piece, Progress, run, thread_count
 
 PIECE = 1 << 21  # numbers that are drawn and written in one go
+CUTTING = 2  # the way in which weights are cut: an unfinished stream goes on in the way in which it began
 PARTIAL, JOURNAL = ".fanin-stream", "journal"  # the folder in which files grow, and what is known of them
 CANNOT_RESERVE = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -111,7 +115,7 @@ def stream(
 ) -> Path:
     """See `Plan.stream`."""
     if seed is not None:
-        plan = Plan(plan.entries, seed, plan.requires, plan.notes, plan.slots)
+        plan = replace(plan, seed=seed)
     if not isinstance(path, str | os.PathLike):
         raise FaninTypeError(f"path={path!r} cannot be used; give the name of a folder, or of a {SUFFIX} file")
     count = thread_count(threads)
@@ -228,7 +232,7 @@ def _bytes(size: int | str) -> int:
 
 
 def _identity(plan: Plan, target: Target) -> str:
-    facts = [dumps(plan), *(f"{n} {header!r}" for n, header in target.headers.items())]
+    facts = [dumps(plan), f"cut {CUTTING}", *(f"{n} {header!r}" for n, header in target.headers.items())]
     return hashlib.blake2b("\n".join(facts).encode(), digest_size=16).hexdigest()
 
 
@@ -312,7 +316,12 @@ def _cut(target: Target, stored: list[Stored]) -> Iterator[tuple[str, Stored, Pa
             continue
         everything = tuple(slice(0, n) for n in tensor.shape)
         whole = Part(everything, everything)
-        for piece in [whole] if target.items[tensor.name].source.whole else cut(whole, PIECE):
+        source = target.items[tensor.name].source
+        if isinstance(source, Drawn) and source.whole:
+            pieces = strips(source.law, whole)
+        else:
+            pieces = [whole] if source.whole else cut(whole, PIECE)
+        for piece in pieces:
             yield str(count), tensor, piece
             count += 1
 
@@ -350,16 +359,22 @@ class _Write:
 
     def __call__(self) -> None:
         values = np.ascontiguousarray(self.source.values(self.window))
-        start = 0
-        for s, n in zip(self.window, self.tensor.shape, strict=True):
-            start = start * n + s.start
-        at = self.tensor.offset + start * TYPES[self.tensor.dtype][1]
-        data = memoryview(values.reshape(-1).view(np.uint8))  # pyright: ignore[reportArgumentType]
+        ranges = tuple(range(s.start, s.stop) for s in self.window)
+        shape = self.tensor.shape
+        whole = next((a for a in reversed(range(len(shape))) if len(ranges[a]) < shape[a]), 0)  # all of what follows it
+        firsts = starts(
+            (*ranges[:whole], *(r[:1] for r in ranges[whole:])), shape
+        )  # of each row that lies in one piece
+        rows = values.reshape(len(firsts), -1).view(np.uint8)
+        for first, row in zip(firsts.tolist(), rows, strict=True):
+            self._put(row.data, self.tensor.offset + first * TYPES[self.tensor.dtype][1])
+        self.file.journal.add(self.file.path.name, self.key)
+        self.file.skip()
+
+    def _put(self, data: memoryview, at: int) -> None:
         while data:
             count = os.pwrite(self.file.descriptor, data, at)
             data, at = data[count:], at + count
-        self.file.journal.add(self.file.path.name, self.key)
-        self.file.skip()
 
 
 def _moved(target: Target) -> None:
