@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from fanin import rules
 from fanin.draws import draw
@@ -32,6 +33,26 @@ def test_dirac_hands_an_image_on(spec: str, shape: tuple[int, ...]) -> None:
     out = [(w[c] * per_group[c * groups // 4]).sum() for c in range(4)]
     centre = tuple(n // 2 for n in shape[2:])
     assert np.allclose(out, window[(slice(None), *centre)])
+
+
+@pytest.mark.parametrize(("shape", "groups"), [((6, 3, 3), 2), ((12, 2, 3, 5), 3), ((4, 4, 3, 3, 3), 1), ((8, 1, 3), 4)])
+def test_dirac_in_groups_is_torchs(shape: tuple[int, ...], groups: int) -> None:
+    spec = "oi" + "k" * (len(shape) - 2)
+    theirs = torch.nn.init.dirac_(torch.empty(shape), groups).numpy()
+    assert np.array_equal(draw(rules.dirac(groups), shape, seed=0, name="w", axes=spec), theirs)
+
+
+@pytest.mark.parametrize(
+    ("groups", "spec", "shape", "message"),
+    [
+        (3, "oik", (8, 2, 3), "groups=3 does not cut its 8 outputs of 'w' into equal groups"),
+        (2, "(s4o)ik", (8, 2, 3), "outputs in groups already"),
+        (2, "oioik", (2, 2, 2, 2, 3), "needs outputs on an axis of their own"),
+    ],
+)
+def test_unequal_groups_are_refused(groups: int, spec: str, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(FaninValueError, match=message):
+        draw(rules.dirac(groups), shape, seed=0, name="w", axes=spec)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 0), (2, 3, 4)])

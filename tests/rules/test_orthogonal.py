@@ -52,3 +52,30 @@ def test_what_cannot_be_filled_is_named(rule: rules.Rule) -> None:
         draw(rule, (3,), seed=0, name="b")
     with pytest.raises(FaninError, match="an axis has no elements"):
         draw(rule, (3, 0), seed=0, name="w")
+
+
+@pytest.mark.parametrize("widths", [(64, 256, 16, 64, 512), (300, 40, 300)])
+def test_the_scaled_uniform_orthogonal_law_keeps_the_mean_square_of_units_over_changing_widths(
+    widths: tuple[int, ...],
+) -> None:
+    """In the mean over draws; where a layer only widens, for every signal."""
+    sizes = []
+    for seed in range(40):
+        x = np.random.default_rng(seed).standard_normal((20, widths[0]))
+        for k in range(1, len(widths)):
+            shape = (widths[k], widths[k - 1])
+            y = x @ draw(rules.scaled_uniform_orthogonal(), shape, seed=seed, name=str(k), dtype="float64").T
+            if shape[0] >= shape[1]:
+                assert np.allclose((y**2).mean(1), (x**2).mean(1))
+            x = y
+        sizes.append((x**2).mean())
+    assert np.mean(sizes) == pytest.approx(1.0, rel=0.06)
+
+
+def test_it_is_the_delta_orthogonal_law_scaled_out() -> None:
+    for shape, axes in (((12, 4, 3), "oik"), ((4, 12, 3, 3), "oikk"), ((12, 4), "oi")):
+        one, two = (
+            draw(rule, shape, seed=0, name="w", axes=axes)
+            for rule in (rules.scaled_uniform_orthogonal(gain=2.0), rules.delta_orthogonal(gain=2.0, scale_out=True))
+        )
+        assert np.array_equal(one, two)

@@ -19,8 +19,8 @@ def new_rows(old: Array, count: int, seed: int, name: str, spread: float = 1e-9)
 
     Around the mean, a new token takes no more than its share of the softmax: the others' probabilities hardly change. Each new
     row is μ + √(spread / n) · Σ_k z_k (row_k - μ) with z ~ N(0, 1), which has that covariance exactly, for any number of rows:
-    nothing is factored, so tables with fewer rows than columns work too. (transformers' `resize_token_embeddings` asks whether
-    spread · Σ is positive definite, and falls back to equal rows, all of them μ, where rounding says that it is not.)
+    nothing is factored, so tables with fewer rows than columns work too. (transformers' `resize_token_embeddings` factors Σ, and
+    where it is not positive definite, as with fewer rows than columns, all new rows are μ: equal for ever in a tied head.)
 
     Args:
         old: the rows that are there, (n, width), floating point, at least one row.

@@ -29,8 +29,10 @@ def _filters(slot: Slot) -> Axes:
     return axes
 
 
-def _met(slot: Slot, nonlinearity: Activation | None) -> Activation:
-    return nonlinearity or slot.activation or Activation.named("relu")
+def _met(slot: Slot, nonlinearity: Nonlinearity) -> Activation:
+    if nonlinearity is not None:
+        return Activation.of(nonlinearity)
+    return slot.activation or Activation.named("relu")
 
 
 def _promise(slot: Slot, nonlinearity: Activation | None) -> tuple[Promise, ...]:
@@ -56,8 +58,8 @@ def convolution_aware(slot: Slot, nonlinearity: Nonlinearity = None) -> Distribu
     A convolution is a product in frequency, so the paper draws orthogonal bases there and transforms them back. The Fourier
     transform keeps inner products: filters are orthogonal in frequency just when they are so in space, and that is how they
     are drawn here. (keras-contrib transforms *real* spectra, which gives filters that mirror themselves, and adds noise
-    against it; in 2-D they are then not orthogonal: |cos| up to 0.9.) Where there are more inputs than taps, the filters are a
-    tight frame: no direction of the space of filters is preferred.
+    against it; in 2-D they are not orthogonal: of six 3 × 3 filters, the closest two have |cos| 0.6.) Where there are more
+    inputs than taps, the filters are a tight frame: no direction of the space of filters is preferred.
 
     Formula:
         for each output, W (in × taps) = gain · √(max(1, in / taps) / in) · Q, QQᵀ = I (QᵀQ = I where in > taps)

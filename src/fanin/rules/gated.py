@@ -38,8 +38,10 @@ def product_scale(f: Activation) -> float:
     return math.exp(low)
 
 
-def _gate(slot: Slot, nonlinearity: Activation | None) -> Activation:
-    return nonlinearity or slot.activation or Activation.named("silu")
+def _gate(slot: Slot, nonlinearity: Nonlinearity) -> Activation:
+    if nonlinearity is not None:
+        return Activation.of(nonlinearity)
+    return slot.activation or Activation.named("silu")
 
 
 def _product(slot: Slot, nonlinearity: Activation | None) -> tuple[Promise, ...]:

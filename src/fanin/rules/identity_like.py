@@ -35,7 +35,7 @@ def hadamard_signs(places: Places, shape: tuple[int, ...], axes: Axes) -> Array:
     shared = np.bitwise_and(where.out, where.in_)
     for step in (32, 16, 8, 4, 2, 1):  # parity of the bits
         shared = shared ^ (shared >> step)
-    signs = 1.0 - 2.0 * (shared & 1)
+    signs: Array = 1.0 - 2.0 * (shared & 1).astype(np.float64)
     for tap, size in where.field:
         signs = signs * (tap == size // 2)
     return signs
@@ -117,7 +117,7 @@ def zero_hadamard(slot: Slot) -> Distribution:
 
     A cut identity alone would leave the new units of a wider layer alike for ever (theorem 1 of the paper); the Hadamard matrix
     tells them apart. For sizes that are no power of 2 a larger matrix is cut: each input then keeps out / 2^⌈log₂ out⌉ of its
-    size, as in the paper's code (a third is lost from 64 to 85 units). The last weight of a residual branch is zero.
+    size, as in the paper's code (a third is lost from 32 to 85 units). The last weight of a residual branch is zero.
 
     Formula:
         in ≥ out: W = I (cut);   in < out: W = I H I / 2^(m/2), m = ⌈log₂ out⌉, I cut to out × 2^m and 2^m × in;   on the centre tap

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fanin.distributions import Distribution, Formula, Normal, TruncatedNormal
 from fanin.errors import FaninValueError
@@ -15,7 +16,7 @@ from fanin.slots import Axes, Slot
 LAYOUTS = ("interleaved", "halves")
 
 
-def _waves(position: Array, channel: Array, channels: int, base: float, halves: bool) -> Array:
+def _waves(position: Array, channel: NDArray[np.int64], channels: int, base: float, halves: bool) -> Array:
     """sin and cos of position / base^(2 i / channels); i is the pair of the channel."""
     half = channels // 2
     pair, odd = (channel % half, channel // half) if halves else (channel // 2, channel % 2)
