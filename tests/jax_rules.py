@@ -10,8 +10,9 @@ from fanin.rules.rule import FACTORIES, FACTS
 # Values for arguments that a rule cannot do without and of which it gives no sample.
 GIVEN: dict[str, Any] = {"std": 0.02, "bound": 0.05, "value": 0.7, "low": -1.0, "high": 1.0, "sparsity": 0.3}
 NAMES = [info.name for info in rules.table() if info.name != "mirrored"]
-SHAPES = ((9, 6), (8, 8), (9, 1, 6), (3, 3, 6, 12), (3, 3, 6, 6), (24,))
-AXES = {2: "io", 3: "kio", 4: "kkio"}
+# Shapes with what their axes mean; the last is three projections in one.
+SHAPES = {(9, 6): "io", (8, 8): "io", (9, 1, 6): "kio", (3, 3, 6, 12): "kkio", (3, 3, 6, 6): "kkio", (24,): None}
+SHAPES |= {(16, 48): "i(s3o)"}
 
 
 def arguments(name: str) -> dict[str, Any]:

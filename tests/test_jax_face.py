@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.draws.test_jax import bits_of, doubled, enable_x64, registered
-from tests.jax_rules import AXES, NAMES, SHAPES, arguments
+from tests.jax_rules import NAMES, SHAPES, arguments
 
 jax = pytest.importorskip("jax", reason="needs jax")
 import jax.numpy as jnp  # noqa: E402
@@ -38,12 +38,13 @@ class TestEveryRule:
     def served(self, name: str) -> list[tuple[face.Initializer, tuple[int, ...], np.ndarray]]:
         """The initializer with every shape that the rule can serve, and NumPy's numbers."""
         given, found = arguments(name), []
-        init = getattr(face, name)(**given)
-        for shape in SHAPES:
-            axes = AXES.get(len(shape), "oi")
+        for shape, axes in SHAPES.items():
+            init = getattr(face, name)(**given, axes=axes if "s" in (axes or "") else None)
             try:
                 law = init.distribution(shape)
-                wanted = fanin.draw(rules.get(name)(**given), shape, seed=2**33 + 5, name="fc1.weight", axes=axes)
+                wanted = fanin.draw(
+                    rules.get(name)(**given), shape, seed=2**33 + 5, name="fc1.weight", axes=axes or "oi"
+                )
             except FaninError as error:
                 with pytest.raises(type(error)):
                     init(KEY, shape)
@@ -65,9 +66,8 @@ class TestEveryRule:
         import fanin.torch as other
 
         for init, shape, _ in self.served(name):
-            axes = AXES.get(len(shape))
             tensor = getattr(other, f"{name}_")(
-                torch.empty(shape), **arguments(name), seed=2**33 + 5, name="fc1.weight", axes=axes
+                torch.empty(shape), **arguments(name), seed=2**33 + 5, name="fc1.weight", axes=SHAPES[shape]
             )
             made = np.asarray(init(KEY, shape))
             if is_matrix(init.distribution(shape)):
@@ -165,6 +165,17 @@ class TestKeys:
     def test_the_name_of_the_initializer_comes_first(self) -> None:
         a, b = face.normal(1.0, name="a")(face.key(0, "b"), (9,)), face.normal(1.0)(face.key(0, "a"), (9,))
         assert bits_of(a) == bits_of(b)
+
+    def test_a_rule_sees_the_name_that_the_key_carries(self) -> None:
+        seen = []
+
+        def watching(slot: Any) -> Normal:
+            seen.append(slot.name)
+            return Normal(1.0)
+
+        jax.jit(lambda k: face.initializer(watching)(k, (3,)))(face.key(0, "a.weight"))
+        face.initializer(watching, name="b")(face.key(0, "a.weight"), (3,))
+        assert seen == ["a.weight", "b"]
 
     def test_many_keys_under_vmap(self) -> None:
         keys = jax.random.split(face.key(0, "w"), 3)

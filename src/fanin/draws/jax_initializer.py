@@ -78,8 +78,8 @@ class Initializer:
         if 0 in shape:
             warnings.warn(f"a weight of shape {shape} has no elements; nothing was drawn", stacklevel=2)
             return jnp.zeros(shape, kind)
-        law = self.distribution(shape, kind.name)
         name = self.name or carried
+        law = self.distribution(shape, kind.name, name)
         return draw(law, shape, seed=words, name=name, dtype=law_dtype(kind, law), sharding=_placed(out_sharding))
 
     def __repr__(self) -> str:
@@ -87,12 +87,12 @@ class Initializer:
         given = [f"{f.name}={v!r}" for f in fields if (v := getattr(self, f.name)) != f.default]
         return f"Initializer({', '.join([getattr(self.rule, 'spec', repr(self.rule)), *given])})"
 
-    def distribution(self, shape: Sequence[int], dtype: str = "float32") -> Distribution:
-        """What is drawn for a weight of this shape."""
+    def distribution(self, shape: Sequence[int], dtype: str = "float32", name: str = "") -> Distribution:
+        """What is drawn for a weight of this shape (and name, where the key carries one)."""
         if isinstance(self.rule, Distribution):
             return self.rule
         shape = check_shape(shape)
-        name, axes = self.name or "weight", self.meaning(shape)
+        name, axes = name or self.name or "weight", self.meaning(shape)
         chain = None if self.chain is None else _fitted(self.chain, name, axes)
         return self.rule(Slot(name, shape, dtype, "weight", axes=axes, chain=chain))
 
