@@ -150,3 +150,39 @@ class TestSharded:
 
         with pytest.raises(FaninValueError, match="give seed="):
             face.he_normal_(distribute_tensor(torch.zeros(6, 4), mesh, [Shard(0)]))
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_as_the_function_that_fsdp_takes(self, mesh):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        net, made = plain()
+        with torch.device("meta"):
+            model, _ = plain()
+        init = functools.partial(face.init_weights, plan=made, root=model, device="cpu")
+        sharded = FullyShardedDataParallel(
+            model, param_init_fn=init, device_id=torch.device("cpu"), use_orig_params=True
+        )
+        with FullyShardedDataParallel.summon_full_params(sharded):
+            found = {k.replace("_fsdp_wrapped_module.", ""): v.clone() for k, v in sharded.state_dict().items()}
+        assert all(torch.equal(v, found[k]) for k, v in made.apply(net).state_dict().items())
+
+    def test_a_fully_sharded_model_after_to_empty(self, mesh):
+        from torch.distributed.fsdp import fully_shard
+
+        net, made = plain()
+        with torch.device("meta"):
+            model, _ = plain()
+        fully_shard(model[0], mesh=mesh)
+        fully_shard(model, mesh=mesh)
+        model.to_empty(device="cpu")
+        face.init_weights(model, made)
+        found = {k: v.full_tensor() for k, v in model.state_dict().items()}
+        assert all(torch.equal(v, found[k]) for k, v in made.apply(net).state_dict().items())
+
+
+def plain():
+    """A small net and a plan for it; on the meta device the net alone."""
+    net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    if net[0].weight.is_meta:
+        return net, None
+    return net, fanin.plan(net, torch.randn(4, 8), rules={"*": "he_normal(nonlinearity='relu')"}, seed=3)
