@@ -4,6 +4,7 @@ import doctest
 import inspect
 import itertools
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from tests.keras_backend import again, array, hidden, keras, others
 
+import fanin.keras as face
 from fanin import rules
 from fanin.distributions import Normal
 from fanin.draws import draw
@@ -18,12 +20,12 @@ from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.rules.rule import ALIASES, FACTORIES, FACTS
 from fanin.slots import Axes
 
-face: Any = pytest.importorskip("fanin.keras")
 layers = keras.layers
 
-SHAPES = {(24, 16): "io", (5, 8, 64): "kio", (3, 3, 8, 8): "kkio", (64,): None}
+SHAPES = {(24, 16): "io", (3, 3, 8, 8): "kkio", (64,): None}
 SINGLE = sorted(set(FACTORIES) - {"mirrored"})
-CASES = [(name, sample) for name in SINGLE for sample in FACTS[name].samples or ({},)]
+SAMPLES = {name: FACTS[name].samples or ({},) for name in SINGLE}
+CASES = [(name, sample) for name in SINGLE for sample in SAMPLES[name]]
 
 
 def made(name: str, sample: Any, /, **extra: Any) -> Any:
@@ -50,9 +52,8 @@ def test_each_backend_alone(backend: str, gone: list[str]) -> None:
 
 
 class TestEveryRule:
-    @pytest.mark.parametrize("name, sample", CASES)
+    @pytest.mark.parametrize("name, sample", [(name, SAMPLES[name][0]) for name in SINGLE])
     def test_the_numbers_of_every_other_framework(self, name: str, sample: Any) -> None:
-        served = 0
         for shape, axes in SHAPES.items():
             rule = FACTORIES[name](**sample)
             try:
@@ -61,9 +62,7 @@ class TestEveryRule:
                 with pytest.raises(type(error)):
                     made(name, sample, seed=7, name="w")(shape)
                 continue
-            served += 1
             assert np.array_equal(array(made(name, sample, seed=7, name="w")(shape)), wanted), shape
-        assert served or name not in ("he_normal", "orthogonal", "zeros", "constant")
 
     @pytest.mark.parametrize("name, sample", CASES)
     def test_a_config_is_plain_data_and_makes_the_same_initializer(self, name: str, sample: Any) -> None:
@@ -286,11 +285,12 @@ class TestFans:
                 h = self.flat(self.wide[0](self.narrow(x)))
                 return self.attend(h, h)
 
-        for run in (lambda net: net(np.zeros((1, 6, 6, 64), "float32")), lambda net: net(keras.Input((6, 6, 64)))):
+        for x in (np.zeros((1, 6, 6, 64), "float32"), keras.Input((6, 6, 64))):
             net = Net()
-            run(net)
-            stds = {w.path.split("/", 1)[1].rpartition("_")[0] or w.path: array(w).std() for w in net.weights}
-            assert array(net.narrow.kernel).std() == pytest.approx(1 / 3, rel=0.1), stds
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # Keras warns where it could not look
+                net(x)
+            assert array(net.narrow.kernel).std() == pytest.approx(1 / 3, rel=0.1)
             assert array(net.wide[0].kernel).std() == pytest.approx((64 * 4) ** -0.5, rel=0.05)
             queries = [w for w in net.attend.weights if w.shape == (64, 8, 16)]
             assert len(queries) == 3

@@ -8,13 +8,13 @@ import pytest
 from tests.keras_backend import again, array, keras, others
 from tests.keras_layers import KINDS, gain
 
+import fanin.keras as face
 from fanin import rules
 from fanin.distributions import Constant, Formula, Mapped, Normal
 from fanin.draws import draw, draw_distribution
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import Entry, Plan
 
-face: Any = pytest.importorskip("fanin.keras")
 layers = keras.layers
 
 
@@ -146,7 +146,7 @@ class TestSlots:
 
 class TestInit:
     @pytest.mark.parametrize("make", [subclassed, functional])
-    @pytest.mark.parametrize("rule", ["he_normal", "orthogonal", "xavier_uniform", "truncated_normal(std=0.02)"])
+    @pytest.mark.parametrize("rule", ["he_normal", "orthogonal"])
     def test_the_numbers_of_every_other_framework(self, make: Any, rule: str) -> None:
         model = face.init_(make(), rule, seed=3)
         found = weights(model)

@@ -47,13 +47,11 @@ def draw(
     dtype = float_name(dtype)
     match keras.backend.backend():
         case "torch":
-            import torch
-
             from fanin.draws.torch import draw as draw_tensor
 
-            sample: Any = keras.ops.convert_to_tensor(0.0)  # is where Keras puts its variables
+            sample: Any = keras.ops.convert_to_tensor(0.0, dtype=dtype)  # is where Keras puts its variables
             place = "cpu" if sample.is_meta else sample.device
-            return draw_tensor(law, shape, seed=seed, name=name, dtype=getattr(torch, dtype), device=place)
+            return draw_tensor(law, shape, seed=seed, name=name, dtype=sample.dtype, device=place)
         case "jax":
             from fanin.draws.jax import draw as draw_array
 

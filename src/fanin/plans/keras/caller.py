@@ -82,6 +82,11 @@ def asked(initializer: Any, shape: tuple[int, ...]) -> Asked | None:
     return None
 
 
+def only_shape(initializer: Any, shape: tuple[int, ...]) -> bool:
+    """Whether Keras looks at a model to learn its shapes and throws the numbers away: it asks for the true ones later."""
+    return get_global_attribute("stateless_scope") is not None and _waiting(initializer, shape) is not None
+
+
 def _attribute(layer: keras.Layer, initializer: Any, shape: tuple[int, ...]) -> str:
     """Which of its weights a layer is about to make: the first whose initializer this is and that is not there yet."""
     may_be = [

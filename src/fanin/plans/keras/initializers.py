@@ -17,7 +17,7 @@ from fanin.draws.compose import check_seed
 from fanin.draws.keras import draw, float_name
 from fanin.draws.windows import check_shape
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
-from fanin.plans.keras.caller import asked
+from fanin.plans.keras.caller import asked, only_shape
 from fanin.plans.keras.layers import KERAS, Meaning
 from fanin.records import encode
 from fanin.rules.rule import FACTORIES, Rule
@@ -66,6 +66,8 @@ class Initializer(keras.initializers.Initializer):
             FaninValueError, FaninTypeError: for an argument that cannot be used, and whatever the rule raises.
         """
         shape, kind = check_shape(shape), float_name(dtype)
+        if only_shape(self, shape):
+            return keras.ops.zeros(shape, kind)
         found = None if self.axes is not None and self.name is not None else asked(self, shape)
         known = found.meaning if found is not None else Meaning("weight")
         own = found is not None and not type(found.layer).__module__.startswith(KERAS)  # a layer of the user's
