@@ -12,6 +12,18 @@ from fanin.slots import Axes
 __all__: list[str]
 FUNCTIONS: dict[str, Callable[..., Tensor]]
 
+def admin_(
+    tensor: Tensor,
+    *,
+    variance: float = 1.0,
+    branch: int | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Post-norm transformers whose skip counts as much as all branches before it: early steps then disturb the output less."""
+
 def attention_logits_(
     tensor: Tensor,
     *,
@@ -67,6 +79,20 @@ def caffe2_xavier_(
 ) -> Tensor:
     """Uniform numbers of variance 1 / fan_in (Caffe2's "Xavier" is the same: He's uniform rule with slope 1)."""
 
+def chrono_(
+    tensor: Tensor,
+    *,
+    t_max: float,
+    t_min: float = 1.0,
+    gate: int = 1,
+    gates: int | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Forget gates that remember for every length of time up to the longest that the task has."""
+
 def class_prior_(
     tensor: Tensor,
     *,
@@ -100,6 +126,20 @@ def convolution_aware_(
 ) -> Tensor:
     """Each output's filters, one an input, form a random orthonormal basis of filters, scaled as He's rule scales."""
 
+def deepnorm_(
+    tensor: Tensor,
+    *,
+    layers: float | None = None,
+    stack: str = "alone",
+    other: float | None = None,
+    part: str = "",
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Post-norm transformers of up to 1,000 layers: the skip is made larger by α, and the weights of branches smaller by β."""
+
 def delta_orthogonal_(
     tensor: Tensor,
     *,
@@ -112,6 +152,18 @@ def delta_orthogonal_(
     name: str | None = None,
 ) -> Tensor:
     """A convolution that is a random orthogonal matrix on its centre tap and zero elsewhere: exact isometry over space."""
+
+def depth_scaled_(
+    tensor: Tensor,
+    *,
+    std: float = 0.02,
+    block: int | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Less for later layers: the deviation falls with the layer's own index instead of the number of layers."""
 
 def dirac_(
     tensor: Tensor,
@@ -137,6 +189,18 @@ def dks_(
     name: str | None = None,
 ) -> Tensor:
     """Deep kernel shaping: scaled orthogonal weights, and activations reshaped so that a deep net keeps apart what it is shown."""
+
+def dplr_(
+    tensor: Tensor,
+    *,
+    vector: str = "low_rank",
+    complex_pairs: bool = False,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The vectors of S4's diagonal-plus-low-rank form of HiPPO-LegS, beside `s4d("legs", …)`."""
 
 def embedding_normal_(
     tensor: Tensor,
@@ -182,6 +246,17 @@ def embedding_uniform_(
 ) -> Tensor:
     """Uniform rows, as Keras draws embeddings; the padding row is zero."""
 
+def experts_(
+    tensor: Tensor,
+    *,
+    inner: str = "he_normal",
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Experts stacked in one weight, (experts, in, out): each drawn as a weight of its own."""
+
 def eye_(
     tensor: Tensor,
     *,
@@ -193,6 +268,21 @@ def eye_(
 ) -> Tensor:
     """The identity of a dense weight, cut off or filled with zeros where in and out differ; one for each stacked block."""
 
+def fixup_(
+    tensor: Tensor,
+    *,
+    branches: float | None = None,
+    per_branch: float | None = None,
+    last: bool | None = None,
+    head: bool | None = None,
+    mode: str = "fan_out",
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Residual branches without a norm: the last weight of each is zero, the others small enough that one step changes little."""
+
 def focal_prior_(
     tensor: Tensor,
     *,
@@ -203,6 +293,31 @@ def focal_prior_(
     name: str | None = None,
 ) -> Tensor:
     """The bias of a sigmoid head (detection, multi-label) that starts every output at the same small probability."""
+
+def forget_bias_(
+    tensor: Tensor,
+    *,
+    value: float = 1.0,
+    gate: int = 1,
+    gates: int | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The forget gate's bias at a value, the other gates at zero: at the start the cell keeps most of its state."""
+
+def gate_blocks_(
+    tensor: Tensor,
+    *,
+    inner: str = "orthogonal",
+    gates: int | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Each gate of a fused recurrent weight drawn for itself, by a rule for all gates or one for each."""
 
 def gated_normal_(
     tensor: Tensor,
@@ -292,6 +407,19 @@ def goog_normal_(
 ) -> Tensor:
     """TensorFlow's EfficientNets: convolutions by He's rule over fan_out, dense layers uniform over their outputs."""
 
+def gpt2_residual_(
+    tensor: Tensor,
+    *,
+    std: float = 0.02,
+    branches: float | None = None,
+    last: bool | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Gaussian numbers of 0.02, and 1/√branches of it for the last weight of each residual branch."""
+
 def hadamard_(
     tensor: Tensor,
     *,
@@ -328,6 +456,28 @@ def he_uniform_(
     name: str | None = None,
 ) -> Tensor:
     """Uniform numbers that keep the second moment through a layer and its activation."""
+
+def hippo_legs_(
+    tensor: Tensor,
+    *,
+    gain: float = 1.0,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """HiPPO-LegS: the state holds the Legendre coefficients of all of its past."""
+
+def hippo_legs_input_(
+    tensor: Tensor,
+    *,
+    gain: float = 1.0,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """HiPPO-LegS's input vector, beside `hippo_legs`."""
 
 def identity_(
     tensor: Tensor,
@@ -387,6 +537,17 @@ def init_weights(
 ) -> nn.Module:
     """Draw a module's weights from a plan, but for those that are marked as initialized already."""
 
+def irnn_(
+    tensor: Tensor,
+    *,
+    gain: float = 1.0,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The identity from state to state, for plain recurrent layers of ReLU: a state stays until something is added to it."""
+
 def kaiming_normal_(
     tensor: Tensor,
     *,
@@ -412,6 +573,30 @@ def kaiming_uniform_(
     name: str | None = None,
 ) -> Tensor:
     """Uniform numbers that keep the second moment through a layer and its activation."""
+
+def layer_scale_(
+    tensor: Tensor,
+    *,
+    init: float | None = None,
+    layers: float | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """One trainable number a channel on each branch, small at the start, so that deep transformers begin near the identity."""
+
+def layerscale_(
+    tensor: Tensor,
+    *,
+    init: float | None = None,
+    layers: float | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """One trainable number a channel on each branch, small at the start, so that deep transformers begin near the identity."""
 
 def learned_positions_(
     tensor: Tensor,
@@ -449,6 +634,146 @@ def lecun_uniform_(
 ) -> Tensor:
     """Uniform numbers of variance 1 / fan_in (Caffe2's "Xavier" is the same: He's uniform rule with slope 1)."""
 
+def linspace_bias_(
+    tensor: Tensor,
+    *,
+    low: float = 3.0,
+    high: float = 6.0,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """xLSTM's forget gates: biases in equal steps over the heads, so that each remembers longer than the one before."""
+
+def lora_(
+    tensor: Tensor,
+    *,
+    option: str = "default",
+    factor: str | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The two factors of a low-rank adapter, W + scaling · B A, in PEFT's options that read no data and no weight."""
+
+def lru_gamma_(
+    tensor: Tensor,
+    *,
+    r_min: float = 0.0,
+    r_max: float = 1.0,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The norm of a linear recurrent unit's inputs: each state then has the size of one input, however long it remembers."""
+
+def lru_nu_(
+    tensor: Tensor,
+    *,
+    r_min: float = 0.0,
+    r_max: float = 1.0,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The decays of a linear recurrent unit: eigenvalues uniform (by area) on the ring between two radii."""
+
+def lru_theta_(
+    tensor: Tensor,
+    *,
+    max_phase: float = 6.283185307179586,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The angles of a linear recurrent unit's eigenvalues, uniform up to a largest one."""
+
+def magneto_(
+    tensor: Tensor,
+    *,
+    layers: float | None = None,
+    stack: str = "alone",
+    other: float | None = None,
+    part: str = "",
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """A second norm inside each branch bounds it, so that weights may grow with depth (Magneto)."""
+
+def mamba_a_log_(
+    tensor: Tensor,
+    *,
+    heads: bool = False,
+    low: float = 1.0,
+    high: float = 16.0,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The log of Mamba's decays: 1 … N in every channel (S4D-Real), or one random decay a head (Mamba-2)."""
+
+def mamba_dt_bias_(
+    tensor: Tensor,
+    *,
+    dt_min: float = 0.001,
+    dt_max: float = 0.1,
+    floor: float = 0.0001,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The bias behind Mamba's step sizes: softplus of it is log-uniform, so that the channels see all time scales alike."""
+
+def mamba_dt_weight_(
+    tensor: Tensor,
+    *,
+    scale: float = 1.0,
+    mode: str = "random",
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The projection from a low rank to Mamba's step sizes: what it adds to the bias does not grow with the rank."""
+
+def megatron_scaled_(
+    tensor: Tensor,
+    *,
+    std: float = 0.02,
+    branches: float | None = None,
+    last: bool | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Gaussian numbers of 0.02, and 1/√branches of it for the last weight of each residual branch."""
+
+def mimetic_(
+    tensor: Tensor,
+    *,
+    heads: int,
+    part: str | None = None,
+    alpha: float = 0.7,
+    beta: float = 0.7,
+    alpha_values: float = 0.4,
+    beta_values: float = 0.4,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Attention that looks like a trained one: scores favour a token itself, values come back with their sign turned."""
+
 def mirrored_(
     tensors: Sequence[Tensor],
     nonlinearity: Any = "relu",
@@ -463,6 +788,35 @@ def mirrored_(
     names: Sequence[str] | None = None,
 ) -> list[Tensor]:
     """Fill the weights of a plain chain in place with mirrored halves ("looks-linear"); see `fanin.rules.mirrored`."""
+
+def mitchell_(
+    tensor: Tensor,
+    *,
+    block: int | None = None,
+    last: bool | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Variance 1 / fan_in, and less for what later layers write to the stream; cut at three deviations (OLMo)."""
+
+def mup_(
+    tensor: Tensor,
+    *,
+    base_width: float,
+    optimizer: str = "adam",
+    kind: str = "",
+    std: float | None = None,
+    gain: float | None = None,
+    in_ratio: float | None = None,
+    out_ratio: float | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The maximal update parametrization: every layer's features move as much at any width, with one learning rate."""
 
 def normal_(
     tensor: Tensor,
@@ -487,6 +841,28 @@ def normal_fan_(
 ) -> Tensor:
     """Gaussian numbers of variance 1 / N: a linear layer then keeps the second moment of its input."""
 
+def ntk_(
+    tensor: Tensor,
+    *,
+    gain: float | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The neural tangent kernel's parametrization: all weights are N(0, 1), and gain / √fan_in is in the op."""
+
+def ntk_parametrization_(
+    tensor: Tensor,
+    *,
+    gain: float | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The neural tangent kernel's parametrization: all weights are N(0, 1), and gain / √fan_in is in the op."""
+
 def ones_(
     tensor: Tensor,
     *,
@@ -509,6 +885,75 @@ def orthogonal_(
     name: str | None = None,
 ) -> Tensor:
     """A random orthogonal matrix (Haar): all singular values equal, so that no direction of the signal dies in depth."""
+
+def orthogonal_gates_(
+    tensor: Tensor,
+    *,
+    inner: str = "orthogonal",
+    gates: int | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Each gate of a fused recurrent weight drawn for itself, by a rule for all gates or one for each."""
+
+def qkv_blocks_(
+    tensor: Tensor,
+    *,
+    inner: str = "xavier_uniform",
+    sizes: tuple[float, ...] = (),
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Queries, keys and values drawn for themselves, stored as one weight or as three."""
+
+def rezero_(
+    tensor: Tensor,
+    *,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """x + α F(x) with a trainable α that starts at 0: the net is the identity at the start, whatever its depth."""
+
+def router_(
+    tensor: Tensor,
+    *,
+    scale: float = 0.1,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The Switch transformer's rule, meant for routers: a tenth of LeCun's variance, cut at two deviations."""
+
+def s4_log_dt_(
+    tensor: Tensor,
+    *,
+    dt_min: float = 0.001,
+    dt_max: float = 0.1,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The log of S4's step sizes, uniform: every time scale from 1 / dt_max to 1 / dt_min alike."""
+
+def s4d_(
+    tensor: Tensor,
+    *,
+    kind: str = "lin",
+    part: str = "log_real",
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """S4D's diagonal states, in the parameters that its layers store: the log of the decays, and the frequencies."""
 
 def scaled_uniform_orthogonal_(
     tensor: Tensor,
@@ -555,7 +1000,7 @@ def siren_(
     seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """The weights behind the first layer of a network of sines: each sine's argument is then a standard Gaussian."""
+    """The weights behind the first layer of a network of sines: each sine's argument is then a Gaussian of about size 1."""
 
 def siren_first_(
     tensor: Tensor,
@@ -567,6 +1012,28 @@ def siren_first_(
     name: str | None = None,
 ) -> Tensor:
     """The first layer of a network of sines, over coordinates between -1 and 1."""
+
+def skipinit_(
+    tensor: Tensor,
+    *,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """A residual net without batch norm: a trainable scalar that starts at 0 ends each branch, and weights are He's."""
+
+def small_init_(
+    tensor: Tensor,
+    *,
+    width: float | None = None,
+    last: bool | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Xavier's rule of the widest layer of a transformer (d to 4 d) for all of them."""
 
 def snn_normal_(
     tensor: Tensor,
@@ -602,6 +1069,40 @@ def sparse_connections_(
 ) -> Tensor:
     """Each unit listens to a fixed number of random inputs, with Gaussian weights: its input's size does not grow with the width."""
 
+def stable_resnet_(
+    tensor: Tensor,
+    *,
+    branches: float | None = None,
+    last: bool | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Each of L branches adds 1/L of the stream's second moment, so that all of them together multiply it by at most e."""
+
+def standard_(
+    tensor: Tensor,
+    *,
+    gain: float | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The standard parametrization: variance 1 / fan_in everywhere, one learning rate, nothing in the op."""
+
+def standard_parametrization_(
+    tensor: Tensor,
+    *,
+    gain: float | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The standard parametrization: variance 1 / fan_in everywhere, one learning rate, nothing in the op."""
+
 def stft_(
     tensor: Tensor,
     *,
@@ -616,6 +1117,20 @@ def stft_(
 ) -> Tensor:
     """A 1-D convolution over one channel that starts as a short-time Fourier transform: one output a frequency."""
 
+def subln_(
+    tensor: Tensor,
+    *,
+    layers: float | None = None,
+    stack: str = "alone",
+    other: float | None = None,
+    part: str = "",
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """A second norm inside each branch bounds it, so that weights may grow with depth (Magneto)."""
+
 def suo_(
     tensor: Tensor,
     *,
@@ -627,6 +1142,30 @@ def suo_(
     name: str | None = None,
 ) -> Tensor:
     """The weights of deep kernel shaping: orthogonal, on the centre tap of a convolution, scaled up where a layer widens."""
+
+def switch_router_(
+    tensor: Tensor,
+    *,
+    scale: float = 0.1,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The Switch transformer's rule, meant for routers: a tenth of LeCun's variance, cut at two deviations."""
+
+def t_fixup_(
+    tensor: Tensor,
+    *,
+    layers: float | None = None,
+    stack: str = "alone",
+    part: str = "",
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """A transformer without layer norm and without warm-up: value, output, feed-forward and embeddings shrink with depth."""
 
 def take_key(generator: torch.Generator | None = None) -> int:
     """One number from 0 to 2**64 - 1 out of a generator (torch's default one, if None)."""
@@ -645,6 +1184,19 @@ def tat_(
 ) -> Tensor:
     """Tailored activations: scaled orthogonal weights, and activations so tailored that like inputs neither part nor collapse."""
 
+def tfixup_(
+    tensor: Tensor,
+    *,
+    layers: float | None = None,
+    stack: str = "alone",
+    part: str = "",
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """A transformer without layer norm and without warm-up: value, output, feed-forward and embeddings shrink with depth."""
+
 def truncated_normal_(
     tensor: Tensor,
     *,
@@ -657,6 +1209,30 @@ def truncated_normal_(
     name: str | None = None,
 ) -> Tensor:
     """Gaussian numbers cut off symmetrically, rescaled so that `std` is the deviation that the numbers really have."""
+
+def u_mup_(
+    tensor: Tensor,
+    *,
+    kind: str = "",
+    branches: float | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The unit-scaled maximal update parametrization: all weights are N(0, 1), and the scale is in the op (for Adam)."""
+
+def umup_(
+    tensor: Tensor,
+    *,
+    kind: str = "",
+    branches: float | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The unit-scaled maximal update parametrization: all weights are N(0, 1), and the scale is in the op (for Adam)."""
 
 def uniform_(
     tensor: Tensor,
@@ -696,6 +1272,44 @@ def variance_scaling_(
 ) -> Tensor:
     """The general form: a variance of scale / fan, in one of three shapes. The variance is exact, truncated or not."""
 
+def vit_(
+    tensor: Tensor,
+    *,
+    mode: str = "timm",
+    head_bias: float = 0.0,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Vision transformers as timm starts them, in one of its four modes, by what each weight is for."""
+
+def wang_(
+    tensor: Tensor,
+    *,
+    layers: float | None = None,
+    width: float | None = None,
+    last: bool | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """What writes to the stream, small by the number of layers itself (GPT-J, GPT-NeoX)."""
+
+def wang_init_(
+    tensor: Tensor,
+    *,
+    layers: float | None = None,
+    width: float | None = None,
+    last: bool | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """What writes to the stream, small by the number of layers itself (GPT-J, GPT-NeoX)."""
+
 def xavier_normal_(
     tensor: Tensor,
     gain: float | None = None,
@@ -729,6 +1343,17 @@ def zer_o_(
     name: str | None = None,
 ) -> Tensor:
     """ZerO: zeros and ones only. The identity where a layer keeps or narrows, a Hadamard matrix where it widens, no chance."""
+
+def zero_gamma_(
+    tensor: Tensor,
+    *,
+    last: bool | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The scale of the last norm of each residual branch is zero, so that each block starts as the identity."""
 
 def zero_hadamard_(
     tensor: Tensor,
