@@ -1,9 +1,11 @@
 """Rows for new tokens have the mean and the covariance of the old ones."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from fanin.draws.new_rows import new_rows
+from fanin.draws import new_rows
 from fanin.errors import FaninError
 
 MIX = np.random.default_rng(1).standard_normal((6, 6))
@@ -49,7 +51,7 @@ def test_repeatable_by_seed_and_name_and_growing_with_the_count() -> None:
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = new_rows(table(30), 50, seed=0, name="wte", spread=1.0)
-    monkeypatch.setattr("fanin.draws.new_rows.BLOCK", 100)
+    monkeypatch.setattr(sys.modules["fanin.draws.new_rows"], "BLOCK", 100)
     assert np.allclose(new_rows(table(30), 50, seed=0, name="wte", spread=1.0), whole, rtol=1e-12)
 
 

@@ -8,10 +8,12 @@
 - `windows`: which part of a weight is asked for, and tiles of bounded size
 - `elementwise`: numbers of a recipe in NumPy; `numba_fill` and its kernels: the same on all cores; `backends` chooses
 - `numpy`: the arrays (`draw`, `draw_distribution`)
+- `new_rows`: rows for new tokens, from the mean and the covariance of the old ones
 """
 
 from fanin.draws.backends import prepare
+from fanin.draws.new_rows import new_rows
 from fanin.draws.numpy import draw, draw_distribution
 from fanin.draws.quantile import truncated_std
 
-__all__ = ["draw", "draw_distribution", "prepare", "truncated_std"]
+__all__ = ["draw", "draw_distribution", "new_rows", "prepare", "truncated_std"]
