@@ -22,6 +22,7 @@ numbers depend on seed, name, shape and rule alone. The name, unless given, is t
 after the layer's name where the user gave one ("query.kernel"): two layers without names of their own that share a seeded
 instance get equal numbers, as in Keras. With a `keras.random.SeedGenerator` each call takes its next state.
 
+An LSTM with `unit_forget_bias` asks for the biases of its gates apart; set it False for a rule of the whole bias, or use `init_`.
 `mirrored` serves several weights at once and has no class here. A leaky ReLU has the slope 0.01 in fanin's rules and 0.2 in
 `keras.activations`: give a function (`keras.activations.leaky_relu`) or write "leaky_relu(0.2)".
 """

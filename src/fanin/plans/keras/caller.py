@@ -55,7 +55,8 @@ class Asked:
     @property
     def name(self) -> str:
         """The weight's name in its layer, after the layer's own unless Keras made that up: "query.kernel", "kernel"."""
-        return self.attribute if is_automatic(self.layer, wrapped=True) else f"{self.layer.name}.{self.attribute}"
+        own = "" if is_automatic(self.layer, wrapped=True) else self.layer.name
+        return ".".join(part for part in (own, self.attribute) if part)
 
 
 def asked(initializer: Any, shape: tuple[int, ...]) -> Asked | None:
