@@ -1,7 +1,6 @@
 """Predictions for stated distributions against draws of them: traced with other weights, signals taken away."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -33,11 +32,11 @@ def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def errors(
-    model: nn.Module, batch: torch.Tensor, given: dict, draws: int, loss: Callable | None = None, gradient: bool = False
-) -> np.ndarray:
-    """|ln predicted − ln of the mean over draws| behind each op, NaN where there is no prediction."""
-    targets = torch.arange(len(batch)) % 4 if loss is not None else None
+def errors(model: nn.Module, batch: torch.Tensor, given: dict, draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """|ln predicted − ln of the mean over draws| behind each op, of signals and of gradients; NaN where nothing is predicted."""
+    targets, loss = torch.arange(len(batch)) % 4, F.cross_entropy
+    if not batch.is_floating_point():
+        targets, loss = None, None
     first = watch(model, batch, targets, loss)
     plan = fanin.plan(model, batch, rules=given)
     curve = predict(first, plan).curve
@@ -45,13 +44,15 @@ def errors(
     for seed in range(draws):
         plan.apply(model, seed=seed)
         ops = watch(model, batch, targets, loss, seed=seed).ops
-        size = (lambda s: s.grad_rms) if gradient else (lambda s: s.rms)
-        measured.append([size(o.signal) ** 2 if o.signal is not None else math.nan for o in ops])
+        sizes = [(o.signal.rms, o.signal.grad_rms) if o.signal is not None else (math.nan, math.nan) for o in ops]
+        measured.append(np.square(sizes))
     with np.errstate(divide="ignore"):
         logs = np.log(np.mean(measured, axis=0))
-    predicted = np.array([p.log_gradient if gradient else p.log_second for p in curve])
-    kept = np.isfinite(logs) & np.array([o.kind != "loss" for o in first.ops])
-    return np.abs(predicted - logs)[kept]
+    found = []
+    for column, predicted in enumerate(([p.log_second for p in curve], [p.log_gradient for p in curve])):
+        kept = np.isfinite(logs[:, column]) & np.array([o.kind != "loss" for o in first.ops])
+        found.append(np.abs(np.array(predicted) - logs[:, column])[kept])
+    return found[0], found[1]
 
 
 def mlp(depth: int, width: int, f: type[nn.Module]) -> nn.Module:
@@ -104,7 +105,7 @@ class Words(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.token, self.place = nn.Embedding(300, 128), nn.Embedding(24, 128)
-        self.blocks, self.head = nn.Sequential(*(Block(128) for _ in range(6))), nn.Linear(128, 300)
+        self.blocks, self.head = nn.Sequential(*(Block(128) for _ in range(4))), nn.Linear(128, 300)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         return self.head(self.blocks(self.token(ids) + self.place(torch.arange(ids.shape[1]))))
@@ -126,10 +127,10 @@ def words() -> torch.Tensor:
 
 
 SLOW = {
-    "relu": (lambda: mlp(8, 1024, nn.ReLU), numbers(64, 64), {"*": rules.he_normal()}),
-    "tanh": (lambda: mlp(30, 256, nn.Tanh), numbers(64, 64), {"*": rules.orthogonal()}),
-    "mirrored": (lambda: mlp(30, 256, nn.GELU), numbers(64, 64), {"*": rules.mirrored()}),
-    "convolutions": (Convs, numbers(16, 3, 16, 16), {"*": rules.he_normal()}),
+    "relu": (lambda: mlp(6, 512, nn.ReLU), numbers(64, 64), {"*": rules.he_normal()}),
+    "tanh": (lambda: mlp(20, 128, nn.Tanh), numbers(64, 64), {"*": rules.orthogonal()}),
+    "mirrored": (lambda: mlp(20, 128, nn.GELU), numbers(64, 64), {"*": rules.mirrored()}),
+    "convolutions": (Convs, numbers(12, 3, 16, 16), {"*": rules.he_normal()}),
     "transformer": (Words, words(), {"*": rules.normal(0.05), nn.LayerNorm: rules.ones()}),
     "lstm": (Memory, numbers(16, 40, 32), {"*weight_ih*": rules.lecun_normal(), "*weight_hh*": rules.orthogonal()}),
 }
@@ -138,22 +139,18 @@ SLOW = {
 @pytest.mark.slow
 @pytest.mark.parametrize("net", SLOW)
 def test_the_curve_is_what_draws_will_give(net: str) -> None:
-    """Median over ops of the error of the log second moment at most .05 against 20 draws; every op has a prediction."""
+    """Median over ops of the error of the log second moment at most .05 against 20 draws, and no op without a prediction.
+
+    Gradients: within .1 in the median for plain and recurrent nets; .3 where they meet again behind pools and attention, which
+    the theory of unrelated gradients knows less well.
+    """
     make, batch, given = SLOW[net]
     torch.manual_seed(1)
-    found = errors(make(), batch, given, 20)
-    assert np.isfinite(found).all()
-    assert np.median(found) <= 0.05
-    assert np.quantile(found, 0.9) <= 0.15
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("net", ["relu", "tanh", "mirrored"])
-def test_the_gradient_of_plain_nets_is_what_draws_will_give(net: str) -> None:
-    make, batch, given = SLOW[net]
-    torch.manual_seed(1)
-    found = errors(make(), batch, given, 20, F.cross_entropy, gradient=True)
-    assert np.median(found) <= 0.1
+    signal, gradient = errors(make(), batch, given, 20)
+    assert np.isfinite(signal).all()
+    assert np.median(signal) <= 0.05
+    assert np.quantile(signal, 0.9) <= 0.15
+    assert np.nanmedian(gradient) <= (0.3 if net in ("transformer", "convolutions") else 0.1)
 
 
 def small() -> tuple[Trace, Plan]:

@@ -79,6 +79,10 @@ def _hermite() -> tuple[Array, Array]:
     return nodes[keep], 2 * weights[keep] / weights.sum()
 
 
+def _homogeneous(f: Function) -> bool:
+    return isinstance(f, Activation) and f.name in ("relu", "leaky_relu", "linear", "abs")
+
+
 def _smooth(f: Function) -> bool:
     f = f.f if isinstance(f, Odd) else f
     return isinstance(f, Activation) and f.table is None and f.name in SMOOTH
@@ -91,6 +95,10 @@ def rounded(x: float) -> float:
 
 def moments(f: Function, mean: float, variance: float) -> Moments:
     """Moments of f(z) and f'(z) for z ~ N(mean, variance)."""
+    if variance > 0 and _homogeneous(f):  # f(c z) = c f(z): one integral for all variances
+        scale = math.sqrt(variance)
+        m = _moments(f, rounded(mean / scale), 1.0)
+        return m._replace(mean=m.mean * scale, second=m.second * variance)
     return _moments(f, rounded(mean), rounded(max(variance, 0.0)))
 
 
@@ -121,6 +129,8 @@ def contrast(f: Function, mean: float, q: float, s: float) -> float:
     s = min(s, 2 * variance)
     if s < 1e-6 * variance:  # the first order, good to 1e-3 here for kinked functions and better for smooth ones
         return s * moments(f, mean, variance).slope2
+    if _homogeneous(f):
+        return variance * _contrast(f, rounded(mean / math.sqrt(variance)), 1.0, rounded(s / variance))
     return _contrast(f, rounded(mean), rounded(variance), rounded(s))
 
 
