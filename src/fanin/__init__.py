@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fanin import rules
     from fanin.activations import Activation, gain
-    from fanin.api import check, compare, fingerprint, fix, plan, verify
+    from fanin.api import check, compare, fingerprint, fix, plan, presets, verify
     from fanin.draws import draw
     from fanin.errors import FaninError, FaninTypeError, FaninValueError
 
 __version__ = "0.1.0"
 __all__ = [
     "Activation", "FaninError", "FaninTypeError", "FaninValueError", "check", "compare", "draw", "fingerprint",
-    "fix", "gain", "plan", "rules", "verify",
+    "fix", "gain", "plan", "presets", "rules", "verify",
 ]  # fmt: skip
 
 # Looked up on first use: `import fanin` stays quick, and no framework is imported before it is needed.
@@ -29,6 +29,7 @@ _HOMES = {
     "fix": "fanin.api",
     "gain": "fanin.activations",
     "plan": "fanin.api",
+    "presets": "fanin.api",
     "verify": "fanin.api",
 }
 

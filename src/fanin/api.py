@@ -86,7 +86,7 @@ def plan(
     targets: Any = None,
     loss: Callable[..., Any] | None = None,
     *,
-    rules: dict[Any, Any] | None = None,
+    rules: Any = None,
     keep: Iterable[str] | str = (),
     seed: int = 0,
 ) -> Any:
@@ -94,7 +94,9 @@ def plan(
 
     Args:
         model, batch, targets, loss: as for `check`.
-        rules: patterns over weight names, module classes, or both → rule; the last match wins.
+        rules: patterns over weight names, module classes, or both → rule; the last match wins. Or a recipe for the whole model:
+            the name of a preset, with numbers where it takes some ("gpt2", "mup(base_width=128)"; `presets()` lists them), or
+            the text of one rule for all weights ("he_normal(mode='fan_out')").
         keep: patterns of weights to leave alone (frozen and pretrained ones), without `rules`.
         seed: the plan's seed.
 
@@ -104,12 +106,26 @@ def plan(
     framework = watcher(model)
     keep = _strings("keep", keep)
     if rules is not None:
-        from fanin.plans import plan_from_rules
+        from fanin.plans.presets import chosen, plan_from_recipe
 
-        return plan_from_rules(framework.trace(model, batch, targets, loss, seed=seed), rules, seed=seed, model=model)
+        recipe = chosen(rules)  # what cannot be used is said before a long pass
+        return plan_from_recipe(framework.trace(model, batch, targets, loss, seed=seed), recipe, seed=seed, model=model)
     from fanin import auto
 
     return auto.plan(model, batch, targets, loss, seed=seed, keep=keep)
+
+
+def presets() -> Any:
+    """Recipes for whole models, by name: what `plan(..., rules="gpt2")` takes. See `fanin.plans.presets`.
+
+    Example:
+        >>> import fanin
+        >>> [preset.spec for preset in fanin.presets() if preset.name.startswith("mup")]
+        ['mup(base_width=256)', 'mup-sgd(base_width=256)']
+    """
+    from fanin.plans.presets import presets as table
+
+    return table()
 
 
 def fix(model: Any, batch: Any, targets: Any = None, loss: Callable[..., Any] | None = None, **options: Any) -> Any:

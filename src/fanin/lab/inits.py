@@ -22,11 +22,11 @@ class Init:
     Attributes:
         name: unique in a comparison.
         kind: what `value` is.
-        value: a rule, a plan, or a function that is given the model and changes its weights in place.
+        value: a rule, a preset, a plan, or a function that is given the model and changes its weights in place.
     """
 
     name: str
-    kind: Literal["default", "fanin", "lsuv", "rule", "plan", "function"]
+    kind: Literal["default", "fanin", "lsuv", "rule", "preset", "plan", "function"]
     value: Any = None
 
 
@@ -71,7 +71,7 @@ def parse_init(value: Any) -> Init:
     kind, what = _kind(value)
     if isinstance(value, str):
         return Init(Path(value).stem if kind == "plan" else value, kind, what)
-    if kind == "rule":
+    if kind in ("rule", "preset"):
         return Init(what.spec.removesuffix("()"), kind, what)
     name = getattr(value, "__name__", "") or type(value).__name__.lower()
     return Init(name, kind, what)
@@ -81,6 +81,7 @@ def _kind(value: Any) -> tuple[Any, Any]:
     if isinstance(value, str):
         return _from_text(value)
     from fanin.plans import Plan
+    from fanin.plans.presets import Preset
     from fanin.rules.rule import FACTORIES, Rule
 
     if isinstance(value, os.PathLike):
@@ -89,6 +90,8 @@ def _kind(value: Any) -> tuple[Any, Any]:
         return "plan", value
     if isinstance(value, Rule):
         return "rule", value
+    if isinstance(value, Preset):
+        return "preset", value
     if value in FACTORIES.values():
         return "rule", value()  # `rules.he_normal` for `rules.he_normal()`
     if callable(value):
@@ -107,10 +110,15 @@ def _from_text(text: str) -> tuple[Any, Any]:
         from fanin.plans import Plan
 
         return "plan", Plan.load(text)
+    from fanin.plans.presets import find, is_preset, presets
+
+    if is_preset(text) and not text.endswith("()"):  # `deepnorm` is the recipe for a whole model, `deepnorm()` the rule
+        return "preset", find(text)
     if "(" in text:
         return "rule", registry.parse(text)
     accepted = [
         *NAMED,
+        *(preset.name for preset in presets()),
         *(info.name for info in registry.table()),
         *(a for info in registry.table() for a in info.aliases),
     ]
@@ -120,6 +128,6 @@ def _from_text(text: str) -> tuple[Any, Any]:
         close = difflib.get_close_matches(text, accepted, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise FaninValueError(
-            f"inits has {text!r}, which is unknown; accepted are {', '.join(NAMED)}, a rule (see `fanin rules`), "
+            f"inits has {text!r}, which is unknown; accepted are {', '.join(NAMED)}, a preset (see `fanin rules --presets`), a rule (see `fanin rules`), "
             f"or a plan file that ends in .json{hint}"
         ) from error

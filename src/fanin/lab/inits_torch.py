@@ -43,8 +43,16 @@ def initialise(
         stuck = _lsuv(model, batch)
         return Initialised(note=f"could not bring the output of {', '.join(stuck)} to unit variance" if stuck else "")
     plan = _plan(model, init, batch, targets, loss, seed)
+    note = ""
+    if plan.architecture and init.kind in ("preset", "rule"):
+        from fanin.plans.requirements import listed
+        from fanin.plans.torch.edits import edit
+
+        edit(model, plan)
+        note = f"the model was edited as the init requires: {listed(plan.architecture)}"
     plan.apply(model, seed=seed)
-    return Initialised({name: entry.lr_scale for name, entry in plan.entries.items() if entry.lr_scale != 1})
+    scales = {name: entry.lr_scale for name, entry in plan.entries.items() if entry.lr_scale != 1}
+    return Initialised(scales, note)
 
 
 def _plan(model: nn.Module, init: Init, batch: Tensor, targets: Tensor, loss: Callable[..., Tensor], seed: int) -> Any:
@@ -55,6 +63,11 @@ def _plan(model: nn.Module, init: Init, batch: Tensor, targets: Tensor, loss: Ca
         from fanin.traces.torch import trace
 
         return plan_from_rules(trace(model, batch, targets, loss, seed=seed), {"*": init.value})
+    if init.kind == "preset":
+        from fanin.plans.presets import plan_from_preset
+        from fanin.traces.torch import trace
+
+        return plan_from_preset(trace(model, batch, targets, loss, seed=seed), init.value)
     from fanin import auto
 
     return auto.plan(model, batch, targets, loss, seed=seed)

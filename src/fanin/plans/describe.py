@@ -25,6 +25,7 @@ from fanin.distributions import (
 )
 from fanin.plans.groups import Group, group_entries
 from fanin.plans.records import Entry, Plan, PlanDiff
+from fanin.plans.requirements import listed
 
 NAME_WIDTH = 44  # names longer than this are cut in the middle
 SHORT_NAME = 24  # to which they are cut where columns are few
@@ -131,6 +132,8 @@ def plan_text(plan: Plan, width: int | None = None) -> str:
     count = len(plan.entries)
     heading = f"plan for {count} weight{'s' * (count != 1)}, seed {plan.seed}"
     notes = [line for note in plan.notes for line in _wrapped(f"note: {note}", width, "  ")]
+    if plan.architecture:
+        notes += _wrapped(f"needs: {listed(plan.architecture)}", width, "  ")
     return "\n".join([heading, "", *_table(("weight", "shape", "drawn from", "why"), rows, width), *notes])
 
 

@@ -16,10 +16,14 @@ from typing import Any
 from fanin.distributions import Constant, Distribution, ZeroRows
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.names import canonical_names
+from fanin.plans.context import in_context
 from fanin.plans.fits import is_zero
 from fanin.plans.records import Entry, Plan
+from fanin.plans.requirements import placed
 from fanin.rules import parse
-from fanin.rules.rule import FACTORIES
+from fanin.rules.branches import ADDS
+from fanin.rules.requirement import Requirement
+from fanin.rules.rule import FACTORIES, Rule
 from fanin.slots import Slot, SlotRole
 from fanin.traces.records import Trace
 
@@ -33,6 +37,7 @@ SCALES: frozenset[SlotRole] = frozenset({"norm_scale", "scale"})
 VAGUE: frozenset[SlotRole] = frozenset({"position", "unused", "opaque", "other"})
 WILD = set("*?[")
 SHOWN = 3  # names in a note
+UNREAL = "the type is {}, and only real floating-point weights are drawn"
 
 
 def plan_from_rules(trace: Trace, rules: Mapping[Any, Any], seed: int = 0, model: Any = None) -> Plan:
@@ -58,7 +63,8 @@ def plan_from_rules(trace: Trace, rules: Mapping[Any, Any], seed: int = 0, model
     """
     if not isinstance(rules, Mapping):
         raise FaninTypeError(
-            f"rules={rules!r} cannot be used; accepted is a mapping such as {{'*': fanin.rules.he_normal()}}"
+            f"rules={rules!r} cannot be used; accepted are a mapping such as {{'*': fanin.rules.he_normal()}}, and the name of "
+            "a preset"
         )
     names = _all_names(trace)
     known = _Known(trace.slots, names, _owners(trace, names, model))
@@ -66,22 +72,60 @@ def plan_from_rules(trace: Trace, rules: Mapping[Any, Any], seed: int = 0, model
     lost = [repr(k.shown) + _near(k.key, known) for k in keys if not k.slots]
     if lost:
         raise FaninValueError(f"rules: {', '.join(lost)} match{'es' * (len(lost) == 1)} no weight of the model")
-    entries: dict[str, Entry] = {}
-    left: dict[str, list[str]] = {}  # why weights that a key matches are left as they are → their names
-    for slot in trace.slots:
-        if not any(slot.name in k.slots for k in keys) or _is_weight_norm_scale(slot, trace):
-            continue
-        entry = _entry(slot, keys)
+    gathered = Gathered(trace)
+    for slot in in_context(trace).values():
+        if any(slot.name in k.slots for k in keys) and not is_weight_norm_scale(slot, trace):
+            gathered.add(slot, _entry(slot, keys, trace), _rule_for(slot, keys))
+    return gathered.plan(seed)
+
+
+class Gathered:
+    """Entries, what rules require of the architecture, and reasons why weights are left, gathered weight by weight."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.entries: dict[str, Entry] = {}
+        self.left: dict[str, list[str]] = {}  # why weights that a key matches are left as they are → their names
+        self.needs: list[Requirement] = []
+
+    def add(self, slot: Slot, entry: Entry | str | None, rule: Any) -> None:
+        """One weight: its entry, or why it is left; `rule` says what it requires."""
         if isinstance(entry, Entry):
-            entries[slot.name] = entry
+            self.entries[slot.name] = entry
+            self.needs += rule.requires(slot) if hasattr(rule, "requires") else ()
         elif entry:
-            left.setdefault(entry, []).append(slot.name)
-    return Plan.of(trace.slots, entries, seed=seed, notes=[_note(names, why) for why, names in left.items()])
+            self.left.setdefault(entry, []).append(slot.name)
+
+    def plan(self, seed: int) -> Plan:
+        """The plan; norms that are to be taken out have no entries."""
+        slots = self.trace.slots
+        needs = placed(self.trace, self.needs)
+        gone = {need.where for need in needs if need.kind == "no_norm"}
+        out = [s.name for s in slots if s.module in gone and s.role in ("norm_scale", "norm_shift")]
+        entries = {name: entry for name, entry in self.entries.items() if name not in out}
+        notes = [
+            _note(names, f"keep{'s its' if len(names) == 1 else ' their'} values: {why}")
+            for why, names in self.left.items()
+        ]
+        if out:
+            notes.append(
+                _note(
+                    out,
+                    f"{'is' if len(out) == 1 else 'are'} to be taken out with {'its norm' if len(gone) == 1 else 'their norms'}",
+                )
+            )
+        return Plan.of(slots, entries, seed=seed, notes=notes, architecture=needs)
+
+
+def _rule_for(slot: Slot, keys: "list[_Key]") -> Any:
+    """The rule that decides over this weight, also where it is about the weights beside it."""
+    matching = [k for k in keys if slot.name in k.slots]
+    return ([k for k in matching if k.is_about(slot)] or matching)[-1].value
 
 
 def _note(names: list[str], why: str) -> str:
     shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-    return f"{shown} keep{'s its' if len(names) == 1 else ' their'} values: {why}"
+    return f"{shown} {why}"
 
 
 @dataclass(frozen=True)
@@ -120,7 +164,7 @@ def _group(slot: Slot) -> str:
     return "biases" if slot.role in BIASES else "scales" if slot.role in SCALES else "weights"
 
 
-def _entry(slot: Slot, keys: list[_Key]) -> Entry | str | None:
+def _entry(slot: Slot, keys: list[_Key], trace: Trace) -> Entry | str | None:
     """The entry of one slot; where it keeps its values, why (None where the user said so)."""
     matching = [k for k in keys if slot.name in k.slots]
     meant = [k for k in matching if k.is_about(slot)]
@@ -128,16 +172,17 @@ def _entry(slot: Slot, keys: list[_Key]) -> Entry | str | None:
     if meant and key.value is None:
         return None
     if not slot.dtype.startswith(("float", "bfloat")):
-        return f"the type is {slot.dtype}, and only real floating-point weights are drawn"
+        return UNREAL.format(slot.dtype)
+    speed = lr_scale(key.value, slot)
     if not meant:
         if slot.role in BIASES:
-            return Entry(Constant(0.0), f"zeros beside the weights of {key.shown!r}")
+            return Entry(Constant(0.0), f"zeros beside the weights of {key.shown!r}", speed)
         if slot.role == "norm_scale":
-            return Entry(Constant(1.0), f"ones beside the weights of {key.shown!r}")
+            return Entry(Constant(1.0), f"ones beside the weights of {key.shown!r}", speed)
         return f"{key.shown!r} is about weights, and this is a scale outside of a norm; name it to draw it"
     assert key.value is not None
     try:
-        distribution, spec = _distribution(key.value, slot)
+        distribution, spec = _distribution(completed(key.value, slot, trace), slot)
     except FaninError as error:
         if slot.role in VAGUE and any(WILD & set(p) for p in key.key if isinstance(p, str)):
             rule = getattr(key.value, "spec", "the rule")
@@ -149,7 +194,22 @@ def _entry(slot: Slot, keys: list[_Key]) -> Entry | str | None:
             "a rule is a function from a Slot to a distribution, such as fanin.rules.he_normal()"
         ) from error
     distribution = keep_padding(slot, distribution)
-    return Entry(distribution, f"{spec} for {key.shown!r}" if spec else f"given for {key.shown!r}")
+    return Entry(distribution, f"{spec} for {key.shown!r}" if spec else f"given for {key.shown!r}", speed)
+
+
+def lr_scale(value: Any, slot: Slot) -> float:
+    """The factor on the learning rate that a rule asks for this weight; 1 for what asks for none."""
+    return value.lr_scale(slot) if hasattr(value, "lr_scale") else 1.0
+
+
+def completed(value: Any, slot: Slot, trace: Trace) -> Any:
+    """The rule with the number of layers that an embedding or a scale outside of branches cannot know of itself."""
+    aside = slot.role == "scale" or (slot.axes is not None and slot.axes.size("lookup") > 1)
+    unknown = isinstance(value, Rule) and value.arguments.get("layers", 0) is None
+    if not aside or not unknown or slot.residual is not None:
+        return value
+    branches = max((s.residual.branches for s in trace.slots if s.residual is not None), default=0)
+    return Rule(value.name, {**value.arguments, "layers": branches / ADDS}) if branches else value
 
 
 def keep_padding(slot: Slot, distribution: Distribution) -> Distribution:
@@ -247,7 +307,7 @@ def _class_names(kind: type) -> set[str]:
     return names
 
 
-def _is_weight_norm_scale(slot: Slot, trace: Trace) -> bool:
+def is_weight_norm_scale(slot: Slot, trace: Trace) -> bool:
     """Whether the slot is the scale of a weight norm, which `apply` sets together with the direction."""
     for scale, direction in ((".original0", ".original1"), ("weight_g", "weight_v")):
         if slot.name.endswith(scale):

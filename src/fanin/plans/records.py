@@ -9,46 +9,13 @@ from typing import Any
 from fanin.distributions import Distribution
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans.adapters import applier
+from fanin.plans.entries import Entry, Need, needs_of
 from fanin.plans.fits import is_zero, paired_in, paired_out, shape_problems
 from fanin.records import Record
+from fanin.rules.requirement import Requirement
 from fanin.slots import Slot
 
 SEED_LIMIT = 2**64
-
-
-@dataclass(frozen=True)
-class Entry(Record):
-    """What one weight is drawn from.
-
-    Attributes:
-        distribution: what to draw.
-        reason: why, in one line.
-        lr_scale: factor on the learning rate that the plan asks for (applied by whoever builds the optimizer).
-        multiplier: factor on the drawn values.
-    """
-
-    distribution: Distribution
-    reason: str = ""
-    lr_scale: float = 1.0
-    multiplier: float = 1.0
-
-
-@dataclass(frozen=True)
-class Need(Record):
-    """What a plan requires of one weight of the architecture.
-
-    Attributes:
-        shape: its global shape.
-        names: all its names where it is tied, else empty.
-        fed_by: the weight before it in a chain of layers with nothing but activations between, or None. Mirrored
-            halves must agree between the two.
-        dtype: its type, such as "float32": the one that files are written in (`apply` keeps the model's own).
-    """
-
-    shape: tuple[int, ...]
-    names: tuple[str, ...] = ()
-    fed_by: str | None = None
-    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -61,6 +28,7 @@ class Plan(Record):
         requires: weight name → what it must be like, for every entry.
         notes: what the plan leaves alone and other facts worth knowing, one sentence each.
         slots: what the plan was made from, where that is still known (not saved, not compared).
+        architecture: what the model must have besides its weights, such as a scalar on every branch (see `fanin.torch.edit`).
 
     Example:
         >>> from fanin.distributions import Constant
@@ -74,6 +42,7 @@ class Plan(Record):
     requires: dict[str, Need] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     slots: tuple[Slot, ...] = field(default=(), compare=False, repr=False)
+    architecture: tuple[Requirement, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < SEED_LIMIT:
@@ -101,6 +70,7 @@ class Plan(Record):
         *,
         seed: int = 0,
         notes: Iterable[str] = (),
+        architecture: Iterable[Requirement] = (),
     ) -> "Plan":
         """A plan for a trace's slots: entries in the slots' order, requirements from the slots, chains validated.
 
@@ -124,7 +94,7 @@ class Plan(Record):
                 raise FaninValueError(f"entries: {given[slot]} and {name} are one (tied) weight, which has one entry")
             given[slot], chosen[slot] = name, entry
         ordered = {slot.name: chosen[slot.name] for slot in slots if slot.name in chosen}
-        plan = cls(ordered, seed, {name: needs[name] for name in ordered}, tuple(notes), slots)
+        plan = cls(ordered, seed, {name: needs[name] for name in ordered}, tuple(notes), slots, tuple(architecture))
         broken = plan.broken_chains()
         if broken:
             raise FaninValueError("mirrored neighbours do not agree: " + "; ".join(broken))
@@ -212,6 +182,37 @@ class Plan(Record):
 
         return apply(self, model, seed, threads=threads, progress=progress)
 
+    def trust(self, *kinds: str) -> "Plan":
+        """The plan without these requirements of the architecture (all, where none is named): the model's own code meets them.
+
+        Args:
+            kinds: such as "skip_weight", for a model that multiplies its skips by DeepNorm's α itself.
+        """
+        known = sorted({need.kind for need in self.architecture})
+        unknown = sorted(set(kinds) - set(known))
+        if unknown:
+            raise FaninValueError(
+                f"kinds: the plan requires no {', '.join(unknown)}; it requires {', '.join(known) or 'nothing'}"
+            )
+        return replace(self, architecture=tuple(n for n in self.architecture if kinds and n.kind not in kinds))
+
+    def param_groups(self, model: Any, lr: float, weight_decay: float = 0.0, **options: Any) -> list[dict[str, Any]]:
+        """Parameter groups for a torch optimizer, with the learning rate of each weight times its entry's `lr_scale`.
+
+        Args:
+            model: the module that the plan was made for; weights without an entry get `lr` as it is.
+            lr: learning rate of a weight with `lr_scale` 1.
+            weight_decay: of weights with `lr_scale` 1; it is divided by `lr_scale`, so that lr · weight_decay, by which AdamW
+                shrinks a weight in a step, is the same for all. Biases and scales of norms get none.
+            options: put into every group, such as `betas`.
+
+        Returns:
+            `torch.optim.AdamW(plan.param_groups(model, lr=1e-3))` takes them.
+        """
+        from fanin.plans.torch.groups import param_groups
+
+        return param_groups(self, model, lr, weight_decay, options)
+
     def materialize(
         self,
         model: Any,
@@ -262,8 +263,8 @@ class Plan(Record):
 
         Files grow under a temporary name and take their place when all are whole, the index last. A stream that was
         stopped goes on where it was when it is started again; one that the disk is too full for leaves nothing behind.
-        Elementwise weights are drawn a few megabytes at a time; an orthogonal or mirrored one is in memory whole while it
-        is drawn.
+        Elementwise weights are drawn a few megabytes at a time. An orthogonal, mirrored or centred one of more than 2^24
+        numbers is drawn in strips of so many, which equal the whole to 1e-6; one built by a function is in memory whole.
 
         Args:
             path: a folder (`model.safetensors`, or `model-00001-of-000NN.safetensors` and an index, as transformers
@@ -330,6 +331,8 @@ class Plan(Record):
         """This plan as JSON-ready data, without the slots that it was made from."""
         data = super().to_dict()
         del data["slots"]
+        if not self.architecture:
+            del data["architecture"]
         return data
 
     def __str__(self) -> str:
@@ -364,18 +367,3 @@ class PlanDiff(Record):
         from fanin.plans.describe import diff_text
 
         return diff_text(self)
-
-
-def needs_of(slots: Iterable[Slot]) -> dict[str, Need]:
-    """What each slot requires of the architecture, by its canonical name, in order."""
-    slots = tuple(slots)
-    chains = {(s.chain.id, s.chain.position): s.name for s in slots if s.chain is not None}
-    return {
-        s.name: Need(
-            s.shape,
-            tuple(s.names) if len(s.names) > 1 else (),
-            chains.get((s.chain.id, s.chain.position - 1)) if s.chain is not None else None,
-            s.dtype,
-        )
-        for s in slots
-    }

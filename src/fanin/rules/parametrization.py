@@ -101,6 +101,17 @@ def _tied(slot: Slot) -> bool:
     return slot.role == "embedding" and slot.head
 
 
+def _head_name(slot: Slot) -> str:
+    """The name that a tied weight has in the head."""
+    heads = [name for name in slot.names if name.rpartition(".")[0] != slot.module]
+    return (heads or [slot.name])[-1]
+
+
+def _width(slot: Slot) -> float:
+    """What a tied weight sums over as a head."""
+    return float(slot.axes.size("out")) if slot.axes is not None else 1.0
+
+
 def _mup_lr(
     slot: Slot,
     base_width: float,
@@ -171,7 +182,7 @@ def mup(
 
     Args:
         base_width: width of the base model, that is, the fan_in at which m = 1; the ratio of a weight is its own fan over it.
-            Where fans differ by more than the width (a feed-forward of 4 d), give the ratios, or `fanin.torch.mup_rules`.
+            Where fans differ by more than the width (a feed-forward of 4 d), give the ratios (`fanin.plans.mup_rules` takes them from the base model).
         optimizer: "adam" (and whatever normalises each number's gradient) or "sgd".
         kind: "input", "hidden", "output", "vector" or "fixed" (grows with nothing); from the slot where empty.
         std: deviation at the base width, instead of gain / √fan_in.
@@ -204,7 +215,9 @@ def mup(
 
 
 def _umup_op(slot: Slot, kind: str) -> float:
-    """The factor on the op's output."""
+    """The factor on the op's output; of a tied weight, on that of the head."""
+    if _tied(slot):
+        return 1.0 / _width(slot)
     into = _fan_in(slot, "umup")
     return 1.0 / into if kind_of(slot, kind) == "output" else into**-0.5
 
@@ -220,6 +233,8 @@ def _umup_lr(slot: Slot, kind: str, branches: float | None) -> float:
 
 
 def _factor(slot: Slot, value: float, what: str) -> tuple[Requirement, ...]:
+    if _tied(slot) and slot.axes is not None:
+        return (Requirement("op_scale", _head_name(slot), value, what),)
     if slot.role != "weight" or value == 1.0:
         return ()
     return (Requirement("op_scale", slot.name, value, what),)
@@ -272,7 +287,9 @@ def umup(slot: Slot, kind: str = "", branches: float | None = None) -> Distribut
     aliases=("ntk_parametrization",),
     promise=lambda slot, gain: _law(slot, 1.0),
     requires=lambda slot, gain: _factor(
-        slot, gain_of("ntk", gain, None) / math.sqrt(_fan_in(slot, "ntk")), "the NTK parametrization: gain / √fan_in"
+        slot,
+        gain_of("ntk", gain, None) / math.sqrt(_width(slot) if _tied(slot) else _fan_in(slot, "ntk")),
+        "the NTK parametrization: gain / √fan_in",
     ),
     checks=CHECKS,
 )

@@ -23,12 +23,20 @@ class Requirement(Record):
 
     Attributes:
         kind: what.
-        where: dotted path of the module, or name of the weight, that it is about.
+        where: name of the weight, or dotted path of the norm, that it is about; in a plan, what `fanin.torch.edit` needs is a
+            weight's name, or for what is about a whole branch the path of the module that the branch ends with ("" where no
+            module ends there).
         value: the number that goes with it (DeepNorm's alpha, the multiplier of an op), 0 where there is none.
         detail: the rest in words or as a spec, such as the reshaped activation.
+        start: in a plan, for what is about a skip path: dotted path of the module that takes the stream as its input.
+        met_by: in a plan, name of the parameter by which the traced model has it already; empty where it does not.
+        width: in a plan, channels of the branch (0 where unknown).
     """
 
     kind: RequirementKind
     where: str
     value: float = 0.0
     detail: str = ""
+    start: str = ""
+    met_by: str = ""
+    width: int = 0

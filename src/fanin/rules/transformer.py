@@ -19,7 +19,7 @@ from fanin.rules.fans import axes_of
 from fanin.rules.promise import Promise, forward, law
 from fanin.rules.requirement import Requirement
 from fanin.rules.rule import rule
-from fanin.slots import Slot
+from fanin.slots import Factor, Slot
 
 STACKS = ("alone", "encoder", "decoder")
 PARTS = ("", QUERY, KEY, "value", FUSED)  # "" leaves it to the slot
@@ -51,13 +51,15 @@ def _scaled(slot: Slot, rule: str, part: str, factor: float) -> Distribution:
     part = part or slot.parts or ""
     if part != FUSED:
         return Normal(std if part in (QUERY, KEY) else std * factor)
-    where = next((i for i, axis in enumerate(axes.factors) if axis[0].role == "stack" and axis[0].size == 3), None)
-    if where is None:
-        raise FaninValueError(
-            f"{rule} cannot find the block of the value in {slot.name!r} (axes {axes.spec!r}); it takes three equal blocks, as in '(s3o)i'"
-        )
-    size = slot.shape[where] // 3
-    return Stack((Normal(std), Normal(std), Normal(std * factor)), (size,) * 3, where)
+    blocks = (Normal(std), Normal(std), Normal(std * factor))
+    for place, axis in enumerate(axes.factors):
+        at = next((i for i, f in enumerate(axis) if f == Factor("stack", 3)), None)
+        if at is not None:  # heads may lie outside of the three blocks
+            heads, size = (math.prod(f.size for f in some) for some in (axis[:at], axis[at + 1 :]))
+            return Stack(blocks * heads, (size,) * (3 * heads), place)
+    raise FaninValueError(
+        f"{rule} cannot find the block of the value in {slot.name!r} (axes {axes.spec!r}); it takes three equal blocks, as in '(s3o)i'"
+    )
 
 
 def _outside(slot: Slot, layers: float | None, part: str) -> bool:

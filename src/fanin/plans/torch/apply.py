@@ -6,6 +6,7 @@ after them can only be stopped from outside.
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import laws
 from fanin.plans.parts import PIECE, Part, cut
 from fanin.plans.records import Entry, Need, Plan
+from fanin.plans.torch.architecture import check_architecture
 from fanin.plans.torch.memory import read_only
 from fanin.plans.torch.shards import reshard, written
 from fanin.plans.torch.targets import Target, find_targets
@@ -37,6 +39,7 @@ def apply(
     """See `Plan.apply`."""
     plan, count = prepared(plan, model, seed), thread_count(threads, torch.get_num_threads())
     reshard(model)
+    check_architecture(plan.architecture, model)
     chosen = checked(plan, find_targets(model))
     with torch.no_grad():
         _written(plan, chosen, count, progress)
@@ -48,7 +51,7 @@ def prepared(plan: Plan, model: Any, seed: int | None) -> Plan:
     """The plan with this seed; raises where the model is no module or the seed no seed."""
     if not isinstance(model, nn.Module):
         raise FaninTypeError(f"model={type(model).__name__} cannot be used; a plan is applied to a torch.nn.Module")
-    return plan if seed is None else Plan(plan.entries, seed, plan.requires, plan.notes, plan.slots)
+    return plan if seed is None else replace(plan, seed=seed)
 
 
 def checked(plan: Plan, targets: dict[str, Target], meta: bool = False) -> Chosen:

@@ -115,6 +115,7 @@ def _part(plan: Plan, whole: nn.Module, module: nn.Module | None, seed: int | No
         {name: plan.entries[name] for name in kept},
         plan.seed if seed is None else seed,
         {name: plan.requires[name] for name in kept if name in plan.requires},
+        architecture=plan.architecture if own is None else (),
     )
 
 
