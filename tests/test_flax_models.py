@@ -1,5 +1,6 @@
 """Whole models of Flax NNX, drawn anew: the right fans by kind of module, measured; whole or not at all."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -281,6 +282,15 @@ class TestInit:
         for name, value in state(model).items():
             assert np.array_equal(value, before[name])
         assert np.array_equal(old["kernel"], state(half)["kernel"])
+
+    def test_what_the_architecture_must_have_is_asked_for(self) -> None:
+        model = nnx.Linear(16, 16, rngs=rngs())
+        before, made = state(model), face.plan(model, {"*": "ntk"})
+        with pytest.raises(FaninValueError, match="it requires a factor of 0.25 on the product with 'kernel'"):
+            face.init_(model, made)
+        assert np.array_equal(state(model)["kernel"], before["kernel"])
+        face.init_(model, dataclasses.replace(made, architecture=()))
+        assert abs(float(model.kernel[...].std()) - 1) < 0.2
 
     def test_dtype_and_what_is_no_parameter_stay(self) -> None:
         model = nnx.BatchNorm(4, param_dtype=jnp.bfloat16, rngs=rngs())

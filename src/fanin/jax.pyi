@@ -87,6 +87,21 @@ def caffe2_xavier(
 ) -> Initializer:
     """Uniform numbers of variance 1 / fan_in (Caffe2's "Xavier" is the same: He's uniform rule with slope 1)."""
 
+def chrono(
+    *,
+    t_max: float,
+    t_min: float = 1.0,
+    gate: int = 1,
+    gates: int | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Forget gates that remember for every length of time up to the longest that the task has."""
+
 def class_prior(
     *,
     counts: tuple[float, ...] | None = None,
@@ -192,6 +207,19 @@ def dks(
 ) -> Initializer:
     """Deep kernel shaping: scaled orthogonal weights, and activations reshaped so that a deep net keeps apart what it is shown."""
 
+def dplr(
+    *,
+    vector: str = "low_rank",
+    complex_pairs: bool = False,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The vectors of S4's diagonal-plus-low-rank form of HiPPO-LegS, beside `s4d("legs", …)`."""
+
 def embedding_normal(
     *,
     std: float = 1.0,
@@ -240,6 +268,18 @@ def embedding_uniform(
 ) -> Initializer:
     """Uniform rows, as Keras draws embeddings; the padding row is zero."""
 
+def experts(
+    *,
+    inner: str = "he_normal",
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Experts stacked in one weight, (experts, in, out): each drawn as a weight of its own."""
+
 def eye(
     *,
     gain: float = 1.0,
@@ -279,6 +319,33 @@ def focal_prior(
     name: str = "",
 ) -> Initializer:
     """The bias of a sigmoid head (detection, multi-label) that starts every output at the same small probability."""
+
+def forget_bias(
+    *,
+    value: float = 1.0,
+    gate: int = 1,
+    gates: int | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The forget gate's bias at a value, the other gates at zero: at the start the cell keeps most of its state."""
+
+def gate_blocks(
+    *,
+    inner: str = "orthogonal",
+    gates: int | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Each gate of a fused recurrent weight drawn for itself, by a rule for all gates or one for each."""
 
 def gated_normal(
     *,
@@ -430,6 +497,30 @@ def he_uniform(
 ) -> Initializer:
     """Uniform numbers that keep the second moment through a layer and its activation."""
 
+def hippo_legs(
+    *,
+    gain: float = 1.0,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """HiPPO-LegS: the state holds the Legendre coefficients of all of its past."""
+
+def hippo_legs_input(
+    *,
+    gain: float = 1.0,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """HiPPO-LegS's input vector, beside `hippo_legs`."""
+
 def identity(
     *,
     gain: float = 1.0,
@@ -486,6 +577,18 @@ def initializer(
     name: str = "",
 ) -> Initializer:
     """The initializer of a rule, a distribution, or the text of a rule."""
+
+def irnn(
+    *,
+    gain: float = 1.0,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The identity from state to state, for plain recurrent layers of ReLU: a state stays until something is added to it."""
 
 def kaiming_normal(
     *,
@@ -583,6 +686,70 @@ def lecun_uniform(
 ) -> Initializer:
     """Uniform numbers of variance 1 / fan_in (Caffe2's "Xavier" is the same: He's uniform rule with slope 1)."""
 
+def linspace_bias(
+    *,
+    low: float = 3.0,
+    high: float = 6.0,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """xLSTM's forget gates: biases in equal steps over the heads, so that each remembers longer than the one before."""
+
+def lora(
+    *,
+    option: str = "default",
+    factor: str | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The two factors of a low-rank adapter, W + scaling · B A, in PEFT's options that read no data and no weight."""
+
+def lru_gamma(
+    *,
+    r_min: float = 0.0,
+    r_max: float = 1.0,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The norm of a linear recurrent unit's inputs: each state then has the size of one input, however long it remembers."""
+
+def lru_nu(
+    *,
+    r_min: float = 0.0,
+    r_max: float = 1.0,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The decays of a linear recurrent unit: eigenvalues uniform (by area) on the ring between two radii."""
+
+def lru_theta(
+    *,
+    max_phase: float = 6.283185307179586,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The angles of a linear recurrent unit's eigenvalues, uniform up to a largest one."""
+
 def magneto(
     *,
     layers: float | None = None,
@@ -598,6 +765,47 @@ def magneto(
 ) -> Initializer:
     """A second norm inside each branch bounds it, so that weights may grow with depth (Magneto)."""
 
+def mamba_a_log(
+    *,
+    heads: bool = False,
+    low: float = 1.0,
+    high: float = 16.0,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The log of Mamba's decays: 1 … N in every channel (S4D-Real), or one random decay a head (Mamba-2)."""
+
+def mamba_dt_bias(
+    *,
+    dt_min: float = 0.001,
+    dt_max: float = 0.1,
+    floor: float = 0.0001,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The bias behind Mamba's step sizes: softplus of it is log-uniform, so that the channels see all time scales alike."""
+
+def mamba_dt_weight(
+    *,
+    scale: float = 1.0,
+    mode: str = "random",
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The projection from a low rank to Mamba's step sizes: what it adds to the bias does not grow with the rank."""
+
 def megatron_scaled(
     *,
     std: float = 0.02,
@@ -611,6 +819,23 @@ def megatron_scaled(
     name: str = "",
 ) -> Initializer:
     """Gaussian numbers of 0.02, and 1/√branches of it for the last weight of each residual branch."""
+
+def mimetic(
+    *,
+    heads: int,
+    part: str | None = None,
+    alpha: float = 0.7,
+    beta: float = 0.7,
+    alpha_values: float = 0.4,
+    beta_values: float = 0.4,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Attention that looks like a trained one: scores favour a token itself, values come back with their sign turned."""
 
 def mirrored(
     units: Sequence[int],
@@ -729,8 +954,34 @@ def orthogonal(
 ) -> Initializer:
     """A random orthogonal matrix (Haar): all singular values equal, so that no direction of the signal dies in depth."""
 
+def orthogonal_gates(
+    *,
+    inner: str = "orthogonal",
+    gates: int | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Each gate of a fused recurrent weight drawn for itself, by a rule for all gates or one for each."""
+
 def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
     """A plan for the parameters (`nnx.Param`) of a Flax NNX model; nothing is drawn."""
+
+def qkv_blocks(
+    *,
+    inner: str = "xavier_uniform",
+    sizes: tuple[float, ...] = (),
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Queries, keys and values drawn for themselves, stored as one weight or as three."""
 
 def random_normal(
     *,
@@ -769,6 +1020,44 @@ def rezero(
     name: str = "",
 ) -> Initializer:
     """x + α F(x) with a trainable α that starts at 0: the net is the identity at the start, whatever its depth."""
+
+def router(
+    *,
+    scale: float = 0.1,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The Switch transformer's rule, meant for routers: a tenth of LeCun's variance, cut at two deviations."""
+
+def s4_log_dt(
+    *,
+    dt_min: float = 0.001,
+    dt_max: float = 0.1,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The log of S4's step sizes, uniform: every time scale from 1 / dt_max to 1 / dt_min alike."""
+
+def s4d(
+    *,
+    kind: str = "lin",
+    part: str = "log_real",
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """S4D's diagonal states, in the parameters that its layers store: the log of the decays, and the frequencies."""
 
 def scaled_uniform_orthogonal(
     *,
@@ -977,6 +1266,18 @@ def suo(
 ) -> Initializer:
     """The weights of deep kernel shaping: orthogonal, on the centre tap of a convolution, scaled up where a layer widens."""
 
+def switch_router(
+    *,
+    scale: float = 0.1,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """The Switch transformer's rule, meant for routers: a tenth of LeCun's variance, cut at two deviations."""
+
 def t_fixup(
     *,
     layers: float | None = None,
@@ -1114,6 +1415,19 @@ def variance_scaling(
     name: str = "",
 ) -> Initializer:
     """The general form: a variance of scale / fan, in one of three shapes. The variance is exact, truncated or not."""
+
+def vit(
+    *,
+    mode: str = "timm",
+    head_bias: float = 0.0,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Vision transformers as timm starts them, in one of its four modes, by what each weight is for."""
 
 def wang(
     *,

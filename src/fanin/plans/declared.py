@@ -75,9 +75,9 @@ class _Watched:
             self.vague.append(slot)
             return Constant(0.0)
 
-    @property
-    def spec(self) -> str:
-        return self.rule.spec
+    def __getattr__(self, label: str) -> Any:
+        """What else the rule says of itself: its spec, what it requires, the learning rate that it asks for."""
+        return getattr(self.__dict__["rule"], label)
 
 
 def _watched(value: Any, vague: list[Slot]) -> Any:

@@ -13,6 +13,7 @@ from fanin.errors import FaninValueError
 from fanin.plans import laws
 from fanin.plans.jax.flax_params import Place, find_params
 from fanin.plans.records import Entry, Plan
+from fanin.plans.requirements import listed
 
 Chosen = list[tuple[str, Entry, Place]]
 
@@ -65,6 +66,12 @@ def _checked(plan: Plan, places: tuple[Place, ...]) -> Chosen:
             if known.get(other) is not place
         ]
         chosen.append((name, entry, place))
+    needs = [need for need in plan.architecture if not need.met_by]
+    if needs:
+        wrong.append(
+            f"it requires {listed(needs)}, and nothing here can see to that in a Flax model; where yours has it, apply "
+            "dataclasses.replace(plan, architecture=())"
+        )
     if wrong:
         raise FaninValueError("the plan does not fit the model, and nothing was changed:\n  " + "\n  ".join(wrong))
     return chosen
