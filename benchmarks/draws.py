@@ -2,6 +2,8 @@
 
     python benchmarks/draws.py                      1,000 to 100 million numbers, one core and all, all laws and formats
     python benchmarks/draws.py --huge               a billion as well (needs 10 GB of memory)
+    python benchmarks/draws.py --sizes 1e9 --rivals torch --rounds 1    only that, one timed draw each (4 GB)
+    python benchmarks/draws.py --cpu --cores 1      by the processor's time, where other programs are running
     python benchmarks/draws.py --laws normal --sizes 1e6 --cores 1
 
 Everybody writes into an array that is there already (JAX: into a donated buffer), through the public interface, on the
@@ -29,21 +31,25 @@ SIZES = ("1e3", "1e4", "1e5", "1e6", "1e7", "1e8")
 STD, BOUND, CUT = 0.02, 0.05, 2.0
 SCIPY = 10**6  # numbers: beyond this SciPy takes too long to add anything
 TURN = 0.02  # seconds: the shortest turn
+HUGE = 10**9  # numbers: from here on nothing is drawn only to warm up
+clock = time.perf_counter
 
 AIMS = {"normal": (2.3, 1.0), "uniform": (4.0, 1.0), "truncated": (3.0, 25.0)}  # beside the fastest, and beside torch
 
 Contender = Callable[[], Any]
 
 
-def contenders(law: str, dtype: str, size: int, threads: int) -> dict[str, Contender]:
-    """Who draws, and how: each writes `size` numbers of the law."""
+def contenders(law: str, dtype: str, size: int, threads: int, rivals: list[str]) -> dict[str, Contender]:
+    """Who draws, and how: each writes `size` numbers of the law. Of the others only `rivals`, if any are named."""
     import ml_dtypes
     import numpy as np
     import torch
 
     torch.set_num_threads(threads)
     array = np.zeros(size, np.float32 if dtype == "float32" else ml_dtypes.bfloat16)
-    tensor = torch.zeros(size, dtype=getattr(torch, dtype))
+    bits = np.int32 if dtype == "float32" else np.int16
+    array.view(bits).fill(1)  # the memory is there
+    tensor = torch.from_numpy(array.view(bits)).view(getattr(torch, dtype))  # the same memory
     found: dict[str, Contender] = {"fill_": lambda: tensor.fill_(1.0), "fanin": _fanin(law, array)}
     if law == "normal":
         found["torch"] = lambda: torch.nn.init.normal_(tensor, 0.0, STD)
@@ -51,6 +57,8 @@ def contenders(law: str, dtype: str, size: int, threads: int) -> dict[str, Conte
         found["torch"] = lambda: torch.nn.init.uniform_(tensor, -BOUND, BOUND)
     else:
         found["torch"] = lambda: torch.nn.init.trunc_normal_(tensor, 0.0, STD, -CUT * STD, CUT * STD)
+    if rivals:
+        return {name: draw for name, draw in found.items() if name in ("fill_", "fanin", *rivals)}
     found["jax"] = _jax(law, dtype, size)
     if law == "truncated":
         if size <= SCIPY:
@@ -140,17 +148,17 @@ def _jax(law: str, dtype: str, size: int) -> Contender:
 
 
 def _seconds(draw: Contender, times: int) -> float:
-    start = time.perf_counter()
+    start = clock()
     for _ in range(times):
         draw()
-    return (time.perf_counter() - start) / times
+    return (clock() - start) / times
 
 
-def measure(law: str, dtype: str, size: int, threads: int, rounds: int) -> dict[str, list[float]]:
+def measure(law: str, dtype: str, size: int, threads: int, rounds: int, rivals: list[str]) -> dict[str, list[float]]:
     """Seconds of every turn, by contender."""
-    running = contenders(law, dtype, size, threads)
-    times = {}
-    for name, draw in running.items():
+    running = contenders(law, dtype, size, threads, rivals)
+    times = dict.fromkeys(running, 1)
+    for name, draw in running.items() if size < HUGE else ():
         draw()  # compiles, and touches the memory
         times[name] = max(1, int(TURN / max(_seconds(draw, 1), 1e-7)))
     turns: dict[str, list[float]] = {name: [] for name in running}
@@ -164,12 +172,19 @@ def work(arguments: argparse.Namespace) -> None:
     """The process of one number of cores: a line of JSON a case."""
     from fanin.draws import prepare
 
+    global clock
+    if arguments.cpu:
+        clock = time.process_time
     threads = len(os.sched_getaffinity(0))
     prepare()
+    rivals = [name for name in arguments.rivals.split(",") if name]
+    for law in arguments.laws.split(","):
+        for dtype in arguments.dtypes.split(","):
+            measure(law, dtype, 1000, 1, 1, ["none"])  # compiled, or loaded
     for law in arguments.laws.split(","):
         for dtype in arguments.dtypes.split(","):
             for size in arguments.sizes.split(","):
-                turns = measure(law, dtype, int(float(size)), threads, arguments.rounds)
+                turns = measure(law, dtype, int(float(size)), threads, arguments.rounds, rivals)
                 print(json.dumps([law, dtype, int(float(size)), turns]), flush=True)
 
 
@@ -187,6 +202,8 @@ def main() -> None:
     parser.add_argument("--huge", action="store_true", help="a billion numbers as well")
     parser.add_argument("--cores", default=f"1,{len(os.sched_getaffinity(0))}")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rivals", default="", choices=("", "torch"), help="only these of the others")
+    parser.add_argument("--cpu", action="store_true", help="the processor's time, not the clock's: for one core")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.huge:
@@ -197,6 +214,7 @@ def main() -> None:
     for cores in dict.fromkeys(int(n) for n in arguments.cores.split(",")):
         processors = sorted(os.sched_getaffinity(0))[:cores]
         command = [sys.executable, __file__, "--worker", "--rounds", str(arguments.rounds)]
+        command += ["--rivals", arguments.rivals, *["--cpu"] * arguments.cpu]
         command += ["--laws", arguments.laws, "--dtypes", arguments.dtypes, "--sizes", arguments.sizes]
         with subprocess.Popen(
             command,

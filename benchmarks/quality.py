@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py                       10^9 numbers a test, tails of 10^10 (half an hour on two cores)
     python benchmarks/quality.py --numbers 1e8 --tail 1e9
+    python benchmarks/quality_haar.py                  orthogonal matrices alone (they are the last tables here)
     python benchmarks/quality.py --raw | dieharder -a -g 200      the words, of 64 streams in turn
 
 Every row is one statistic of standard normal float32 numbers, as a z-score or a p-value under the hypothesis that they
@@ -221,6 +222,9 @@ def main() -> None:
     )
     for label, make in chosen.items():
         odd += show(f"tails of {label}, {far:,} numbers (z)", {label: tails(make(), far)})
+    from quality_haar import DRAWS, haar
+
+    odd += haar([name for name in DRAWS if name in chosen or name not in makers])
     print(f"\n{odd} entries stand out (|z| > 4 or p < 1e-4)")
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/scale.py                 all of it (needs 10 GB of memory and of disk, and a quiet machine)
     python benchmarks/scale.py --small         the same steps on small models, in a minute
-    python benchmarks/scale.py --only plan,shards,stream,apply --folder DIR --seconds 20
+    python benchmarks/scale.py --only plan,shards,stream,matrices,apply --folder DIR --seconds 20
 
 Each step runs in a process of its own, so that its peak memory is its own. Every figure is measured here; where a shard is
 larger than the time allows, a part of it is drawn and the rest is extrapolated, which the line says.
@@ -24,13 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from fanin.distributions import Normal
+from fanin.distributions import Normal, Orthogonal
 from fanin.draws import draw_distribution
 from fanin.draws.backends import prepare
 from fanin.plans import Plan
 from fanin.plans.laws import drawn
 from fanin.plans.parts import Part, Split, cut, owned, parts_of
 from fanin.plans.work import run, thread_count
+from fanin.slots import Axes
 
 LLAMA_405B = {
     "hidden_size": 16384, "num_hidden_layers": 126, "intermediate_size": 53248, "num_attention_heads": 128,
@@ -42,6 +43,7 @@ LLAMA_1B = {
 }  # fmt: skip
 SMALL = {"hidden_size": 512, "num_hidden_layers": 6, "intermediate_size": 2048, "vocab_size": 8000}
 RANKS = (1, 64, 1024)
+HELD = 2e9  # bytes: a shard up to this size is kept whole
 BLOCK = 1 << 24  # bytes that the writer of zeros writes at once
 
 
@@ -104,16 +106,37 @@ def step_shards(config: dict[str, int], folder: Path, seconds: float) -> None:
         whole = list(shard(plan, ranks, rank))
         size = sum(part.size for _, part in whole)
         before = peak()
-        done, took = timed(plan, whole, seconds)
+        holds = 2 * size <= HELD
+        done, took = kept(plan, whole) if holds else timed(plan, whole, seconds)
         rate = done / took
         how = (
-            f"drawn whole in {took:.1f} s"
+            f"drawn whole in {took:.1f} s, {'all of it kept in memory' if holds else 'in pieces that are let go'}"
             if done == size
-            else f"{done / size:.1%} drawn, the whole takes {size / rate:.0f} s"
+            else f"{done / size:.1%} drawn, in pieces that are let go; the whole takes {size / rate:.0f} s"
         )
         print(f"shards    rank {rank} of {ranks}: {size / 1e9:.3f} B numbers, {2 * size / 1e9:.2f} GB in bfloat16; {how} "
-              f"({rate / 1e6:.0f} M/s, {thread_count(None)} threads); memory besides the shard {peak() - before:.3f} GB; "
+              f"({rate / 1e6:.0f} M/s, {thread_count(None)} threads); "
+              f"memory besides {'the shard' if holds else 'pieces'} {peak() - before - holds * 2 * size / 1e9:.3f} GB; "
               f"{agreed} sampled windows agree with numbers drawn one by one")  # fmt: skip
+
+
+def kept(plan: Plan, whole: list[tuple[str, Part]]) -> tuple[int, float]:
+    """Draw all of a rank's parts into arrays of their own, which stay: (numbers, seconds). The system's giving of the
+    memory is part of the time."""
+    from ml_dtypes import bfloat16
+
+    arrays: list[Any] = []
+
+    def work() -> Iterator[tuple[int, Callable[[], object]]]:
+        for name, part in whole:
+            local = np.empty([s.stop - s.start for s in part.window], bfloat16)
+            arrays.append(local)
+            for piece in cut(Part(tuple(slice(0, n) for n in local.shape), part.window)):
+                yield piece.size, lambda n=name, p=piece, a=local: values(plan, n, p.window, a[p.local])
+
+    start = time.perf_counter()
+    run(work(), sum(part.size for _, part in whole), thread_count(None), False)
+    return sum(a.size for a in arrays), time.perf_counter() - start
 
 
 def timed(plan: Plan, whole: list[tuple[str, Part]], seconds: float) -> tuple[int, float]:
@@ -135,10 +158,10 @@ def timed(plan: Plan, whole: list[tuple[str, Part]], seconds: float) -> tuple[in
     return done[0], time.perf_counter() - start
 
 
-def values(plan: Plan, name: str, window: Any) -> Any:
+def values(plan: Plan, name: str, window: Any, out: Any = None) -> Any:
     law, _ = drawn(plan.entries[name])
     shape = plan.requires[name].shape
-    return draw_distribution(law, shape, seed=plan.seed, name=name, window=window, dtype="bfloat16")
+    return draw_distribution(law, shape, seed=plan.seed, name=name, window=window, dtype="bfloat16", out=out)
 
 
 def verified(plan: Plan, ranks: int, rank: int, count: int = 100) -> int:
@@ -157,6 +180,23 @@ def verified(plan: Plan, ranks: int, rank: int, count: int = 100) -> int:
             if drawn_together[k].tobytes() != alone.tobytes():
                 raise SystemExit(f"{name}{place}: {drawn_together[k]} in the window, {alone} alone")
     return count
+
+
+def step_matrices(config: dict[str, int], folder: Path, _: float) -> None:
+    """The same model with every matrix orthogonal, streamed once."""
+    _, plan = planned(config)
+    shapes = {name: need.shape for name, need in plan.requires.items() if len(need.shape) == 2}
+    plan = plan.edit({name: Orthogonal(Axes.parse("oi", shape)) for name, shape in shapes.items()})
+    base = peak()
+    start = time.perf_counter()
+    plan.stream(folder / "matrices", dtype="bfloat16")
+    took = time.perf_counter() - start
+    shutil.rmtree(folder / "matrices")
+    count = sum(math.prod(need.shape) for need in plan.requires.values())
+    largest = max(math.prod(need.shape) for need in plan.requires.values())
+    print(f"matrices  {count / 1e9:.2f} B parameters, every matrix orthogonal (the largest has {largest / 1e6:.0f} M numbers), to disk "
+          f"in bfloat16: {took:.0f} s, {thread_count(None)} threads; peak memory {peak():.2f} GB "
+          f"({base:.2f} of it imports and plan)")  # fmt: skip
 
 
 def step_stream(config: dict[str, int], folder: Path, _: float) -> None:
@@ -229,6 +269,7 @@ STEPS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
     "plan": (step_plan, LLAMA_405B),
     "shards": (step_shards, LLAMA_405B),
     "stream": (step_stream, LLAMA_1B),
+    "matrices": (step_matrices, LLAMA_1B),
     "apply": (step_apply, LLAMA_1B),
 }
 
@@ -238,6 +279,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--only", default=",".join(STEPS))
     parser.add_argument("--folder", default="out/scale", help="on the disk that is measured")
+    parser.add_argument("--layers", type=int, help="of the models, in place of their own number")
     parser.add_argument("--seconds", type=float, default=20.0, help="of drawing for each number of ranks")
     options = parser.parse_args()
     folder = Path(options.folder)
@@ -248,6 +290,7 @@ def main() -> None:
         for name in options.only.split(","):
             step, config = STEPS[name]
             small = {**config, **SMALL, "num_attention_heads": 8} if options.small else config
+            small = {**small, "num_hidden_layers": options.layers} if options.layers else small
             child = multiprocessing.get_context("spawn").Process(target=step, args=(small, folder, options.seconds))
             child.start()
             child.join()

@@ -86,6 +86,7 @@ def _enter(rank: int, world: int, folder: str, work: Callable[[int, int, Path], 
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world)
     try:
         work(rank, world, Path(folder))
+        torch.distributed.barrier()  # who leaves first closes its connections, on which another may still be at work
     except BaseException:
         traceback.print_exc()
         raise
