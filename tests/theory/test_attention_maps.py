@@ -62,7 +62,8 @@ def test_uniform_attention_makes_tokens_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [((0,), "tokens=0"), ((4, 1.0, -0.5), "c=-0.5"), ((4, -1.0), "q=-1.0"), ((4, 1.0, 0.0, 400.0), "beyond 100")]
+    ("arguments", "message"),
+    [((0,), "tokens=0"), ((4, 1.0, -0.5), "c=-0.5"), ((4, -1.0), "q=-1.0"), ((4, 1.0, 0.0, 400.0), "beyond 100")],
 )
 def test_bad_attention(arguments, message: str) -> None:
     with pytest.raises(FaninValueError, match=message):

@@ -25,9 +25,15 @@ def test_positions_against_a_real_convolution() -> None:
 def test_zero_padding_takes_variance_and_delta_kernels_do_not_notice() -> None:
     ones = np.ones((5, 5))
     padded = conv_variance_map("relu", ones, 2**0.5, kernel=kernel_shares((3, 3)))
-    assert (padded[0, 0], padded[0, 2], padded[2, 2]) == (pytest.approx(4 / 9), pytest.approx(6 / 9), pytest.approx(1.0))
+    assert (padded[0, 0], padded[0, 2], padded[2, 2]) == (
+        pytest.approx(4 / 9),
+        pytest.approx(6 / 9),
+        pytest.approx(1.0),
+    )
     assert conv_variance_map("relu", ones, 2**0.5, kernel=kernel_shares((3, 3), "delta")) == pytest.approx(ones)
-    assert conv_variance_map("relu", ones, 2**0.5, kernel=kernel_shares((3, 3)), padding="circular") == pytest.approx(ones)
+    assert conv_variance_map("relu", ones, 2**0.5, kernel=kernel_shares((3, 3)), padding="circular") == pytest.approx(
+        ones
+    )
 
 
 def test_fourier_modes() -> None:

@@ -54,7 +54,9 @@ def test_known_edges() -> None:
     assert phase_boundary("softplus", [0.0, 0.1]) == pytest.approx([math.nan, math.nan], nan_ok=True)
 
 
-@pytest.mark.parametrize(("name", "variance", "bias"), [("gelu", 1.98305826, 0.17292305), ("silu", 1.98800468, 0.55514317)])
+@pytest.mark.parametrize(
+    ("name", "variance", "bias"), [("gelu", 1.98305826, 0.17292305), ("silu", 1.98800468, 0.55514317)]
+)
 def test_half_stable_points_of_gelu_and_silu(name: str, variance: float, bias: float) -> None:
     """Roberts, Yaida & Hanin 2022, section 5.3.4: both χ are 1 at these variances of weights and biases."""
     assert critical_point(name, math.sqrt(bias)) ** 2 == pytest.approx(variance, rel=1e-5)

@@ -45,7 +45,9 @@ def test_linear_nets() -> None:
     assert (isometry.mean, isometry.variance, isometry.largest) == (pytest.approx(1.0), 0.0, pytest.approx(1.0))
     assert jacobian_spectrum("linear", 1, 1.0).largest == pytest.approx(4.0)  # Marchenko & Pastur
     drawn = np.mean([squares("linear", 3, 1.0, 1.0, "normal", 400, seed).max() for seed in range(6)])
-    assert drawn == pytest.approx(jacobian_spectrum("linear", 3, 1.0).largest, rel=0.06)  # the edge is soft at 400 units
+    assert drawn == pytest.approx(
+        jacobian_spectrum("linear", 3, 1.0).largest, rel=0.06
+    )  # the edge is soft at 400 units
 
 
 def test_he_spreads_and_mirrored_pairs_do_not() -> None:

@@ -1,5 +1,6 @@
 """What is measured on PyTorch models: exact where it can be compared, and equal to theory on wide nets."""
 
+import itertools
 import math
 
 import numpy as np
@@ -37,7 +38,9 @@ def test_all_singular_values_of_a_matrix(rows: int, columns: int) -> None:
 def test_degenerate_spectra() -> None:
     """Isometries close their Krylov space after one step; rank-deficient maps have zeros."""
     q = torch.linalg.qr(torch.randn(12, 12, dtype=torch.float64))[0]
-    assert measure_jacobian(lambda x: x @ q, torch.ones(1, 12, dtype=torch.float64)).singular_values == pytest.approx(np.ones(12))
+    assert measure_jacobian(lambda x: x @ q, torch.ones(1, 12, dtype=torch.float64)).singular_values == pytest.approx(
+        np.ones(12)
+    )
     p = torch.diag(torch.tensor([3.0] * 4 + [0.0] * 8, dtype=torch.float64))
     found = measure_jacobian(lambda x: x @ p, torch.ones(1, 12, dtype=torch.float64)).singular_values
     assert found == pytest.approx([3.0] * 4 + [0.0] * 8, abs=1e-9)
@@ -56,7 +59,10 @@ def test_few_steps_find_the_largest_and_probes_the_moments() -> None:
 @pytest.mark.slow
 def test_a_real_net_has_the_predicted_spectrum() -> None:
     """He-initialised ReLU × 8, 1024 units: mean 1 and variance 2 L, up to 1/n effects of one draw."""
-    found = [measure_jacobian(net(1024, 8, torch.nn.ReLU, 2**0.5, seed), torch.randn(1, 1024, dtype=torch.float64), 16, 0) for seed in range(12)]
+    found = [
+        measure_jacobian(net(1024, 8, torch.nn.ReLU, 2**0.5, seed), torch.randn(1, 1024, dtype=torch.float64), 16, 0)
+        for seed in range(12)
+    ]
     expected = jacobian_spectrum("relu", 8, 2**0.5)
     assert np.mean([m.mean for m in found]) == pytest.approx(expected.mean, rel=0.15)
     assert np.mean([m.variance / m.mean**2 for m in found]) == pytest.approx(expected.variance, rel=0.15)
@@ -64,8 +70,11 @@ def test_a_real_net_has_the_predicted_spectrum() -> None:
 
 def test_mirrored_relu_has_only_ones_and_he_has_not() -> None:
     """Balduzzi et al. 2017: rows (Q, -Q), blocks [[Q, -Q], [-Q, Q]], columns (R, -R)."""
+
     def isometry(seed: int):
-        return torch.linalg.qr(torch.randn(24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)))[0]
+        return torch.linalg.qr(torch.randn(24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)))[
+            0
+        ]
 
     def mirrored(x):
         h = torch.relu(x @ torch.cat([isometry(0), -isometry(0)]).T)
@@ -77,7 +86,7 @@ def test_mirrored_relu_has_only_ones_and_he_has_not() -> None:
     x = torch.randn(1, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     assert measure_jacobian(mirrored, x).singular_values == pytest.approx(np.ones(24), abs=1e-9)
     spread = [measure_jacobian(net(24, d, torch.nn.ReLU, 2**0.5), x) for d in (1, 5)]
-    assert spread[1].variance / spread[1].mean**2 > 2 * spread[0].variance / spread[0].mean**2 > 0.5
+    assert spread[1].variance / spread[1].mean ** 2 > 2 * spread[0].variance / spread[0].mean ** 2 > 0.5
 
 
 class NTKNet(torch.nn.Module):
@@ -85,7 +94,9 @@ class NTKNet(torch.nn.Module):
 
     def __init__(self, widths: list[int], sigma_w: float, sigma_b: float) -> None:
         super().__init__()
-        self.w = torch.nn.ParameterList([torch.nn.Parameter(torch.randn(o, i)) for i, o in zip(widths, widths[1:], strict=False)])
+        self.w = torch.nn.ParameterList(
+            [torch.nn.Parameter(torch.randn(o, i)) for i, o in itertools.pairwise(widths)]
+        )
         self.b = torch.nn.ParameterList([torch.nn.Parameter(torch.randn(o)) for o in widths[1:]])
         self.sigma_w, self.sigma_b = sigma_w, sigma_b
 
@@ -110,7 +121,11 @@ def test_kernels_of_wide_nets_are_the_recursions() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: measure_jacobian(torch.nn.Identity(), np.ones(3)), FaninTypeError, "x must be a floating-point tensor"),
+        (
+            lambda: measure_jacobian(torch.nn.Identity(), np.ones(3)),
+            FaninTypeError,
+            "x must be a floating-point tensor",
+        ),
         (lambda: measure_jacobian(lambda x: (x, x), torch.ones(3)), FaninTypeError, "must return one tensor"),
         (lambda: measure_jacobian(torch.nn.Identity(), torch.ones(3), probes=0), FaninValueError, "probes=0"),
         (lambda: measure_ntk(torch.nn.ReLU(), torch.ones(3, 1)), FaninValueError, "no trainable parameters"),

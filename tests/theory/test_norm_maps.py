@@ -33,7 +33,10 @@ def batch_norm_net(name: str, batch: int, depth: int, width: int, seed: int) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "batch", "tolerance"), [("linear", 8, 0.01), ("relu", 16, 0.015), ("relu", 128, 0.015), ("tanh", 16, 0.015)])
+@pytest.mark.parametrize(
+    ("name", "batch", "tolerance"),
+    [("linear", 8, 0.01), ("relu", 16, 0.015), ("relu", 128, 0.015), ("tanh", 16, 0.015)],
+)
 def test_batch_norm_explodes_at_the_predicted_rate(name: str, batch: int, tolerance: float) -> None:
     """Yang et al. 2019: (B - 2)/(B - 3) for linear nets, π/(π - 1) for ReLU in large batches."""
     found = np.mean([math.log(batch_norm_net(name, batch, 20, 512, seed)) for seed in range(8)])

@@ -16,7 +16,9 @@ def test_relu_is_the_arc_cosine_kernel(c: float, q: float) -> None:
     """Cho & Saul 2009."""
     theta = math.acos(c)
     found = pair_moments("relu", c, q)
-    assert found.ff == pytest.approx(q * (math.sin(theta) + (math.pi - theta) * c) / (2 * math.pi), rel=1e-11, abs=1e-12 * q)
+    assert found.ff == pytest.approx(
+        q * (math.sin(theta) + (math.pi - theta) * c) / (2 * math.pi), rel=1e-11, abs=1e-12 * q
+    )
     assert found.dfdf == pytest.approx((math.pi - theta) / (2 * math.pi), rel=1e-11, abs=1e-15)
 
 
@@ -44,7 +46,9 @@ def test_price(f, c: float) -> None:
 @pytest.mark.parametrize("name", ["tanh", "relu", "hardtanh", "gelu"])
 def test_gap_of_nearly_equal_inputs(name: str) -> None:
     """1 - c may be far below rounding: the gap is then (1 - c) q E f'²."""
-    assert pair_moments(name, 1.0, 2.0, contrast=1e-30).gap == pytest.approx(2e-30 * moments(name, 0, 2.0).df2, rel=1e-6)
+    assert pair_moments(name, 1.0, 2.0, contrast=1e-30).gap == pytest.approx(
+        2e-30 * moments(name, 0, 2.0).df2, rel=1e-6
+    )
 
 
 def test_mehler() -> None:

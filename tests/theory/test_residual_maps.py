@@ -73,7 +73,8 @@ def test_pre_norm_streams_grow_like_depth_and_their_gradients_like_a_power_of_it
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [({"norm": "mid"}, "norm='mid'"), ({"depth": -1}, "depth=-1"), ({"sigma_w": -1.0}, "sigma_w=-1.0")]
+    ("arguments", "message"),
+    [({"norm": "mid"}, "norm='mid'"), ({"depth": -1}, "depth=-1"), ({"sigma_w": -1.0}, "sigma_w=-1.0")],
 )
 def test_bad_streams(arguments, message: str) -> None:
     with pytest.raises(FaninValueError, match=message):

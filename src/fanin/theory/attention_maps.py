@@ -67,7 +67,9 @@ def attention(
     if tokens < 1:
         raise FaninValueError(f"tokens={tokens} is not usable; it must be at least 1")
     if not -1 / max(tokens - 1, 1) - 1e-12 <= c <= 1:
-        raise FaninValueError(f"c={c} is not usable: {tokens} tokens have correlations from {-1 / max(tokens - 1, 1):.4g} to 1")
+        raise FaninValueError(
+            f"c={c} is not usable: {tokens} tokens have correlations from {-1 / max(tokens - 1, 1):.4g} to 1"
+        )
     if q < 0 or logit_variance < 0:
         raise FaninValueError(f"q={q} and logit_variance={logit_variance} must be at least 0")
     p = participation(tokens, (1 - c) * logit_variance)
@@ -92,7 +94,9 @@ def participation(tokens: int, logit_variance: float) -> float:
     if logit_variance <= 1e-14:
         return 1.0 / tokens
     if logit_variance > MOST_LOGITS:
-        raise FaninValueError(f"logit_variance={logit_variance:g} is beyond {MOST_LOGITS:g}: the largest logit takes all there")
+        raise FaninValueError(
+            f"logit_variance={logit_variance:g} is beyond {MOST_LOGITS:g}: the largest logit takes all there"
+        )
     tau = math.sqrt(logit_variance)
     z = np.arange(-9.0, 9.0 + 2 * tau, 0.01)  # the trapezoidal rule is exact to rounding for Gaussian integrands
     weight = np.exp(-0.5 * z**2) * (0.01 / math.sqrt(2 * math.pi))

@@ -78,7 +78,9 @@ def conv_variance_map(
     if padding not in ("zero", "circular"):
         raise FaninValueError(f"padding={padding!r} is not known; accepted are zero, circular")
     curve = Curve.of(f)
-    second = np.where(image > 0, np.exp(log_table(curve)(np.log(np.maximum(image.ravel(), 1e-300)))[0]).reshape(image.shape), 0.0)
+    second = np.where(
+        image > 0, np.exp(log_table(curve)(np.log(np.maximum(image.ravel(), 1e-300)))[0]).reshape(image.shape), 0.0
+    )
     widths = [(n // 2, (n - 1) // 2) for n in shares.shape]
     padded = np.pad(second, widths, mode="constant" if padding == "zero" else "wrap")
     after = np.zeros_like(image)

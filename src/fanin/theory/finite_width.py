@@ -37,17 +37,20 @@ class LogNorm(Record):
 
     Attributes:
         mean: of log(|x|² / n), natural logarithm.
-        variance: of the same, over draws of the weights.
+        variance: of the same, over draws of the weights, to first order in 1/n.
         sigma_w: the deviation of the weights, times √fan_in.
+        fluctuation: the variance with terms of second order: a layer's v becomes v + v²/2, as the log of a gamma variable has it
+            (the mean of n squares is nearly one). It is what the band is made of; 4 % more than the variance for ReLU × 64.
     """
 
     mean: tuple[float, ...]
     variance: tuple[float, ...]
     sigma_w: float
+    fluctuation: tuple[float, ...] = ()
 
     def band(self, deviations: float = 1.96) -> tuple[Array, Array]:
         """The ends of mean ± `deviations` standard deviations, for each depth; of log |x|² / n."""
-        mean, spread = np.array(self.mean), deviations * np.sqrt(np.array(self.variance))
+        mean, spread = np.array(self.mean), deviations * np.sqrt(np.array(self.fluctuation or self.variance))
         return mean - spread, mean + spread
 
 
@@ -109,7 +112,8 @@ def log_norm(
     _checked_weights(weights)
     sigma_w = critical_or_gain(curve, sigma_b) if sigma_w is None else float(sigma_w)
     mean = math.log(_start(curve, sigma_w, sigma_b) if q0 is None else float(q0))
-    table, variance, before, means, variances = log_table(curve), 0.0, n[0], [], []
+    table, variance, fluctuation, before = log_table(curve), 0.0, 0.0, n[0]
+    means, variances, fluctuations = [], [], []
     for width in n:
         at = _spread(table, mean, variance, sigma_w, sigma_b)
         kept = (
@@ -119,10 +123,14 @@ def log_norm(
         after = at.log_f2 - 0.5 * constant - at.bend * kept
         mean = min(max(float(at.weights @ after), -MOST_LOG), MOST_LOG)
         variance = min(max(float(at.weights @ (np.square(after - mean) + constant)), 0.0), MOST_LOG**2)
+        stretch = float(at.weights @ np.square(at.elasticity * at.share))
+        second = float(at.weights @ (constant + 0.5 * np.square(constant)))
+        fluctuation = min(max(variance, stretch * fluctuation + second), MOST_LOG**2)
         means.append(mean)
         variances.append(variance)
+        fluctuations.append(fluctuation)
         before = width
-    return LogNorm(tuple(means), tuple(variances), sigma_w)
+    return LogNorm(tuple(means), tuple(variances), sigma_w, tuple(fluctuations))
 
 
 def log_gradient_norm(
@@ -159,12 +167,13 @@ def log_gradient_norm(
         _gradient_step(table, forward.mean[i - 1], forward.variance[i - 1], sigma_w, sigma_b, n[i - 1], n[i], weights)
         for i in range(1, len(n))
     ]
-    means, variances = [0.0], [0.0]
+    means, variances, fluctuations = [0.0], [0.0], [0.0]
     for first in range(len(n) - 2, -1, -1):
-        mean, variance = _through(steps[first:], forward.variance[first])
+        mean, variance, second = _through(steps[first:], forward.variance[first])
         means.append(mean)
         variances.append(variance)
-    return LogNorm(tuple(reversed(means)), tuple(reversed(variances)), sigma_w)
+        fluctuations.append(variance + second)
+    return LogNorm(tuple(reversed(means)), tuple(reversed(variances)), sigma_w, tuple(reversed(fluctuations)))
 
 
 @dataclass(frozen=True)
@@ -177,15 +186,16 @@ class _GradientStep:
     shared: float  # … and their covariance
 
 
-def _through(steps: Sequence[_GradientStep], variance: float) -> tuple[float, float]:
-    """Mean and variance of the summed log growth over the steps, given the forward signal's variance before them."""
+def _through(steps: Sequence[_GradientStep], variance: float) -> tuple[float, float, float]:
+    """Mean, variance, and the variance's second order, of the summed log growth, given the forward signal's variance before."""
     mean, total, cross = 0.0, 0.0, 0.0  # cross: covariance of the sum so far and the forward signal
+    second = 0.5 * sum(s.backward**2 for s in steps)
     for s in steps:
         total += s.lean**2 * variance + 2 * s.lean * cross + s.backward
         mean += s.growth - 0.5 * s.backward
         cross = s.e * (cross + s.lean * variance) + s.shared
         variance = s.e**2 * variance + s.forward
-    return mean, total
+    return mean, total, second
 
 
 def critical_or_gain(f: Function | Curve, sigma_b: float = 0.0) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fanin.activations import Array
 from fanin.errors import FaninValueError
@@ -101,7 +102,7 @@ def _moments(curve: Curve, mean: float, variance: float) -> GaussianMoments:
     integrands = _integrands(curve, mean, sd)
     few_bits = curve.resolution > 1e-12
     with np.errstate(all="ignore"):
-        found = integrate(integrands, edges, *((1e-6, 2) if few_bits else ()))
+        found = integrate(integrands, edges, 1e-6, rounds=2) if few_bits else integrate(integrands, edges)
         ends = np.array([[-FAR], [FAR]])  # what grows as the Gaussian falls has not died out where the numbers end
         tails = np.abs(integrands(ends, np.ones((2, 1)))).max(axis=(1, 2)) > 1e-10 * np.maximum(found.size, 1e-200)
     values, notes = _judged(curve, found, tails, mean, sd)
@@ -139,7 +140,7 @@ def _integrands(curve: Curve, mean: float, sd: float) -> Callable[[Array, Array]
     return at
 
 
-def _judged(curve: Curve, found: Integrals, tails: Array, mean: float, sd: float) -> tuple[Array, list[str]]:
+def _judged(curve: Curve, found: Integrals, tails: NDArray[np.bool_], mean: float, sd: float) -> tuple[Array, list[str]]:
     """The values with jumps' parts, infinite where they are, and what is to be said of them."""
     values, notes = found.value.copy(), []
     jumps = [(a, low, high) for a, low, high in curve.jumps if abs(a - mean) <= FAR * sd]

@@ -86,7 +86,8 @@ def _kernels(
         kernel = sigma_w**2 * product + sigma_b**2
         tangent = kernel + tangent * sigma_w**2 * slopes
         own_a, own_b = (
-            np.array([sigma_w**2 * moments(curve, 0.0, q).f2 + sigma_b**2 for q in own.tolist()]) for own in (own_a, own_b)
+            np.array([sigma_w**2 * moments(curve, 0.0, q).f2 + sigma_b**2 for q in own.tolist()])
+            for own in (own_a, own_b)
         )
     return kernel, tangent
 
@@ -117,7 +118,7 @@ def _at_angles(curve: Curve, c: Array, q1: float, q2: float) -> tuple[Array, Arr
         np.polynomial.chebyshev.chebval(where, np.polynomial.chebyshev.chebfit(nodes, values, CHEBYSHEV - 1))
         for values in ([p.ff for p in found], [p.dfdf for p in found])
     )
-    return ff, dfdf
+    return np.asarray(ff, dtype=np.float64), np.asarray(dfdf, dtype=np.float64)
 
 
 def _rounded(q: Array) -> Array:
@@ -129,5 +130,7 @@ def _rounded(q: Array) -> Array:
 def _matrix(name: str, x: ArrayLike) -> Array:
     matrix = np.asarray(x, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[1] < 1 or not np.isfinite(matrix).all():
-        raise FaninValueError(f"{name} of shape {matrix.shape} is not usable; it must be a finite matrix (inputs, features)")
+        raise FaninValueError(
+            f"{name} of shape {matrix.shape} is not usable; it must be a finite matrix (inputs, features)"
+        )
     return matrix

@@ -77,7 +77,9 @@ def measure_jacobian(
     a, b = np.array(first), np.array(second)
     error = (float(v.std(ddof=1) / math.sqrt(probes)) if probes > 1 else math.inf for v in (a, b - 2 * a.mean() * a))
     mean_error, variance_error = error
-    ways = (backward, forward) if wide else (forward, backward)  # start on the smaller side: no null space there to lose steps in
+    ways = (
+        (backward, forward) if wide else (forward, backward)
+    )  # start on the smaller side: no null space there to lose steps in
     values = _bidiagonalised(*ways, side, min(steps, side), x, rng) if steps else np.zeros(0)
     mean, variance = float(a.mean()), float(b.mean() - a.mean() ** 2)
     if len(values) == side:  # all are known: no estimate is needed
@@ -89,7 +91,7 @@ def measure_jacobian(
 def _products(model: Callable[..., Any], x: torch.Tensor) -> tuple[Callable, Callable, int, int]:
     """v ↦ J v, v ↦ Jᵀ v on flat vectors, and the two sides."""
     x = x.detach()
-    y, pull = torch.func.vjp(model, x)
+    y, pull = torch.func.vjp(model, x)[:2]
     if not isinstance(y, torch.Tensor):
         raise FaninTypeError(f"model must return one tensor, but returned {type(y).__name__}")
 

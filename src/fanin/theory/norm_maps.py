@@ -68,7 +68,9 @@ def norm_layer(f: Function | Curve, norm: Norm, size: int | None = None, c: floa
     if norm not in NORMS:
         raise FaninValueError(f"norm={norm!r} is not known; accepted are {', '.join(NORMS)}")
     if size is not None and size < 4:
-        raise FaninValueError(f"size={size} is too small: gradients through a norm over fewer than 4 values have no mean")
+        raise FaninValueError(
+            f"size={size} is too small: gradients through a norm over fewer than 4 values have no mean"
+        )
     curve = Curve.of(f)
     d = math.inf if size is None else size - (norm != "rms")
     first, second, slope = sphere_moments(curve, d)
@@ -77,8 +79,9 @@ def norm_layer(f: Function | Curve, norm: Norm, size: int | None = None, c: floa
         return NormLayer(second, first, slope / (second - first**2), first**2 / second)
     if norm == "batch":  # two examples of a batch of d + 1 have the correlation -1/d; gradients over a batch sum to zero
         radial = Curve(f"u {curve.name}'", lambda u: u * _slope(curve, u), None, curve.kinks)  # what the norm takes off
-        (pairs, slopes), (along, along_pairs) = _pairs(curve, second, slope, d), _pairs(radial, *sphere_moments(radial, d)[1:], d)
-        kept = (d + 1) * slope - (slope - slopes) - (sphere_moments(radial, d)[1] - along)
+        _, alone, steep = sphere_moments(radial, d)
+        pairs, slopes = _pairs(curve, second, slope, d)
+        kept = (d + 1) * slope - (slope - slopes) - (alone - _pairs(radial, alone, steep, d)[0])
         return NormLayer(second, first, kept / (d - 2) / (second - pairs), pairs / second)
     return NormLayer(second, first, bend * slope / second, pair_moments(curve, c).ff / moments(curve).f2)
 
@@ -134,7 +137,9 @@ def _slope(curve: Curve, u: Array) -> Array:
     return (curve.f(u + h) - curve.f(u - h)) / (2 * h)
 
 
-def weight_standardised(f: Function | Curve, sigma_w: float = 1.0, sigma_b: float = 0.0) -> tuple[Callable[[float], float], float]:
+def weight_standardised(
+    f: Function | Curve, sigma_w: float = 1.0, sigma_b: float = 0.0
+) -> tuple[Callable[[float], float], float]:
     """The variance map and the gain of a layer whose weights have each output's mean over the inputs taken off.
 
     Such weights do not see the mean of the activations: q' = σ_w² Var f(z) + σ_b² (Qiao et al. 2019; Brock et al. 2021, eq. 2),

@@ -104,7 +104,7 @@ def _pair(curve: Curve, s: float, q1: float, q2: float) -> PairMoments:
 
 def _points(curve: Curve, deviation: float) -> tuple[Array, Array]:
     """Kinks, and all values of u or v at which panels end: also a graded mesh about kinks and 0 where the Gaussian is wide."""
-    kinks = np.array(curve.kinks if len(curve.kinks) <= MOST_KINKS else ())
+    kinks: Array = np.array(curve.kinks if len(curve.kinks) <= MOST_KINKS else (), dtype=np.float64)
     if deviation <= 1.5:
         return kinks, kinks
     centres = np.unique(np.append(kinks, 0.0))

@@ -87,7 +87,15 @@ def residual(
 
 
 def _block(
-    curve: Curve, q: float, c: float, sigma_w: float, sigma_b: float, branch: float, skip: float, norm: Place, inner: float
+    curve: Curve,
+    q: float,
+    c: float,
+    sigma_w: float,
+    sigma_b: float,
+    branch: float,
+    skip: float,
+    norm: Place,
+    inner: float,
 ) -> tuple[float, float, float]:
     """The stream after a block, and the factor on the squared gradient."""
     if branch == 0:

@@ -1,0 +1,279 @@
+"""Theory beside real nets: do measured curves stay in the predicted bands, and do the published results come out?
+
+    python benchmarks/theory.py [--quick]
+
+The bands: dense nets of 64 to 2048 units, 1 to 100 layers deep, ten activations under seven rules, forward and backward. Before
+anything is drawn `fanin.theory.log_norm` and `log_gradient_norm` give mean ± 1.96 deviations of the log squared norms; then every
+net is drawn, and a point counts where its one draw lies within. Then the classical results, measured beside what theory says,
+and a small diagram of trainable depth (drawn large by `examples/trainable_depth.py`).
+"""
+
+import argparse
+import importlib.util
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import fanin
+from fanin.activations import Activation, Array
+from fanin.theory import (
+    critical_point,
+    fixed_point,
+    jacobian_spectrum,
+    log_gradient_norm,
+    log_norm,
+    moments,
+    norm_layer,
+    residual,
+)
+from fanin.theory.curves import Curve
+from fanin.theory.measured_torch import measure_jacobian
+
+ACTIVATIONS = ("relu", "gelu", "silu", "elu", "selu", "tanh", "sigmoid", "softplus", "hardtanh", "mish")
+DEPTHS = (1, 2, 3, 5, 8, 12, 20, 30, 45, 65, 100)
+WIDTHS = {64: 8, 128: 6, 256: 4, 512: 2, 1024: 1, 2048: 1}  # width → draws
+ORTHOGONAL_TO = 256  # wider ones take too long to draw
+
+
+@dataclass(frozen=True)
+class Rule:
+    """σ_w of an activation, and the law of the weights and biases."""
+
+    name: str
+    sigma_w: Callable[[str], float]
+    weights: str = "normal"
+    sigma_b: Callable[[int], float] = lambda n: 0.0
+    uniform: bool = False
+
+
+RULES = (
+    Rule("He normal", lambda f: math.sqrt(2)),
+    Rule("Xavier uniform", lambda f: 1.0, uniform=True),
+    Rule("gain(f), normal", fanin.gain),
+    Rule("gain(f), uniform", fanin.gain, uniform=True),
+    Rule("gain(f), orthogonal", fanin.gain, "orthogonal"),
+    Rule("PyTorch's default", lambda f: math.sqrt(1 / 3), "normal", lambda n: math.sqrt(1 / (3 * n)), uniform=True),
+    Rule("gain(f), biases .3", fanin.gain, "normal", lambda n: 0.3),
+)
+
+
+def base(width: int, layer: int, seed: int, kind: str) -> Array:
+    """A matrix of variance 1/width, the same for every net of this width, layer and draw."""
+    rng = np.random.default_rng((width, layer, seed))
+    if kind == "uniform":
+        return rng.uniform(-math.sqrt(3 / width), math.sqrt(3 / width), (width, width))
+    w = rng.standard_normal((width, width))
+    return np.linalg.qr(w)[0] if kind == "orthogonal" else w / math.sqrt(width)
+
+
+def run(width: int, seed: int, kind: str, nets: list[tuple[str, Rule]], depth: int) -> tuple[Array, Array]:
+    """Logs of |x_l|²/n and of |∂/∂x_l|² of each net, (nets, depth) each; the nets share matrices, not signals."""
+    rng = np.random.default_rng((1, width, seed))
+    curves = [Curve.of(f) for f, _ in nets]
+    sigma = np.array([rule.sigma_w(f) for f, rule in nets])
+    shift = np.array([rule.sigma_b(width) for _, rule in nets])
+    x = rng.standard_normal((width, len(nets)))
+    x *= math.sqrt(width) / np.linalg.norm(x, axis=0)
+    forward, slopes = np.empty((len(nets), depth)), []
+    for layer in range(depth):
+        h = (base(width, layer, seed, kind) @ x) * sigma + shift * rng.standard_normal((width, len(nets)))
+        x = np.stack([c.f(h[:, i]) for i, c in enumerate(curves)], axis=1)
+        slopes.append(np.stack([c.df(h[:, i]) for i, c in enumerate(curves)], axis=1))  # type: ignore[misc]
+        forward[:, layer] = np.log(np.maximum(np.mean(x * x, axis=0), 1e-290))
+    g = rng.standard_normal((width, len(nets)))
+    g /= np.linalg.norm(g, axis=0)
+    backward = np.empty((len(nets), depth))
+    for layer in reversed(range(depth)):
+        backward[:, layer] = np.log(np.maximum(np.sum(g * g, axis=0), 1e-290))
+        g = (base(width, layer, seed, kind).T @ (slopes[layer] * g)) * sigma
+    return forward, backward
+
+
+def bands(widths: dict[int, int], depth: int) -> None:
+    """The table of shares within the band, by rule and by width."""
+    hits: dict[tuple[str, int, str], list[bool]] = {}
+    by_activation: dict[str, list[bool]] = {}
+    shown = [d for d in DEPTHS if d <= depth]
+    for width, draws in widths.items():
+        for kind in ("normal", "uniform", "orthogonal"):
+            if kind == "orthogonal" and width > ORTHOGONAL_TO:
+                continue
+            rules = [r for r in RULES if kind == ("uniform" if r.uniform else r.weights)]
+            nets = [(f, r) for r in rules for f in ACTIVATIONS]
+            laws = []
+            for f, r in nets:
+                arguments = (f, [width] * depth, r.sigma_w(f), r.weights, r.sigma_b(width), 1.0)
+                laws.append((log_norm(*arguments), log_gradient_norm(*arguments)))  # type: ignore[arg-type]
+            for seed in range(draws):
+                measured = run(width, seed, kind, nets, depth)
+                for i, (_, r) in enumerate(nets):
+                    for side, law, found in zip(("forward", "backward"), laws[i], measured, strict=True):
+                        low, high = law.band()
+                        for d in shown:
+                            at = d - 1 if side == "forward" else depth - d - 1
+                            if at >= 0:
+                                tiny = 1e-9 * (1 + abs(law.mean[at]))  # rounding, where nothing fluctuates
+                                inside = low[at] - tiny <= found[i, at] <= high[at] + tiny
+                                hits.setdefault((r.name, width, side), []).append(bool(inside))
+                                by_activation.setdefault(nets[i][0], []).append(bool(inside))
+    print("| rule | " + " | ".join(str(w) for w in widths) + " | all |")
+    print("|---" * (len(widths) + 2) + "|")
+    for r in RULES:
+        cells = []
+        for width in (*widths, None):
+            part = [h for (name, w, _), found in hits.items() if name == r.name and width in (w, None) for h in found]
+            cells.append(f"{np.mean(part):.3f}" if part else "–")
+        print(f"| {r.name} | " + " | ".join(cells) + " |")
+    print("\n" + ", ".join(f"{f} {np.mean(found):.3f}" for f, found in by_activation.items()))
+    for side in ("forward", "backward"):
+        part = [h for (_, _, s), found in hits.items() if s == side for h in found]
+        print(f"\n{side}: {np.mean(part):.4f} of {len(part)} points within the 95 % band")
+    everything = [h for found in hits.values() for h in found]
+    print(f"\nall: {np.mean(everything):.4f} of {len(everything)} points (target ≥ .95)")
+
+
+def drawn_norms(f: str, width: int, depth: int, sigma_w: float, draws: int, kind: str = "normal") -> Array:
+    """log |x_L|²/n over draws, from a signal of norm 1."""
+    activation, found = Activation.named(f), []
+    for seed in range(draws):
+        rng = np.random.default_rng((7, seed))
+        x = rng.standard_normal(width)
+        x *= math.sqrt(width) / np.linalg.norm(x)
+        for _ in range(depth):
+            w = rng.standard_normal((width, width))
+            x = activation((np.linalg.qr(w)[0] if kind == "orthogonal" else w / math.sqrt(width)) @ x * sigma_w)
+        found.append(math.log(float(np.mean(x * x))))
+    return np.array(found)
+
+
+def published(draws: int) -> None:
+    """The classical results: what the paper says, what theory gives, what nets give."""
+    rows: list[tuple[str, str, str, str]] = []
+    for name, says in (("tanh", "1"), ("erf", "√π/2 = .8862")):
+        edges = ", ".join(f"{critical_point(name, b):.4f}" for b in (0.0, 0.1, 0.3))
+        rows.append(
+            (f"{name}: edge of chaos at σ_b = 0, .1, .3 (Poole 2016)", f"{says} at 0", edges, _edge_measured(name))
+        )
+    law, found = log_norm("relu", [64] * 20), drawn_norms("relu", 64, 20, math.sqrt(2), draws)
+    error = found.var() * math.sqrt(2 / draws)
+    name = "ReLU, 20 × 64, He: variance of log |x|² (Hanin & Rolnick 2018)"
+    rows.append((name, "5 · 20/64 = 1.56", f"{law.variance[-1]:.3f}", f"{found.var():.3f} ± {error:.3f}"))
+    law = log_norm("linear", [64] * 100, weights="orthogonal")
+    found = drawn_norms("linear", 64, 100, 1.0, 8, "orthogonal")
+    name = "linear, 100 × 64, orthogonal: the same (Saxe 2013)"
+    rows.append((name, "0 at any depth", f"{law.variance[-1]:.1e}", f"{found.var():.1e}"))
+    for rule, gain in (("He", math.sqrt(2)), ("Xavier", 1.0)):
+        law, found = log_norm("relu", [512] * 30, gain), drawn_norms("relu", 512, 30, gain, 8)
+        middle, spread, drawn = (v / math.log(2) for v in (law.mean[-1], math.sqrt(law.variance[-1]), found.mean()))
+        name = f"ReLU, 30 × 512, {rule}: log₂ |x|²/n (He 2015)"
+        rows.append((name, "0" if gain > 1 else "-30", f"{middle:.2f} ± {spread:.2f}", f"{drawn:.2f} (mean of 8)"))
+    selu, found = moments("selu"), drawn_norms("selu", 512, 50, 1.0, 8)
+    name = "SELU: mean and second moment at the fixed point (Klambauer 2017)"
+    after = f"second moment after 50 × 512: {np.exp(found).mean():.3f}"
+    rows.append((name, "0, 1", f"{selu.f:.0e}, {selu.f2:.10f}", after))
+    for depth in (10, 40):
+        he = jacobian_spectrum("relu", depth, math.sqrt(2)).spread
+        mirror = jacobian_spectrum("relu", depth, 1.0, weights="mirrored").spread
+        a, b = _jacobians(depth)
+        name = f"ReLU × {depth}, 128 units: spread of s², He / mirrored (Balduzzi 2017)"
+        rows.append((name, "grows / 0", f"{he:.2f} / {mirror:.2f}", f"{a:.2f} / {b:.1e}"))
+    rezero = residual("linear", 10_000, 1.0, branch=0.0).gradient[0]
+    name = "ReZero, 10,000 linear layers: |∂y/∂x|² (Bachlechner 2020)"
+    rows.append((name, "1", f"{rezero:.1f}", f"{_rezero():.1f}"))
+    rate = math.sqrt(norm_layer("relu", "batch").gradient)
+    name = "batch norm, ReLU: gradient's growth a layer (Yang 2019)"
+    rows.append((name, "1.21", f"{rate:.4f}", "tests/theory/test_norm_maps.py"))
+    print("\n| result | published | theory | measured |\n|---|---|---|---|")
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+
+
+def _edge_measured(name: str) -> str:
+    """Growth of a small difference per layer at the predicted edge with σ_b = .3, in a net of 2000 units."""
+    sigma_b, n, f = 0.3, 2000, Activation.named(name)
+    sigma_w = critical_point(name, sigma_b)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(n) * math.sqrt(fixed_point(name, sigma_w, sigma_b).q)
+    y = x + 1e-6 * rng.standard_normal(n)
+    logs = []
+    for _ in range(20):
+        w, b = rng.standard_normal((n, n)) * sigma_w / math.sqrt(n), sigma_b * rng.standard_normal(n)
+        x, y = w @ f(x) + b, w @ f(y) + b
+        logs.append(math.log(float(np.sum((x - y) ** 2))))
+    return f"χ₁ at .3: {math.exp((logs[-1] - logs[0]) / 19):.3f} a layer"
+
+
+def _jacobians(depth: int, width: int = 128) -> tuple[float, float]:
+    """Relative spread of the squared singular values of a He net and of a mirrored one."""
+    rng = torch.Generator().manual_seed(depth)
+    weights = [torch.randn(width, width, generator=rng, dtype=torch.float64) for _ in range(depth)]
+    x = torch.randn(1, width, generator=rng, dtype=torch.float64)
+
+    def he(h: torch.Tensor) -> torch.Tensor:
+        for w in weights:
+            h = torch.relu(h @ w.T * math.sqrt(2 / width))
+        return h
+
+    turns = [torch.linalg.qr(w)[0] for w in weights]
+
+    def mirrored(h: torch.Tensor) -> torch.Tensor:
+        for q in turns:
+            u = h @ q.T
+            h = torch.relu(u) - torch.relu(-u)  # what a pair hands on
+        return h
+
+    spreads = []
+    for f in (he, mirrored):
+        found = measure_jacobian(f, x, probes=1, steps=width)
+        spreads.append(math.sqrt(max(found.variance, 0.0)) / found.mean)
+    return spreads[0], spreads[1]
+
+
+def _rezero(depth: int = 10_000, width: int = 16) -> float:
+    """|∂y/∂x|² / n of x + α W x with α = 0, ten thousand times."""
+    rng = np.random.default_rng(0)
+    g = np.eye(width)
+    for _ in range(depth):
+        g = g + 0.0 * (rng.standard_normal((width, width)) @ g)
+    return float(np.sum(g * g) / width)
+
+
+def trainable(quick: bool) -> None:
+    """Accuracy over σ_w and depth beside 6 ξ_c."""
+    path = Path(__file__).resolve().parent.parent / "examples" / "trainable_depth.py"
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location("trainable_depth", path)
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    depths = (4, 8) if quick else example.DEPTHS
+    found = example.diagram(depths, example.WEIGHTS, 64, 20 if quick else 100)
+    print("\n| σ_w | ξ_c | 6 ξ_c | " + " | ".join(f"depth {d}" for d in depths) + " |")
+    print("|---" * (len(depths) + 3) + "|")
+    for j, sigma in enumerate(example.WEIGHTS):
+        scale = fixed_point("tanh", sigma, example.SIGMA_B).xi_c
+        print(f"| {sigma:.2f} | {scale:.1f} | {6 * scale:.0f} | " + " | ".join(f"{a:.2f}" for a in found[:, j]) + " |")
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    bands({64: 2, 128: 1} if options.quick else WIDTHS, 20 if options.quick else 100)
+    published(20 if options.quick else 400)
+    trainable(options.quick)
+    print(f"\n{time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
