@@ -202,6 +202,9 @@ def dplr_(
 ) -> Tensor:
     """The vectors of S4's diagonal-plus-low-rank form of HiPPO-LegS, beside `s4d("legs", …)`."""
 
+def edit(model: Any, needs: records.Plan | Iterable[requirement.Requirement], batch: Any = None) -> Any:
+    """Give a torch model what a plan requires of its architecture, in place; returns the model."""
+
 def embedding_normal_(
     tensor: Tensor,
     *,
@@ -817,6 +820,17 @@ def mup_(
     name: str | None = None,
 ) -> Tensor:
     """The maximal update parametrization: every layer's features move as much at any width, with one learning rate."""
+
+def new_rows_(
+    tensor: Tensor,
+    old: int,
+    *,
+    spread: float = 1e-09,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Fill the rows of a table that were added for new tokens, from the mean and the covariance of the old ones, in place."""
 
 def normal_(
     tensor: Tensor,

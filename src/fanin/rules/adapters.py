@@ -38,9 +38,9 @@ def _factor(slot: Slot, factor: str | None) -> tuple[str, bool]:
 
 def _rank(slot: Slot, factor: str) -> int:
     """The adapter's rank: the outputs of A, the inputs of B."""
-    axes = axes_of(slot, "lora")
     fan(slot, "fan_geo_avg", "lora")
-    return axes.size("out" if factor == "A" else "in")
+    _, out, in_, _ = block_shape(axes_of(slot, "lora"))
+    return out if factor == "A" else in_
 
 
 @builder
@@ -74,7 +74,8 @@ def _promise(slot: Slot, option: str, factor: str | None) -> tuple[Promise, ...]
         _, out, in_, field = block_shape(axes)
         return float(np.linalg.matrix_rank(to_blocks(weight, axes).reshape(-1, out, in_ * field), tol=1e-4).max())
 
-    wide = axes.size("in" if which == "A" else "out") * axes.receptive_field
+    _, out, in_, field = block_shape(axes)
+    wide = in_ * field if which == "A" else out
     return law(math.sqrt(0.5) / DIVISOR), values(
         min(rank // 2, wide), used, "half of the rank's directions are used, the other factor has the rest"
     )
@@ -86,7 +87,12 @@ def _even(slot: Slot, factor: str) -> Axes:
         raise FaninValueError(
             f"lora: option='orthogonal' needs an even rank, but {slot.name!r} of shape {slot.shape} has rank {rank}"
         )
-    return axes_of(slot, "lora")
+    axes = axes_of(slot, "lora")
+    if factor == "B" and axes.receptive_field > 1:
+        raise FaninValueError(
+            f"lora: option='orthogonal' cannot fill {slot.name!r} of shape {slot.shape}; B of a convolution's adapter has a kernel of 1"
+        )
+    return axes
 
 
 @rule(
@@ -95,7 +101,11 @@ def _even(slot: Slot, factor: str) -> Axes:
         "option": choice_check(OPTIONS),
         "factor": lambda rule, field, value: None if value is None else choice_check(("A", "B"))(rule, field, value),
     },
-    samples=tuple({"option": option, "factor": factor} for option in OPTIONS for factor in ("A", "B")),
+    samples=(
+        *({"option": option, "factor": "A"} for option in OPTIONS),
+        {"factor": "B"},
+        {"option": "orthogonal", "factor": "B"},
+    ),
 )
 def lora(slot: Slot, option: str = "default", factor: str | None = None) -> Distribution:
     """The two factors of a low-rank adapter, W + scaling · B A, in PEFT's options that read no data and no weight.

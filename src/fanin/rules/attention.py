@@ -9,7 +9,7 @@ from fanin.draws.layout import block_shape, from_blocks, to_blocks
 from fanin.errors import FaninValueError
 from fanin.formulas import Source, builder
 from fanin.rules.arguments import choice_check, number_check, numbers_check, whole_check
-from fanin.rules.blocks import cut, inner_check, inner_laws, stacked, worst
+from fanin.rules.blocks import cut, inner_check, inner_laws, stack_of, stacked, worst
 from fanin.rules.fans import axes_of
 from fanin.rules.promise import Array, Promise, values
 from fanin.rules.rule import rule
@@ -30,7 +30,7 @@ def _sizes(slot: Slot, sizes: tuple[float, ...]) -> tuple[int, ...] | int:
     """Outputs of q, k and v, or how many blocks of one size there are."""
     if sizes:
         return tuple(int(size) for size in sizes)
-    stack = slot.axes.size("stack") if slot.axes is not None else 1
+    stack = stack_of(slot)
     return stack if stack > 1 else 3 if slot.parts == "qkv" or _part_by_name(slot) == "qkv" else 1
 
 

@@ -3,11 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from fanin.distributions import Distribution, Stack
+from fanin.draws.layout import block_shape, to_blocks
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.formulas import Array
 from fanin.rules.fans import axes_of
-from fanin.rules.promise import Promise
+from fanin.rules.promise import Promise, values
 from fanin.rules.registry import parse
 from fanin.slots import Axes, Factor, Slot
 
@@ -52,6 +55,11 @@ def cut(slot: Slot, rule: str, sizes: tuple[int, ...] | int, what: str) -> tuple
     return axis, tuple(_block(slot, axis, place, size) for size in sizes)
 
 
+def stack_of(slot: Slot) -> int:
+    """How many blocks the axes say that there are; 1 for those that are no projections of one input (a convolution's groups)."""
+    return slot.axes.size("stack") if slot.axes is not None and slot.parts not in ("groups", "experts") else 1
+
+
 def _stacked_axis(slot: Slot, axes: Axes, rule: str) -> tuple[int, int]:
     """The axis that holds the blocks, and where among its factors the outputs stand."""
     for role in ("stack", "out"):
@@ -92,8 +100,6 @@ def stacked(laws: tuple[Distribution, ...], blocks: tuple[Slot, ...], axis: int)
 
 def worst(inner: str, blocks: tuple[Slot, ...], axis: int) -> Promise:
     """That each block keeps its own rule's promises, as far as the numbers alone can show them."""
-    from fanin.rules.promise import values
-
     specs = inner.split(";")
     promised = [parse(specs[k % len(specs)].strip()).promises(block) for k, block in enumerate(blocks)]
 
@@ -106,18 +112,16 @@ def worst(inner: str, blocks: tuple[Slot, ...], axis: int) -> Promise:
             found = max([found, *(_off(promise, part, block) for promise in own)])
         return found
 
-    return values(0.0, furthest, "each block keeps the promise of its rule", 0.25)
+    return values(0.0, furthest, "each block keeps the promise of its rule", 1e-4)
 
 
 def _off(promise: Promise, part: Array, block: Slot) -> float:
-    import numpy as np
-
-    from fanin.draws.layout import block_shape, to_blocks
-
     wanted = promise.value
     match promise.kind:
         case "law" if wanted:
-            return abs(float(np.sqrt(np.mean((part - promise.mean) ** 2))) / wanted - 1.0)
+            # a deviation estimated from n numbers is off by about √(1 / 2n); five of these are left to chance
+            off = abs(float(np.sqrt(np.mean((part - promise.mean) ** 2))) / wanted - 1.0)
+            return max(0.0, off - 5.0 / np.sqrt(2.0 * part.size))
         case "law":
             return float(np.abs(part - promise.mean).max())
         case "spectrum" if block.axes is not None:

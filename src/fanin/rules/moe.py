@@ -1,7 +1,6 @@
 """Mixtures of experts: a router that starts almost undecided, and experts with fans of their own."""
 
 import math
-from dataclasses import replace
 
 from fanin.distributions import Distribution, NormalBetween
 from fanin.errors import FaninValueError
@@ -11,7 +10,7 @@ from fanin.rules.fans import axes_of, fan
 from fanin.rules.promise import Promise, forward, law
 from fanin.rules.registry import parse
 from fanin.rules.rule import rule
-from fanin.slots import Axes, Slot
+from fanin.slots import Slot
 
 KEPT = math.sqrt(
     1.0 - 2 * 2.0 * math.exp(-2.0) / math.sqrt(2.0 * math.pi) / math.erf(math.sqrt(2.0))
@@ -63,16 +62,14 @@ def router(slot: Slot, scale: float = 0.1) -> Distribution:
 
 
 def _own(slot: Slot) -> Slot:
-    """The slot with its first axis stacked, where it has three axes and nothing is known to be."""
+    """The slot, where its axes say that it stacks blocks."""
     axes = axes_of(slot, "experts")
-    if axes.size("stack") > 1:
-        return slot
-    if len(slot.shape) != 3:
+    if axes.size("stack") < 2 or slot.parts == "groups":
         raise FaninValueError(
             f"experts cannot fill {slot.name!r} of shape {slot.shape} (axes {axes.spec!r}); it takes a weight that stacks experts, such as "
-            "'sio', or three axes of which the first is the expert"
+            "'sio' for (experts, in, out)"
         )
-    return replace(slot, axes=Axes.parse("sio", slot.shape), parts="experts")
+    return slot
 
 
 @rule(
@@ -84,7 +81,7 @@ def experts(slot: Slot, inner: str = "he_normal") -> Distribution:
     """Experts stacked in one weight, (experts, in, out): each drawn as a weight of its own.
 
     Read from the shape, torch's fan_in of (8, 512, 2048) is a million, and JAX's LeCun rule is too small by √8 unless told the batch axis.
-    Traced weights know their stack; a bare tensor of three axes is taken as (experts, in, out) unless its axes are given.
+    Traced weights know their stack; a bare tensor needs axes, "sio" or "soi".
 
     Formula:
         W_e ~ inner(expert e)
@@ -103,7 +100,7 @@ def experts(slot: Slot, inner: str = "he_normal") -> Distribution:
 
     Example:
         >>> from fanin import draws
-        >>> round(float(draws.draw(experts(), (4, 50, 80), seed=0, name="w1", axes="sio").std()), 2)     # √(1 / 50)
-        0.14
+        >>> round(float(draws.draw(experts(), (4, 50, 80), seed=0, name="w1", axes="sio").std()), 2)     # √(2 / 50)
+        0.2
     """
     return parse(inner)(_own(slot))

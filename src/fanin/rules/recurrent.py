@@ -6,7 +6,7 @@ from fanin.distributions import Distribution, Identity
 from fanin.draws.layout import to_blocks
 from fanin.errors import FaninValueError
 from fanin.rules.arguments import number_check, whole_check
-from fanin.rules.blocks import cut, inner_check, inner_laws, stacked, worst
+from fanin.rules.blocks import cut, inner_check, inner_laws, stack_of, stacked, worst
 from fanin.rules.fans import axes_of
 from fanin.rules.promise import Array, Promise, spectrum, values
 from fanin.rules.rule import rule
@@ -17,8 +17,7 @@ COUNT = {"lstm": 4, "gru": 3}
 
 def count_gates(slot: Slot, gates: int | None) -> int:
     """How many gates the weight holds: as said, as the trace saw it, or as its axes are stacked; 1 where nothing tells."""
-    stack = slot.axes.size("stack") if slot.axes is not None else 1
-    return gates or COUNT.get(slot.parts or "", 0) or stack
+    return gates or COUNT.get(slot.parts or "", 0) or stack_of(slot)
 
 
 def _block_promise(slot: Slot, inner: str, gates: int | None) -> Promise:
