@@ -19,13 +19,15 @@ from fanin.rules.rule import ALIASES, FACTORIES
 
 HEADER = '''"""The functions of `fanin.torch`, for editors and type checkers. Written by `python -m tests.stubs`; do not edit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fanin.activations import Activation
+from fanin.plans.records import Plan
+from fanin.rules.requirement import Requirement
 from fanin.slots import Axes
 
 __all__: list[str]
@@ -77,7 +79,7 @@ def _annotation(annotation: Any) -> str:
     text = annotation.__name__ if plain else str(annotation)
     text = "torch.Generator | None" if "Generator" in text else text
     text = "nn.Module" if text == "Module" else text
-    return re.sub(r"\b(?:fanin\.\w+|collections\.abc|typing|torch(?=\.(?:Tensor|nn)\b))\.", "", text)
+    return re.sub(r"\b(?:fanin(?:\.[a-z]\w*)+|collections\.abc|typing|torch(?=\.(?:Tensor|nn)\b))\.", "", text)
 
 
 if __name__ == "__main__":

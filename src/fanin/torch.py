@@ -27,8 +27,10 @@ from fanin.activations import Activation
 from fanin.distributions import Distribution
 from fanin.draws.torch import fill_
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
+from fanin.plans.torch.edits import edit
 from fanin.plans.torch.init import init_ as _init
 from fanin.plans.torch.init import init_weights
+from fanin.plans.torch.new_rows import fill_new_rows
 from fanin.plans.torch.shards import is_dtensor, local_of, shard_problem, tensor_parts, written
 from fanin.rules import load_all
 from fanin.rules.rule import ALIASES, FACTORIES, FACTS, Rule
@@ -242,6 +244,41 @@ def init_(
     return _init(module, rule, seed=take_key(generator) if seed is None else seed)
 
 
+def new_rows_(
+    tensor: Tensor,
+    old: int,
+    *,
+    spread: float = 1e-9,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Fill the rows of a table that were added for new tokens, from the mean and the covariance of the old ones, in place.
+
+    Args:
+        tensor: the whole table, (rows, width), the old rows first.
+        old: how many rows have values; they are left alone.
+        spread: factor on the covariance: 1e-9 puts new rows almost at the mean, 1 as far from it as the old ones are.
+        generator, seed, name: as everywhere in `fanin.torch`.
+
+    Returns:
+        The table.
+
+    Raises:
+        FaninTypeError, FaninValueError: it is no such table, or has no old row; it is left as it was.
+
+    Paper:
+        Hewitt 2021, "Initializing new word embeddings for pretrained language models".
+
+    Example:
+        >>> table = torch.cat([torch.randn(100, 8) + 3, torch.zeros(2, 8)])
+        >>> bool((new_rows_(table, 100, seed=0)[100:] - table[:100].mean(0)).abs().max() < 1e-3)
+        True
+    """
+    key = take_key(generator) if seed is None else seed
+    return fill_new_rows(tensor, old, seed=key, name=name or "", spread=spread)
+
+
 def _in_place(name: str, label: str) -> Callable[..., Tensor]:
     """The in-place function of one rule, under the name `label`."""
     factory = FACTORIES[name]
@@ -306,6 +343,8 @@ def _doc(name: str, label: str, factory: Callable[..., Rule]) -> str:
 
 
 load_all()
+
+
 def _example(name: str, label: str) -> str:
     """A call that works: the first shape that the rule serves without knowing more of the model; empty where there is none."""
     given = dict(FACTS[name].samples[0])
@@ -326,4 +365,4 @@ FUNCTIONS = {
     if name not in JOINT and label not in OTHERS
 }
 globals().update(FUNCTIONS)
-__all__ = [*sorted(FUNCTIONS), "init_", "init_weights", "mirrored_", "take_key"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*sorted(FUNCTIONS), "edit", "init_", "init_weights", "mirrored_", "new_rows_", "take_key"]  # pyright: ignore[reportUnsupportedDunderAll]

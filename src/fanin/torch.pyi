@@ -1,12 +1,14 @@
 """The functions of `fanin.torch`, for editors and type checkers. Written by `python -m tests.stubs`; do not edit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fanin.activations import Activation
+from fanin.plans.records import Plan
+from fanin.rules.requirement import Requirement
 from fanin.slots import Axes
 
 __all__: list[str]
@@ -202,7 +204,7 @@ def dplr_(
 ) -> Tensor:
     """The vectors of S4's diagonal-plus-low-rank form of HiPPO-LegS, beside `s4d("legs", …)`."""
 
-def edit(model: Any, needs: records.Plan | Iterable[requirement.Requirement], batch: Any = None) -> Any:
+def edit(model: Any, needs: Plan | Iterable[Requirement], batch: Any = None) -> Any:
     """Give a torch model what a plan requires of its architecture, in place; returns the model."""
 
 def embedding_normal_(
