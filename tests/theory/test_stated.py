@@ -11,7 +11,7 @@ from fanin import distributions as d
 from fanin.draws.numpy import draw_distribution
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.slots import Axes, Pairing, Slot
-from fanin.theory.stated import numbers_of, stated_law, stated_laws
+from fanin.theory.stated import SAMPLE, numbers_of, stated_law, stated_laws
 
 SHAPE = (96, 128)
 OI = Axes.parse("oi", SHAPE)
@@ -40,7 +40,7 @@ KINDS = {
     "stack": (d.Stack((d.Normal(0.1), d.Constant(1.0), d.Uniform(0.4)), (32, 16, 48)), SHAPE),
     "padding": (d.ZeroRows(d.Normal(1.0), (0, 3)), SHAPE),
     "sparse": (d.Sparse(d.Normal(0.5), 60), SHAPE),
-    "mapped": (d.Mapped(d.Uniform(1.0, 2.0), "inverse_softplus"), SHAPE),
+    "mapped": (d.Mapped(d.Uniform(0.5, 2.0), "natural_log"), SHAPE),
 }
 
 
@@ -54,7 +54,8 @@ def test_moments_of_entries_are_those_of_drawn_numbers(kind: str) -> None:
         pytest.skip(str(error))
     x = np.stack([np.asarray(w).ravel() for w in drawn])
     law = numbers_of(distribution, shape)
-    error = 5 * math.sqrt(max(law.variance, 0.0) / x.size) + 1e-6
+    size = min(x.size, SAMPLE) if kind == "mapped" else x.size  # its law has no formula, and is sampled itself
+    error = 5 * math.sqrt(max(law.variance, 0.0) / size) + 1e-6
     assert abs(law.mean - x.mean()) <= error or isinstance(distribution, d.Identity)
     second = law.variance + law.mean**2
     assert np.mean(x**2) == pytest.approx(second, rel=5 * math.sqrt(max(law.kurtosis, 1.0) / x.size) + 1e-3)

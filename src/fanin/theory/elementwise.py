@@ -106,7 +106,7 @@ def activated(u: State, f: gaussian.Function, width: int, examples: int) -> Stat
     followed = math.isfinite(u.apart) and u.kernel is None  # the kernel gives it too
     apart = gaussian.contrast(f, u.mean, u.q, u.apart) if followed else math.nan
     power = gaussian.moments(f, u.mean, u.variance).elasticity if u.profile else 1.0
-    power = min(max(power, 0.0), 2.0)
+    power = min(max(round(power, 3), 0.0), 2.0)
     profile = bent(u.profile, power)
     if u.profile and power != 1:  # positions of different size: E f² grows with this power of the variance
         uneven = math.prod(float(np.mean(np.maximum(np.asarray(axis), 0.0) ** power)) for axis in u.profile)

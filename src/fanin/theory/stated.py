@@ -270,8 +270,9 @@ def _sampled(distribution: Distribution, shape: tuple[int, ...]) -> Numbers:
         rows = max(1, shape[0] * 16 * SAMPLE // size)
         start = (shape[0] - rows) // 2
         window = (slice(start, start + rows),)
-    x = draw_distribution(distribution, shape, seed=0, name="law", window=window, dtype="float64")
-    x = np.real(np.asarray(x)).ravel()
+    seeds = range(min(-(-SAMPLE // max(size, 1)), 64))  # of small weights several draws
+    drawn = [draw_distribution(distribution, shape, seed=s, name="law", window=window, dtype="float64") for s in seeds]
+    x = np.real(np.stack(drawn)).ravel()
     mean, variance = float(x.mean()), float(x.var())
     fourth = float(np.mean((x - mean) ** 4))
     return Numbers(mean, variance, fourth / variance**2 if variance > 0 else NORMAL)
