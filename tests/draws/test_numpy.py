@@ -262,3 +262,24 @@ def test_bad_arguments_get_one_clear_sentence(changes: dict[str, Any], message: 
     arguments: dict[str, Any] = {"rule": Normal(1.0), "shape": (4, 5), "seed": 0, "name": "w"} | changes
     with pytest.raises(FaninError, match=message):
         draw(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Normal(-0.1), "Normal: std=-0.1"),
+        (lambda: Uniform(float("nan")), "Uniform: bound=nan"),
+        (lambda: TruncatedNormal(1.0, float("nan")), "TruncatedNormal: cut=nan"),
+        (lambda: NormalBetween(1.0, float("nan"), 1.0), "NormalBetween: low=nan"),
+        (lambda: NormalBetween(1.0, 2.0, 2.0), "NormalBetween"),
+        (lambda: NormalBetween(1.0, 2.0, 1.0), "NormalBetween"),
+    ],
+)
+def test_distributions_that_cannot_be_are_refused_before_any_draw(make: Any, message: str) -> None:
+    with pytest.raises(FaninError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("law", [Normal(0.0, 2.0), Uniform(0.0, 2.0), NormalBetween(0.0, 1.0, 3.0, 2.0)])
+def test_without_spread_there_is_a_constant(law: Any) -> None:
+    assert (draw(law, (300, 7), seed=0, name="w") == 2.0).all()
