@@ -20,6 +20,7 @@ from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.rules.rule import ALIASES, FACTORIES, FACTS
 from fanin.slots import Axes
 
+get_global_attribute = pytest.importorskip("keras.src.backend.common.global_state").get_global_attribute
 layers = keras.layers
 
 SHAPES = {(24, 16): "io", (3, 3, 8, 8): "kkio", (64,): None}
@@ -295,6 +296,15 @@ class TestFans:
             queries = [w for w in net.attend.weights if w.shape == (64, 8, 16)]
             assert len(queries) == 3
             assert all(array(w).std() == pytest.approx(64**-0.5, rel=0.05) for w in queries)
+
+    def test_a_variable_that_no_layer_holds(self) -> None:
+        """Nothing says what its axes mean, so nothing is guessed."""
+        with keras.StatelessScope():
+            waiting = [keras.Variable(i, shape=(4, 6, 8)) for i in (face.Normal(std=1.0), face.LecunNormal(axes="sio"))]
+        assert all(array(variable).any() for variable in waiting)
+        with pytest.raises(FaninValueError, match="Keras does not tell what the axes"), keras.StatelessScope():
+            keras.Variable(face.LecunNormal(), shape=(4, 6, 8))
+        get_global_attribute("uninitialized_variables").clear()  # Keras would ask for the refused one again
 
     def test_by_hand(self) -> None:
         assert array(face.LecunNormal(seed=0)((64, 256))).std() == pytest.approx(1 / 8, rel=0.05)

@@ -210,9 +210,7 @@ CLASSES: dict[str, type[RuleInitializer]] = {}  # the rule's name → its class
 
 def _class_of(rule: str) -> type[RuleInitializer]:
     if rule in JOINT or rule not in FACTORIES:
-        raise FaninValueError(
-            f"rule {rule!r} is for several weights at once; use fanin.plan, or draw it by fanin.keras.init_"
-        )
+        raise FaninValueError(f"rule {rule!r} is for several weights at once, and an initializer sees one")
     if rule not in CLASSES:
         CLASSES[rule] = _made(rule)
     return CLASSES[rule]

@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 
-from fanin.errors import FaninValueError
 from fanin.plans.keras.layers import Meaning, meaning
 from fanin.plans.keras.paths import is_automatic, variable_name
 
@@ -43,28 +42,24 @@ class Asked:
     """The weight that is asked for.
 
     Attributes:
-        layer: whose it is.
+        layer: whose it is; None where Keras does not let on.
         attribute: its name there; empty where it is not known.
         meaning: what the layer says of it.
     """
 
-    layer: keras.Layer
+    layer: keras.Layer | None
     attribute: str
     meaning: Meaning
 
     @property
     def name(self) -> str:
         """The weight's name in its layer, after the layer's own unless Keras made that up: "query.kernel", "kernel"."""
-        own = "" if is_automatic(self.layer, wrapped=True) else self.layer.name
+        own = "" if self.layer is None or is_automatic(self.layer, wrapped=True) else self.layer.name
         return ".".join(part for part in (own, self.attribute) if part)
 
 
 def asked(initializer: Any, shape: tuple[int, ...]) -> Asked | None:
-    """The weight that Keras asks an initializer for; None where no layer does.
-
-    Raises:
-        FaninValueError: a layer asks, but Keras does not let on which.
-    """
+    """The weight that Keras asks an initializer for; None where no layer does."""
     variable = _waiting(initializer, shape)
     layer = None if variable is None else _owner(variable)
     if layer is not None:  # first: the scopes that are open then are those around the model that was looked at
@@ -75,12 +70,7 @@ def asked(initializer: Any, shape: tuple[int, ...]) -> Asked | None:
     if layer is not None:
         attribute = _attribute(layer, initializer, shape)
         return Asked(layer, attribute, meaning(layer, attribute, shape))
-    if variable is not None:
-        raise FaninValueError(
-            f"the weight {variable.path!r} is asked for, but Keras does not let on by which layer; build the model first "
-            "(model.build, or a Keras input), use fanin.keras.init_(model, rule), or give the initializer axes="
-        )
-    return None
+    return None if variable is None else Asked(None, "", Meaning("weight" if len(shape) > 1 else "other"))
 
 
 def only_shape(initializer: Any, shape: tuple[int, ...]) -> bool:

@@ -17,7 +17,7 @@ from fanin.draws.compose import check_seed
 from fanin.draws.keras import draw, float_name
 from fanin.draws.windows import check_shape
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
-from fanin.plans.keras.caller import asked, only_shape
+from fanin.plans.keras.caller import Asked, asked, only_shape
 from fanin.plans.keras.layers import KERAS, Meaning
 from fanin.records import encode
 from fanin.rules.rule import FACTORIES, Rule
@@ -70,14 +70,16 @@ class Initializer(keras.initializers.Initializer):
             return keras.ops.zeros(shape, kind)
         found = None if self.axes is not None and self.name is not None else asked(self, shape)
         known = found.meaning if found is not None else Meaning("weight")
-        own = found is not None and not type(found.layer).__module__.startswith(KERAS)  # a layer of the user's
+        own = (
+            found is not None and found.layer is not None and not type(found.layer).__module__.startswith(KERAS)
+        )  # a layer of the user's
         if self.axes is not None or found is None or (own and known.axes is None and len(shape) == 2):
             known = replace(known, axes=self._by_hand(shape))
         name = self.name if self.name is not None else found.name if found is not None else ""
         if 0 in shape:
             warnings.warn(f"a weight of shape {shape} has no elements; nothing was drawn", stacklevel=2)
             return keras.ops.zeros(shape, kind)
-        law = self._law(shape, kind, name, known, type(found.layer).__name__ if found is not None else "")
+        law = self._law(shape, kind, name, known, _owner(found))
         return draw(law, shape, seed=self._key(), name=name, dtype=kind, layout=layout)
 
     def _law(self, shape: tuple[int, ...], dtype: str, name: str, known: Meaning, owner: str) -> Distribution:
@@ -90,14 +92,14 @@ class Initializer(keras.initializers.Initializer):
             parts=known.parts,
             hidden=known.hidden,
             activation=known.activation,
-            module_type=owner,
+            module_type=owner.rpartition(" ")[2],
         )
         try:
             return self.law(slot)
         except FaninError as error:
             if known.axes is None and owner and len(shape) > 1:
                 raise FaninValueError(
-                    f"{type(self).__name__}: the layer {owner} does not tell what the axes of its weight of shape {shape} mean; "
+                    f"{type(self).__name__}: {owner} does not tell what the axes of its weight of shape {shape} mean; "
                     "give the initializer axes="
                 ) from error
             raise
@@ -208,6 +210,13 @@ class Drawn(Initializer):
 
 
 # -- arguments and plain data ------------------------------------------------------------------------------------------
+
+
+def _owner(found: Asked | None) -> str:
+    """Who asks, in words; empty for a call by hand."""
+    if found is None:
+        return ""
+    return "Keras" if found.layer is None else f"the layer {type(found.layer).__name__}"
 
 
 def _axes_given(what: str, axes: Any) -> str | Axes | None:
