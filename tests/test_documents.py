@@ -116,3 +116,11 @@ def test_what_the_sources_refer_to_exists() -> None:
     }
     assert named
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_the_readme_counts_rules_and_presets_right() -> None:
+    import fanin
+    from fanin import rules
+
+    assert f"lists {len(rules.table())} rules" in README
+    assert f"fanin.presets() lists {len(fanin.presets())}" in README
