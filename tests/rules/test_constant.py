@@ -35,7 +35,9 @@ def test_dirac_hands_an_image_on(spec: str, shape: tuple[int, ...]) -> None:
     assert np.allclose(out, window[(slice(None), *centre)])
 
 
-@pytest.mark.parametrize(("shape", "groups"), [((6, 3, 3), 2), ((12, 2, 3, 5), 3), ((4, 4, 3, 3, 3), 1), ((8, 1, 3), 4)])
+@pytest.mark.parametrize(
+    ("shape", "groups"), [((6, 3, 3), 2), ((12, 2, 3, 5), 3), ((4, 4, 3, 3, 3), 1), ((8, 1, 3), 4)]
+)
 def test_dirac_in_groups_is_torchs(shape: tuple[int, ...], groups: int) -> None:
     spec = "oi" + "k" * (len(shape) - 2)
     theirs = torch.nn.init.dirac_(torch.empty(shape), groups).numpy()

@@ -97,7 +97,10 @@ def gated_normal(slot: Slot, nonlinearity: Nonlinearity = None) -> Distribution:
 
 
 def _after(slot: Slot, nonlinearity: Activation | None) -> tuple[Promise, ...]:
-    return kept(slot, "fan_in", "gated_out_normal", through=nonlinearity or Activation.named("silu"))
+    size = (
+        nonlinearity or Activation.named("silu")
+    ).second_moment() ** -0.5  # products f(a) b have no mean, so any inputs do
+    return kept(slot, "fan_in", "gated_out_normal", size)
 
 
 @rule(aliases=("glu_out",), promise=_after, samples=({}, {"nonlinearity": "sigmoid"}))
@@ -114,7 +117,7 @@ def gated_out_normal(slot: Slot, nonlinearity: Nonlinearity = None) -> Distribut
         nonlinearity: the gate's activation f; SiLU where nothing is said.
 
     Promise:
-        E[y²] = 1 for products f(a) b of Gaussian numbers of size 1.
+        E[y²] = E[x²] / E[(f(a) b)²]: 1 for products f(a) b of Gaussian numbers of size 1.
 
     Paper:
         Shazeer 2020, "GLU variants improve transformer" (the layers); He et al. 2015, equation 10 (the condition).
