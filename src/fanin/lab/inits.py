@@ -128,6 +128,7 @@ def _from_text(text: str) -> tuple[Any, Any]:
         close = difflib.get_close_matches(text, accepted, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise FaninValueError(
-            f"inits has {text!r}, which is unknown; accepted are {', '.join(NAMED)}, a preset (see `fanin rules --presets`), a rule (see `fanin rules`), "
+            f"inits has {text!r}, which is unknown; accepted are {', '.join(NAMED)}, "
+            "a preset (`fanin rules --presets` lists them), a rule (see `fanin rules`), "
             f"or a plan file that ends in .json{hint}"
         ) from error

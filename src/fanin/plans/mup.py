@@ -10,7 +10,13 @@ from fanin.traces.records import Trace
 
 
 def mup_rules(
-    trace: Trace, base: Trace, optimizer: str = "adam", std: float | None = None, gain: float | None = None
+    trace: Trace,
+    base: Trace,
+    optimizer: str = "adam",
+    std: float | None = None,
+    gain: float | None = None,
+    *,
+    zero_output: bool = False,
 ) -> dict[str, Rule]:
     """A muP rule for each weight, from the watched passes of a model and of the same model at its base width.
 
@@ -21,6 +27,8 @@ def mup_rules(
         trace: of the model that is to be drawn.
         base: of the base model: the same weights, narrower or of equal size.
         optimizer, std, gain: as for `fanin.rules.mup`.
+        zero_output: whether the head starts at zero, as the paper advises (appendix D.2): the random output at the
+            start, which shrinks with width, then does not blur what is compared between widths.
 
     Returns:
         Name → rule, for `plan(..., rules=...)`.
@@ -32,7 +40,9 @@ def mup_rules(
     lost = sorted({slot.name for slot in trace.slots} ^ set(known))
     if lost:
         raise FaninValueError(f"base: the two models do not have the same weights: {', '.join(lost)}")
-    return {slot.name: _rule(slot, known[slot.name], optimizer, std, gain) for slot in trace.slots}
+    rules = {slot.name: _rule(slot, known[slot.name], optimizer, std, gain) for slot in trace.slots}
+    outputs = [s.name for s in trace.slots if zero_output and s.head and s.role == "weight"]
+    return rules | {name: Rule("mup", {**rules[name].arguments, "std": 0.0}) for name in outputs}
 
 
 def _rule(slot: Slot, base: Slot, optimizer: str, std: float | None, gain: float | None) -> Rule:

@@ -89,10 +89,22 @@ def met(slot: Slot) -> Activation:
     return slot.activation or Activation.named("relu")
 
 
-def he(slot: Slot, rule: str, mode: str = "fan_in") -> float:
-    """The deviation of He's rule for the activation that the output meets."""
+def came_through(slot: Slot) -> Activation:
+    """The activation whose loss the weight makes up for, so that a whole branch keeps the size of the stream.
+
+    On a branch that is the one that its input came through, none for an input that is the stream itself or normed: gains by the
+    activation *after* a weight would count one too many or too few, as a branch begins or ends without one. Elsewhere it is the
+    one that the output meets, else ReLU, as He's rule has it.
+    """
+    if slot.residual is not None:
+        return slot.input_activation or Activation.named("linear")
+    return met(slot)
+
+
+def he(slot: Slot, rule: str, nonlinearity: Activation, mode: str = "fan_in") -> float:
+    """The deviation of He's rule for this activation."""
     axes_of(slot, rule)
-    return finite_gain(rule, met(slot)) / math.sqrt(fan(slot, mode, rule))
+    return finite_gain(rule, nonlinearity) / math.sqrt(fan(slot, mode, rule))
 
 
 def xavier(axes: Axes) -> float:

@@ -10,7 +10,7 @@ import math
 from fanin.distributions import Constant, Distribution, Normal
 from fanin.errors import FaninValueError
 from fanin.rules.arguments import choice_check, number_check
-from fanin.rules.branches import COUNTS, branches_of, he, is_last, met
+from fanin.rules.branches import COUNTS, branches_of, came_through, he, is_last, met
 from fanin.rules.constant import everywhere
 from fanin.rules.fans import kept
 from fanin.rules.promise import Promise
@@ -37,7 +37,8 @@ def _keeps(slot: Slot, rule: str, scale: float, factor: float, mode: str = "fan_
     aside = _aside(slot, scale)
     if isinstance(aside, Constant):
         return (everywhere(aside.value),)
-    return kept(slot, mode, rule, factor, met(slot)) if factor else (everywhere(0.0),)
+    through = met(slot) if rule == "fixup" else came_through(slot)
+    return kept(slot, mode, rule, factor, through) if factor else (everywhere(0.0),)
 
 
 def _fixup_factor(
@@ -126,7 +127,7 @@ def fixup(
     if aside is not None:
         return aside
     factor = _fixup_factor(slot, branches, per_branch, last, head)
-    return Normal(he(slot, "fixup", mode) * factor) if factor else Constant(0.0)
+    return Normal(he(slot, "fixup", met(slot), mode) * factor) if factor else Constant(0.0)
 
 
 def _scalar(slot: Slot, what: str, value: float = 0.0) -> tuple[Requirement, ...]:
@@ -144,7 +145,7 @@ def rezero(slot: Slot) -> Distribution:
     """x + α F(x) with a trainable α that starts at 0: the net is the identity at the start, whatever its depth.
 
     Formula:
-        α = 0; weights: He for the activation that the output meets (any rule that keeps the branch's size will do)
+        α = 0; weights: He for the activation that the input came through (any rule that keeps the branch's size will do)
 
     Promise:
         The scalars on the branches are 0; weights keep the second moment through their activation.
@@ -162,7 +163,7 @@ def rezero(slot: Slot) -> Distribution:
         >>> rezero()(Slot("block.0.alpha", (), "float32", "scale"))
         Constant(value=0.0)
     """
-    return _aside(slot, 0.0) or Normal(he(slot, "rezero"))
+    return _aside(slot, 0.0) or Normal(he(slot, "rezero", came_through(slot)))
 
 
 @rule(
@@ -175,7 +176,7 @@ def skipinit(slot: Slot) -> Distribution:
     Batch norm makes branches small against the skip (by 1/√depth); the scalar does the same more strongly.
 
     Formula:
-        α = 0; weights: He
+        α = 0; weights: He for the activation that the input came through
 
     Promise:
         The scalars on the branches are 0; weights keep the second moment through their activation.
@@ -192,7 +193,7 @@ def skipinit(slot: Slot) -> Distribution:
         >>> skipinit()(Slot("block.0.alpha", (1,), "float32", "scale"))
         Constant(value=0.0)
     """
-    return _aside(slot, 0.0) or Normal(he(slot, "skipinit"))
+    return _aside(slot, 0.0) or Normal(he(slot, "skipinit", came_through(slot)))
 
 
 CAIT = ((18, 0.1), (24, 1e-5))  # up to this many layers, this start
@@ -225,7 +226,7 @@ def layer_scale(slot: Slot, init: float | None = None, layers: float | None = No
     """One trainable number a channel on each branch, small at the start, so that deep transformers begin near the identity.
 
     Formula:
-        λ = init; weights: He for the activation that the output meets
+        λ = init; weights: He for the activation that the input came through
 
     Args:
         init: where nothing is said, as CaiT has it: 0.1 up to 18 layers, 1e-5 up to 24, 1e-6 beyond (timm's default is 1e-5
@@ -246,7 +247,7 @@ def layer_scale(slot: Slot, init: float | None = None, layers: float | None = No
         >>> layer_scale(layers=24)(Slot("blocks.0.ls1.gamma", (192,), "float32", "scale"))
         Constant(value=1e-05)
     """
-    return _aside(slot, _start(slot, init, layers)) or Normal(he(slot, "layer_scale"))
+    return _aside(slot, _start(slot, init, layers)) or Normal(he(slot, "layer_scale", came_through(slot)))
 
 
 def _gamma(slot: Slot, last: bool | None) -> float:
@@ -307,7 +308,7 @@ def stable_resnet(slot: Slot, branches: float | None = None, last: bool | None =
     The paper multiplies the branch by 1/√L; at the start, and without a bias, the factor on the last weight is the same.
 
     Formula:
-        the last weight of a branch: He / √L; others: He
+        the last weight of a branch: He / √L; others: He, on a branch for the activation that the input came through
 
     Args:
         branches: L, the residual adds; from the slot where nothing is said.
@@ -328,4 +329,4 @@ def stable_resnet(slot: Slot, branches: float | None = None, last: bool | None =
         >>> round(float(w.std()) * (400 / 2) ** 0.5, 3)
         0.25
     """
-    return _aside(slot, 1.0) or Normal(he(slot, "stable_resnet") * _share(slot, branches, last))
+    return _aside(slot, 1.0) or Normal(he(slot, "stable_resnet", came_through(slot)) * _share(slot, branches, last))
