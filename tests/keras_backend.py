@@ -35,11 +35,11 @@ def hidden(modules: list[str], backend: str, code: str) -> str:
     """What a process prints in which these modules cannot be imported."""
     block = (
         "import sys\n"
+        "from importlib.machinery import PathFinder\n"
         "class Hide:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name.partition('.')[0] in {modules!r}:\n"
-        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
-        "sys.meta_path.insert(0, Hide())\n"
+        f"        return None if name.partition('.')[0] in {modules!r} else PathFinder.find_spec(name, path, target)\n"
+        "sys.meta_path[sys.meta_path.index(PathFinder)] = Hide()\n"
     )
     environment = os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
     run = subprocess.run(
