@@ -39,10 +39,7 @@ def accuracies(depth: int, weights: Sequence[float], width: int, steps: int, rat
     rng = torch.Generator().manual_seed(seed)
     sigma = torch.tensor(weights)[:, None, None]
     sizes = [64, *[width] * depth, 10]
-    w = [
-        torch.randn(len(weights), a, b, generator=rng) * sigma / math.sqrt(a)
-        for a, b in itertools.pairwise(sizes)
-    ]
+    w = [torch.randn(len(weights), a, b, generator=rng) * sigma / math.sqrt(a) for a, b in itertools.pairwise(sizes)]
     b = [torch.randn(len(weights), 1, n, generator=rng) * SIGMA_B for n in sizes[1:]]
     for p in (*w, *b):
         p.requires_grad_(True)

@@ -94,9 +94,7 @@ class NTKNet(torch.nn.Module):
 
     def __init__(self, widths: list[int], sigma_w: float, sigma_b: float) -> None:
         super().__init__()
-        self.w = torch.nn.ParameterList(
-            [torch.nn.Parameter(torch.randn(o, i)) for i, o in itertools.pairwise(widths)]
-        )
+        self.w = torch.nn.ParameterList([torch.nn.Parameter(torch.randn(o, i)) for i, o in itertools.pairwise(widths)])
         self.b = torch.nn.ParameterList([torch.nn.Parameter(torch.randn(o)) for o in widths[1:]])
         self.sigma_w, self.sigma_b = sigma_w, sigma_b
 

@@ -13,7 +13,6 @@ import numpy as np
 from fanin.errors import FaninValueError
 from fanin.records import Record
 
-
 MOST_LOGITS = 100.0  # variance of logits up to which the participation is integrated
 
 

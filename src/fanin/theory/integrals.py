@@ -140,7 +140,9 @@ def _integrands(curve: Curve, mean: float, sd: float) -> Callable[[Array, Array]
     return at
 
 
-def _judged(curve: Curve, found: Integrals, tails: NDArray[np.bool_], mean: float, sd: float) -> tuple[Array, list[str]]:
+def _judged(
+    curve: Curve, found: Integrals, tails: NDArray[np.bool_], mean: float, sd: float
+) -> tuple[Array, list[str]]:
     """The values with jumps' parts, infinite where they are, and what is to be said of them."""
     values, notes = found.value.copy(), []
     jumps = [(a, low, high) for a, low, high in curve.jumps if abs(a - mean) <= FAR * sd]

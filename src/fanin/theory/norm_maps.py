@@ -77,7 +77,9 @@ def norm_layer(f: Function | Curve, norm: Norm, size: int | None = None, c: floa
     bend = 1.0 if math.isinf(d) else (d - 1) / (d - 2)
     if norm == "batch" and math.isinf(d):
         return NormLayer(second, first, slope / (second - first**2), first**2 / second)
-    if norm == "batch":  # two examples of a batch of d + 1 have the correlation -1/d; gradients over a batch sum to zero
+    if (
+        norm == "batch"
+    ):  # two examples of a batch of d + 1 have the correlation -1/d; gradients over a batch sum to zero
         radial = Curve(f"u {curve.name}'", lambda u: u * _slope(curve, u), None, curve.kinks)  # what the norm takes off
         _, alone, steep = sphere_moments(radial, d)
         pairs, slopes = _pairs(curve, second, slope, d)
