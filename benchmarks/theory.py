@@ -101,6 +101,7 @@ def bands(widths: dict[int, int], depth: int) -> None:
     by_activation: dict[str, list[bool]] = {}
     shown = [d for d in DEPTHS if d <= depth]
     for width, draws in widths.items():
+        print(f"{width} units, {draws} draws …", file=sys.stderr, flush=True)
         for kind in ("normal", "uniform", "orthogonal"):
             if kind == "orthogonal" and width > ORTHOGONAL_TO:
                 continue
