@@ -29,7 +29,9 @@ class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.embed = nn.Embedding(13, 12, padding_idx=1)
+        self.qkv = nn.Linear(12, 36)
         self.conv = nn.Conv1d(12, 10, 3, padding=1)
+        self.wave = nn.Conv1d(1, 5, 4, padding=2)
         self.norm = nn.LayerNorm(10)
         self.up = nn.Linear(10, 16)
         self.mid = nn.Linear(16, 16)
@@ -38,7 +40,9 @@ class Net(nn.Module):
         self.head = nn.Linear(6, 13)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h = self.norm(self.conv(self.embed(x).mT).mT)
+        h = nn.functional.scaled_dot_product_attention(*self.qkv(self.embed(x)).chunk(3, -1))
+        h = self.norm(self.conv(h.mT).mT)
+        h = h + self.wave(h.mean(-1, keepdim=True).mT).mean()
         h = self.down(torch.relu(self.mid(torch.relu(self.up(h)))))
         return self.head(self.lstm(h)[0])
 
