@@ -69,7 +69,10 @@ def base(width: int, layer: int, seed: int, kind: str) -> Array:
     if kind == "uniform":
         return rng.uniform(-math.sqrt(3 / width), math.sqrt(3 / width), (width, width))
     w = rng.standard_normal((width, width))
-    return np.linalg.qr(w)[0] if kind == "orthogonal" else w / math.sqrt(width)
+    if kind == "orthogonal":
+        q, r = np.linalg.qr(w)
+        return q * np.sign(np.diagonal(r))  # without the signs it is not Haar's law
+    return w / math.sqrt(width)
 
 
 def run(width: int, seed: int, kind: str, nets: list[tuple[str, Rule]], depth: int) -> tuple[Array, Array]:
