@@ -91,12 +91,7 @@ class Prediction:
 
     @functools.cached_property
     def curve(self) -> tuple[Point, ...]:
-        """The forward and the backward curve, one point an op.
-
-        Example:
-            >>> from fanin.theory import predict
-            >>> predict(trace, plan).curve[0].log_second                           # doctest: +SKIP
-        """
+        """The forward and the backward curve, one point an op."""
         reasons = getattr(self.forward, "reasons", {})
         gradient, spread = self.gradients
         return tuple(
@@ -116,7 +111,28 @@ def predict(trace: Trace, distributions: Any = None) -> Prediction:
     Mean-field theory of wide random nets (Poole et al. 2016; Schoenholz et al. 2017) with fluctuations of finite width
     (Hanin & Nica 2020). Without distributions the laws are estimated from the stored values, and ops that theory does
     not model take the measured ratio of output to input. With distributions nothing that was measured behind the inputs
-    is looked at: the prediction is what those laws will give before anything is drawn.
+    is looked at: the prediction is what those laws will give before anything is drawn (`docs/decisions/0010-predict.md`).
+
+    Args:
+        trace: a watched pass, of a net with any weights.
+        distributions: weight name → `Distribution` or plan entry, or a plan: what these weights will be drawn from. The
+            other weights keep the laws that their stored values show.
+
+    Returns:
+        The prediction; `.curve` has the forward and the backward curve, a `Point` an op, in natural logarithms.
+
+    Raises:
+        FaninValueError: a name that the trace does not have.
+        FaninTypeError: something that is neither a distribution nor an entry nor a plan.
+
+    Example:
+        >>> import torch
+        >>> from fanin.distributions import Normal
+        >>> from fanin.traces.torch import trace
+        >>> net = torch.nn.Sequential(torch.nn.Linear(64, 64, bias=False), torch.nn.ReLU())
+        >>> points = predict(trace(net, torch.ones(8, 64)), {"0.weight": Normal(std=0.25)}).curve
+        >>> [round(2.718282 ** p.log_second, 3) for p in points]      # 64 · .25², and half of it
+        [4.0, 2.0]
     """
     return Prediction(trace, distributions)
 
