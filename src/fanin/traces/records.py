@@ -100,6 +100,8 @@ class Op(Record):
         facts: numbers of one kind of op only, e.g. attention: "logit_std", "logit_max", "entropy", "max_entropy", "heads";
             recurrent: "steps", an LSTM's `forget_bias(weight)` for each recurrent weight; dropout: "p";
             norm: "width", "eps"; conv: "groups"; softmax: "classes", "entropy".
+            What no weight changes (windows, constants, who sees whom, the input's own moments) is listed in
+            `fanin.traces.torch.geometry`.
     """
 
     index: int
