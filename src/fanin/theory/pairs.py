@@ -107,8 +107,9 @@ def _points(curve: Curve, deviation: float) -> tuple[Array, Array]:
     kinks: Array = np.array(curve.kinks if len(curve.kinks) <= MOST_KINKS else (), dtype=np.float64)
     if deviation <= 1.5:
         return kinks, kinks
-    centres = np.unique(np.append(kinks, 0.0))
-    return centres, np.unique(np.concatenate([centres[:, None] + GRADES[None, :], centres[:, None]], axis=None))
+    centres: Array = np.unique(np.append(kinks, 0.0))
+    graded = np.concatenate([centres[:, None] + GRADES[None, :], centres[:, None]], axis=None)
+    return centres, np.unique(graded).astype(np.float64)
 
 
 def _outer(kinks: Array, small: float, r1: float, r2: float) -> tuple[Array, Array]:
