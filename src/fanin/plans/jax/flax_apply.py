@@ -11,9 +11,9 @@ from jax.sharding import NamedSharding, SingleDeviceSharding
 from fanin.draws.jax import draw
 from fanin.errors import FaninValueError
 from fanin.plans import laws
+from fanin.plans.declared import unmet
 from fanin.plans.jax.flax_params import Place, find_params
 from fanin.plans.records import Entry, Plan
-from fanin.plans.requirements import listed
 
 Chosen = list[tuple[str, Entry, Place]]
 
@@ -66,12 +66,7 @@ def _checked(plan: Plan, places: tuple[Place, ...]) -> Chosen:
             if known.get(other) is not place
         ]
         chosen.append((name, entry, place))
-    needs = [need for need in plan.architecture if not need.met_by]
-    if needs:
-        wrong.append(
-            f"it requires {listed(needs)}, and nothing here can see to that in a Flax model; where yours has it, apply "
-            "dataclasses.replace(plan, architecture=())"
-        )
+    wrong += unmet(plan, "Flax")
     if wrong:
         raise FaninValueError("the plan does not fit the model, and nothing was changed:\n  " + "\n  ".join(wrong))
     return chosen

@@ -17,6 +17,7 @@ from keras import layers
 
 from fanin.activations import Activation
 from fanin.errors import FaninError
+from fanin.plans.declared import einsum_axes
 from fanin.slots import Axes, SlotRole
 
 CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
@@ -90,20 +91,6 @@ def _activation(f: Any) -> Activation | None:
         return Activation.of(f)
     except FaninError:
         return None
-
-
-def einsum_axes(equation: str) -> str | None:
-    """The axes of the kernel of an `EinsumDense`: contracted ones are inputs, ones that all three share stacked blocks.
-
-    Example:
-        >>> einsum_axes("abc,cde->abde"), einsum_axes("abcd,cde->abe"), einsum_axes("...ex,exy->...ey")
-        ('ioo', 'iio', 'sio')
-    """
-    operands, _, result = equation.replace(" ", "").partition("->")
-    inputs, _, kernel = operands.partition(",")
-    if not kernel or "." in kernel or len(set(kernel)) != len(kernel):
-        return None
-    return "".join("i" if c not in result else "s" if c in inputs else "o" for c in kernel)
 
 
 def _spec(layer: keras.Layer, attribute: str, rank: int) -> tuple[str, float, float] | None:

@@ -1,25 +1,22 @@
 """Slots, plans and their application for a whole Keras model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import keras
 
-from fanin.distributions import Constant, Distribution, Stack
+from fanin.distributions import Constant, Stack
 from fanin.draws.dtypes import DTYPES
 from fanin.draws.keras import draw
-from fanin.errors import FaninError, FaninTypeError, FaninValueError
+from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import laws
+from fanin.plans.declared import declared_plan, unmet
 from fanin.plans.keras.layers import meaning
 from fanin.plans.keras.paths import Place, find_weights
-from fanin.plans.matching import plan_from_rules
 from fanin.plans.records import Entry, Plan
-from fanin.rules import parse
-from fanin.rules.rule import Rule
 from fanin.slots import Axes, Slot, SlotRole
-from fanin.traces.records import Trace
 
 # The largest number of each format; 3.4e38 for float32 and bfloat16.
 LARGEST = {"float64": 1.7976931348623157e308, "float16": 65504.0, "float8_e4m3fn": 448.0, "float8_e5m2": 57344.0}
@@ -78,63 +75,9 @@ def _slot(place: Place, given: str | Axes | None) -> Slot:
 def plan_model(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
     """See `fanin.keras.plan`."""
     places = find_weights(model)
-    slots = model_slots(model, axes)
-    if not slots:
-        raise FaninValueError(f"model={type(model).__name__} has no weights to draw")
-    vague: list[Slot] = []
-    if isinstance(rules, Mapping):
-        given = {key: _watched(value, vague) for key, value in rules.items()}
-    else:
-        given = {"*": _watched(rules, vague)}
-    trace = Trace(
-        framework="keras",
-        model=type(model).__name__,
-        parameters=sum(slot.size for slot in slots),
-        ops=(),
-        slots=slots,
-        weights={},
-        residuals=(),
-        inputs=(),
-        loss=None,
-        backward="none",
-        training=True,
-    )
-    made = plan_from_rules(trace, given, seed)
-    if vague:
-        listed = "; ".join(f"{s.name} of shape {s.shape} in {s.module_type}" for s in vague)
-        raise FaninValueError(
-            f"the layers do not tell what the axes of these weights mean: {listed}; say it by axes={{pattern: 'io'}}, "
-            "or give them a rule that needs no fans"
-        )
+    made = declared_plan(model_slots(model, axes), rules, seed=seed, framework="keras", model=type(model).__name__)
     entries = {name: _with_forget_bias(name, entry, places) for name, entry in made.entries.items()}
     return replace(made, entries=entries, notes=(*made.notes, *_notes(places)))
-
-
-@dataclass
-class _Watched:
-    """A rule that notes which slots it cannot serve for want of axes, so that one error can name them all."""
-
-    rule: Rule
-    vague: list[Slot] = field(repr=False)
-
-    def __call__(self, slot: Slot) -> Distribution:
-        try:
-            return self.rule(slot)
-        except FaninError:
-            if slot.axes is not None or len(slot.shape) < 2:
-                raise
-            self.vague.append(slot)
-            return Constant(0.0)
-
-    @property
-    def spec(self) -> str:
-        return self.rule.spec
-
-
-def _watched(value: Any, vague: list[Slot]) -> Any:
-    if isinstance(value, str):
-        value = parse(value)
-    return _Watched(value, vague) if isinstance(value, Rule) else value
 
 
 def _with_forget_bias(name: str, entry: Entry, places: tuple[Place, ...]) -> Entry:
@@ -206,6 +149,7 @@ def _checked(plan: Plan, places: tuple[Place, ...]) -> Chosen:
             if known.get(other) is not place
         ]
         chosen.append((name, entry, place))
+    wrong += unmet(plan, "Keras")
     if wrong:
         raise FaninValueError("the plan does not fit the model, and nothing was changed:\n  " + "\n  ".join(wrong))
     return chosen
