@@ -1,4 +1,4 @@
-"""What papers and peers claim of some initializers, measured. Prints the numbers of docs/decisions/0011-rules-measured.md.
+"""What papers and peers claim of some initializers, measured. Prints the numbers of docs/decisions/0012-rules-measured.md.
 
 python benchmarks/rule_claims.py
 """
