@@ -228,11 +228,14 @@ def explain(
 
 
 @app.command()
-def rules(format: Annotated[Listing, typer.Option("--format", help="How to print the table.")] = Listing.text) -> None:
-    """List the rules that weights can be drawn by."""
+def rules(
+    format: Annotated[Listing, typer.Option("--format", help="How to print the table.")] = Listing.text,
+    presets: Annotated[bool, typer.Option("--presets", help="Recipes for whole models instead.")] = False,
+) -> None:
+    """List the rules that weights can be drawn by, or the presets for whole models."""
     from fanin import commands
 
-    leave(commands.rules(format))
+    leave(commands.rules(format, presets))
 
 
 @app.command()

@@ -214,17 +214,14 @@ def explain(topic: str, asked: Asked | None = None, html: str | None = None) -> 
     return 0
 
 
-def rules(format: str) -> int:
-    """`fanin rules`: the table of rules."""
+def rules(format: str, presets: bool = False) -> int:
+    """`fanin rules`: the table of rules, or that of presets."""
     import json
 
-    from fanin.explain import rules_text
-    from fanin.rules import table
+    from fanin.explain import listing
 
-    if format == "json":
-        show(json.dumps([row.to_dict() for row in table()], indent=1))
-    else:
-        show(rules_text(*terminal()))
+    rows, text = listing(presets, *terminal())
+    show(json.dumps([row.to_dict() for row in rows], indent=1) if format == "json" else text)
     return 0
 
 

@@ -177,6 +177,27 @@ def rules_text(width: int = 80, color: bool = False) -> str:
     return render(found[:-1], width, color)
 
 
+def presets_text(width: int = 80, color: bool = False) -> str:
+    """The table of presets: how each is written, what it assumes, where it comes from and what it was compared with."""
+    from fanin.plans.presets import presets
+
+    found: list[RenderableType] = []
+    for preset in presets():
+        name, bracket, rest = preset.spec.partition("(")
+        found.append(Text.assemble((name, "bold"), bracket + rest))
+        lines = [preset.title, preset.source, f"Assumes: {preset.assumes}", f"Compared with: {preset.verified}"]
+        found += [Padding(Text(line), (0, 0, 0, 4)) for line in lines] + [Text()]
+    return render(found[:-1], width, color)
+
+
+def listing(presets: bool, width: int = 80, color: bool = False) -> tuple[tuple[Any, ...], str]:
+    """The rows and the text of the table of rules, or of presets."""
+    from fanin.plans.presets import presets as recipes
+    from fanin.rules import table
+
+    return (recipes(), presets_text(width, color)) if presets else (table(), rules_text(width, color))
+
+
 def _grid(rows: list[tuple[str, str, str]]) -> RenderableType:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
