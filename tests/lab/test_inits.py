@@ -96,3 +96,11 @@ def test_batch_norm_is_as_fresh_after_lsuv_as_before() -> None:
     initialise(model, parse_init("lsuv"), torch.randn(16, 64), torch.zeros(16).long(), cross_entropy, 0)
     assert not model[1].running_mean.any()
     assert int(model[1].num_batches_tracked) == 0
+
+
+def test_a_preset_is_an_init_and_a_rule_of_the_same_name_has_brackets() -> None:
+    preset, rule = parse_inits("gpt2(std=0.5),deepnorm()")
+    assert (preset.kind, preset.name) == ("preset", "gpt2(std=0.5)")
+    assert preset.value.parameters == {"std": 0.5}
+    assert rule.kind == "rule"
+    assert parse_inits("default,deepnorm")[1].kind == "preset"
