@@ -23,8 +23,8 @@ def presets() -> tuple[Preset, ...]:
         ['GPT-2']
     """
     folder = resources.files("fanin.plans.presets")
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
-    return tuple(read(f.name.removesuffix(".toml"), f.read_text(encoding="utf-8")) for f in files)
+    files = {f.name.removesuffix(".toml"): f for f in folder.iterdir() if f.name.endswith(".toml")}
+    return tuple(read(name, files[name].read_text(encoding="utf-8")) for name in sorted(files))
 
 
 def read(name: str, text: str) -> Preset:

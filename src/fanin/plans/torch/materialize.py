@@ -9,6 +9,7 @@ from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans.records import Plan
 from fanin.plans.torch import buffers
 from fanin.plans.torch.apply import apply, checked, prepared
+from fanin.plans.torch.architecture import check_architecture
 from fanin.plans.torch.shards import is_dtensor
 from fanin.plans.torch.targets import find_targets
 from fanin.plans.work import Progress
@@ -29,6 +30,7 @@ def materialize(
 ) -> nn.Module:
     """See `Plan.materialize`."""
     plan = prepared(plan, model, seed)
+    check_architecture(plan.architecture, model)
     place = _device(device, mesh)
     if mesh is not None:
         _check_mesh(model, mesh)
