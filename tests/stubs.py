@@ -46,11 +46,11 @@ def stub() -> str:
 def rules_stub() -> str:
     """The text of the stub of `fanin.rules`: what each name is imported from."""
     own = {name: f.__module__ for name, f in FACTORIES.items() if f.__module__.startswith("fanin.rules.")}
-    pairs = [(module, name, name) for name, module in own.items()]
-    pairs += [(own[name], name, alias) for alias, name in ALIASES.items() if name in own]
-    pairs += [("fanin.rules.registry", n, n) for n in ("RuleInfo", "explain", "get", "load_all", "parse", "table")]
-    pairs += [("fanin.rules.rule", n, n) for n in ("Rule", "rule")]
-    lines = [f"from {module} import {name} as {alias}\n" for module, name, alias in sorted(pairs)]
+    pairs = [(module, name) for name, module in own.items()]
+    pairs += [("fanin.rules.registry", n) for n in ("RuleInfo", "explain", "get", "load_all", "parse", "table")]
+    pairs += [("fanin.rules.rule", n) for n in ("Rule", "rule")]
+    lines = [f"from {module} import {name} as {name}\n" for module, name in sorted(pairs)]
+    lines += ["\n", *(f"{alias} = {name}\n" for alias, name in sorted(ALIASES.items()) if name in own)]
     return RULES_HEADER + "".join(lines)
 
 

@@ -182,7 +182,8 @@ def mup(
 
     Args:
         base_width: width of the base model, that is, the fan_in at which m = 1; the ratio of a weight is its own fan over it.
-            Where fans differ by more than the width (a feed-forward of 4 d), give the ratios (`fanin.plans.mup_rules` takes them from the base model).
+            Where fans differ by more than the width (a feed-forward of 4 d), `fanin.plans.mup_rules` takes the ratios from the base
+            model.
         optimizer: "adam" (and whatever normalises each number's gradient) or "sgd".
         kind: "input", "hidden", "output", "vector" or "fixed" (grows with nothing); from the slot where empty.
         std: deviation at the base width, instead of gain / √fan_in.
