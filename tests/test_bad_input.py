@@ -229,7 +229,7 @@ BAD_RULES = {
     "torch's own": ({"*": nn.init.kaiming_normal_}, "a rule is a function from a Slot to a distribution"),
     "a number": ({"*": 3}, "'*' is given 3; accepted are a rule"),
     "a number for a key": ({3: rules.zeros()}, "the key 3 cannot be used"),
-    "no mapping": (rules.zeros(), "accepted is a mapping"),
+    "no mapping": (3.5, "rules=3.5 cannot be used; accepted are a mapping"),
     "an identity for a bias": ({"0.bias": rules.he_normal()}, "cannot serve 0.bias"),
 }
 

@@ -17,12 +17,15 @@ import numpy as np
 
 from fanin.distributions import (
     Bernoulli,
+    Built,
     Centred,
     Constant,
     DeltaOrthogonal,
     Distribution,
+    Formula,
     Identity,
     Integers,
+    Mapped,
     Mirrored,
     Normal,
     NormalBetween,
@@ -77,6 +80,10 @@ MATRICES: list[Distribution] = [
     Identity(Axes.parse("oi", SHAPE), 0.5),
     Mirrored(Orthogonal(HALF), Axes.parse("oi", SHAPE), out=Pairing(60)),
     Centred(Normal(1.0), Axes.parse("oi", SHAPE)),
+    # Named functions: NumPy's exp and sin may differ in the last bit between machines.
+    Formula("legs_transition"),
+    Mapped(Uniform(0.5, 1.0), "natural_log"),
+    Built("disjoint_halves", Axes.parse("oi", SHAPE), (0.0,)),
 ]
 
 

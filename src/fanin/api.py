@@ -96,7 +96,7 @@ def plan(
         model, batch, targets, loss: as for `check`.
         rules: patterns over weight names, module classes, or both → rule; the last match wins. Or a recipe for the whole model:
             the name of a preset, with numbers where it takes some ("gpt2", "mup(base_width=128)"; `presets()` lists them), or
-            the text of one rule for all weights ("he_normal(mode='fan_out')").
+            one rule for all weights, or its text ("he_normal(mode='fan_out')").
         keep: patterns of weights to leave alone (frozen and pretrained ones), without `rules`.
         seed: the plan's seed.
 

@@ -12,8 +12,7 @@ from tests.promises.measure import Layer
 
 from fanin.activations import Activation
 from fanin.distributions import Distribution
-from fanin.plans import Entry, Plan
-from fanin.plans.jax.flax_apply import apply_plan
+from fanin.draws.jax import draw as draw_array
 from fanin.plans.jax.flax_slots import model_slots
 
 Cut = tuple[int, int]  # how many positions are left out at each border, of outputs and of inputs
@@ -97,7 +96,8 @@ def layer(name: str, case: Case) -> Layer:
         return owner
 
     def draw(law: Distribution, seed: int) -> None:
-        apply_plan(Plan.of(slots, {slot.name: Entry(law)}, seed=seed), model)
+        value = draw_array(law, slot.shape, seed=seed, name=slot.name)  # the plan's numbers, without its checks
+        parameter().set_raw_value(value)
 
     def weight() -> np.ndarray:
         return np.asarray(parameter().get_value(), dtype=np.float64)

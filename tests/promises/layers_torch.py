@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fanin.activations import Activation
 from fanin.distributions import Distribution
+from fanin.draws.torch import fill_
 from fanin.plans import Entry, Plan
 from fanin.slots import Slot
 from fanin.traces.torch import trace
@@ -318,7 +319,10 @@ def layer(name: str, case: Case) -> Layer:
     slot = next(s for s in slots if case.weight in (s.name, *s.names))
 
     def draw(law: Distribution, seed: int) -> None:
-        Plan.of(slots, {slot.name: Entry(law)}, seed=seed).apply(model)
+        if case.weight == ORIGINAL:
+            Plan.of(slots, {slot.name: Entry(law)}, seed=seed).apply(model)
+        else:  # the same numbers as the plan's, without its checks in every redraw
+            fill_(parameter(), law, seed=seed, name=slot.name)
 
     def parameter() -> Tensor:
         owner, _, last = ("weight" if case.weight == ORIGINAL else case.weight).rpartition(".")

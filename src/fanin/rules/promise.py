@@ -1,6 +1,6 @@
 """What a rule promises of the weights that it draws: a number that can be measured on a real layer, or of the weights themselves.
 
-A rule without a promise is folklore. Each one declares what it keeps (`@rule(promise=...)`), and `tests/rules/test_promises.py`
+A rule without a promise is folklore. Each one declares what it keeps (`@rule(promise=...)`), and `tests/promises/`
 and `docs/promises.md` measure it on every kind of layer that the rule serves, in every framework.
 """
 

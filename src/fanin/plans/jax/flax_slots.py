@@ -6,14 +6,14 @@ not known, the slot has none, and nothing is guessed.
 
 import math
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
 from flax import nnx
 
-from fanin.errors import FaninTypeError, FaninValueError
+from fanin.errors import FaninValueError
 from fanin.plans.declared import einsum_axes
 from fanin.plans.jax.flax_params import Place, find_params
+from fanin.plans.places import given_axes
 from fanin.slots import Axes, Slot, SlotRole
 
 NORMS = (nnx.BatchNorm, nnx.LayerNorm, nnx.RMSNorm, nnx.GroupNorm, nnx.InstanceNorm)
@@ -36,22 +36,8 @@ def model_slots(model: Any, axes: Mapping[str, str | Axes] | None = None) -> tup
         FaninValueError: a pattern matches no parameter, or axes do not fit a shape.
     """
     places = [place for place in find_params(model) if not isinstance(place.owner, nnx.LoRA)]
-    given = _given(axes, places)
+    given = given_axes(axes, places, "parameter")
     return tuple(_slot(place, given.get(place.names[0])) for place in places)
-
-
-def _given(axes: Any, places: list[Place]) -> dict[str, str | Axes]:
-    if axes is None:
-        return {}
-    if not isinstance(axes, Mapping) or not all(isinstance(k, str) for k in axes):
-        raise FaninTypeError(f"axes={axes!r} cannot be used; give a mapping such as {{'*.w': 'io'}}")
-    found: dict[str, str | Axes] = {}
-    for pattern, meaning in axes.items():
-        names = [p.names[0] for p in places if any(fnmatchcase(name, pattern) for name in p.names)]
-        if not names:
-            raise FaninValueError(f"axes: {pattern!r} matches no parameter of the model")
-        found.update((name, meaning) for name in names)
-    return found
 
 
 def _slot(place: Place, given: str | Axes | None) -> Slot:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import Any
 
 import keras
@@ -10,11 +9,12 @@ import keras
 from fanin.distributions import Constant, Stack
 from fanin.draws.dtypes import DTYPES
 from fanin.draws.keras import draw
-from fanin.errors import FaninTypeError, FaninValueError
+from fanin.errors import FaninValueError
 from fanin.plans import laws
-from fanin.plans.declared import declared_plan, unmet
+from fanin.plans.declared import declared_plan
 from fanin.plans.keras.layers import meaning
 from fanin.plans.keras.paths import Place, find_weights
+from fanin.plans.places import fitted, given_axes
 from fanin.plans.records import Entry, Plan
 from fanin.slots import Axes, Slot, SlotRole
 
@@ -26,22 +26,8 @@ BESIDE = "zeros beside "  # how `plans.matching` begins its reason for a bias th
 def model_slots(model: Any, axes: Mapping[str, str | Axes] | None = None) -> tuple[Slot, ...]:
     """See `fanin.keras.slots`."""
     places = find_weights(model)
-    given = _given(axes, places)
+    given = given_axes(axes, places, "weight")
     return tuple(_slot(place, given.get(place.names[0])) for place in places)
-
-
-def _given(axes: Any, places: tuple[Place, ...]) -> dict[str, str | Axes]:
-    if axes is None:
-        return {}
-    if not isinstance(axes, Mapping) or not all(isinstance(k, str) for k in axes):
-        raise FaninTypeError(f"axes={axes!r} cannot be used; give a mapping such as {{'*.w': 'io'}}")
-    found: dict[str, str | Axes] = {}
-    for pattern, spec in axes.items():
-        names = [p.names[0] for p in places if any(fnmatchcase(name, pattern) for name in p.names)]
-        if not names:
-            raise FaninValueError(f"axes: {pattern!r} matches no weight of the model")
-        found.update((name, spec) for name in names)
-    return found
 
 
 def _slot(place: Place, given: str | Axes | None) -> Slot:
@@ -107,7 +93,7 @@ def apply_plan(plan: Plan, model: Any, seed: int | None = None) -> Any:
         FaninTypeError: it is no Keras model.
         FaninValueError: the plan does not fit the model: all that is wrong is listed, and nothing was changed.
     """
-    chosen = _checked(plan, find_weights(model))
+    chosen = fitted(plan, find_weights(model), framework="Keras", what="weight", largest=_largest)
     key = plan.seed if seed is None else seed
     values = [_drawn(name, entry, place, key) for name, entry, place in chosen]
     before = [keras.ops.copy(place.variable.value) for _, _, place in chosen]
@@ -121,47 +107,8 @@ def apply_plan(plan: Plan, model: Any, seed: int | None = None) -> Any:
     return model
 
 
-Chosen = list[tuple[str, Entry, Place]]
-
-
-def _checked(plan: Plan, places: tuple[Place, ...]) -> Chosen:
-    known = {name: place for place in places for name in place.names}
-    wrong: list[str] = []
-    chosen: Chosen = []
-    taken: dict[int, str] = {}
-    for name, entry in plan.entries.items():
-        place, need = known.get(name), plan.requires.get(name)
-        if place is None:
-            wrong.append(f"{name}: the model has no such weight")
-            continue
-        if need is not None and need.shape != place.shape:
-            wrong.append(f"{name}: its shape is {place.shape}, but the plan is for {need.shape}")
-        elif place.dtype not in DTYPES:
-            wrong.append(f"{name} has the dtype {place.dtype}, and only floating-point weights are drawn")
-        else:
-            wrong += _value_problems(name, entry, place)
-        if id(place.variable) in taken:
-            wrong.append(f"{name} and {taken[id(place.variable)]} are one weight here, but the plan draws them apart")
-        taken.setdefault(id(place.variable), name)
-        wrong += [
-            f"{other}: it is not the same weight as {name} here, but the plan has tied them"
-            for other in (need.names if need is not None else ())
-            if known.get(other) is not place
-        ]
-        chosen.append((name, entry, place))
-    wrong += unmet(plan, "Keras")
-    if wrong:
-        raise FaninValueError("the plan does not fit the model, and nothing was changed:\n  " + "\n  ".join(wrong))
-    return chosen
-
-
-def _value_problems(name: str, entry: Entry, place: Place) -> list[str]:
-    law, factor = laws.drawn(entry)
-    bound = laws.largest(law)
-    if bound is not None and not bound * abs(factor) <= LARGEST.get(place.dtype, 3.4e38):
-        return [f"{name} would get numbers that are too large for {place.dtype}"]
-    refused = laws.refused(law, place.shape, name)
-    return [f"{name} could not be drawn: {refused}"] if refused else []
+def _largest(place: Place) -> float | None:
+    return LARGEST.get(place.dtype, 3.4e38) if place.dtype in DTYPES else None
 
 
 def _drawn(name: str, entry: Entry, place: Place, seed: int) -> Any:
