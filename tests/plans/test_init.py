@@ -186,3 +186,23 @@ def plain():
     if net[0].weight.is_meta:
         return net, None
     return net, fanin.plan(net, torch.randn(4, 8), rules={"*": "he_normal(nonlinearity='relu')"}, seed=3)
+
+
+def test_what_the_plan_requires_is_asked_for_module_by_module_too():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up, self.down = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x):
+            return x + self.down(torch.relu(self.up(x)))
+
+    net = nn.Sequential(nn.Linear(8, 8), Block(), nn.Linear(8, 2))
+    made = fanin.plan(net, torch.randn(4, 8), rules={"*": "rezero"})
+    before = net[0].weight.clone()
+    with pytest.raises(FaninValueError, match="trainable scalar"):
+        face.init_weights(net[0], made, root=net)
+    assert torch.equal(net[0].weight, before)
+    face.edit(net, made)
+    net.apply(functools.partial(face.init_weights, plan=made, root=net))
+    assert not net[1].down.fanin_scale.any()

@@ -17,6 +17,7 @@ from fanin.plans.matching import keep_padding
 from fanin.plans.records import Entry, Plan
 from fanin.plans.torch import buffers
 from fanin.plans.torch.apply import apply
+from fanin.plans.torch.architecture import check_architecture
 from fanin.plans.torch.modules import module_slots
 from fanin.plans.torch.targets import find_targets
 from fanin.rules import parse
@@ -80,6 +81,7 @@ def init_weights(
         raise FaninTypeError(f"init_weights: plan={type(plan).__name__} cannot be used; give a fanin.plans.Plan")
     whole = module if root is None else root
     part = _part(plan, whole, None if root is None else module, seed)
+    check_architecture(plan.architecture, whole)
     if root is None and any(p.is_meta for p in module.parameters()):
         part.materialize(module, device=_device(device))
     else:
@@ -115,7 +117,7 @@ def _part(plan: Plan, whole: nn.Module, module: nn.Module | None, seed: int | No
         {name: plan.entries[name] for name in kept},
         plan.seed if seed is None else seed,
         {name: plan.requires[name] for name in kept if name in plan.requires},
-        architecture=plan.architecture if own is None else (),
+        architecture=plan.architecture,
     )
 
 

@@ -8,6 +8,7 @@ import textwrap
 from fanin.names import ORIGINAL, PARAMETRIZED
 from fanin.plans.groups import Group, group_entries, progression
 from fanin.plans.records import Plan
+from fanin.plans.requirements import listed
 from fanin.plans.torch.expressions import statement
 from fanin.plans.torch.twins import twins
 
@@ -32,6 +33,9 @@ def init_weights(model: nn.Module, generator: torch.Generator | None = None) -> 
 def to_python(plan: Plan) -> str:
     """See `Plan.to_python`."""
     body: list[str] = []
+    needs = [need for need in plan.architecture if not need.met_by]
+    if needs:
+        body += [f"# {line}" for line in textwrap.wrap(f"The plan requires {listed(needs)}.", WIDTH)] + [""]
     for numbers, together in itertools.groupby(group_entries(plan), key=lambda group: group.numbers):
         lines = [_group(plan, group) for group in together]
         if numbers:
