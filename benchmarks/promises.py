@@ -1,9 +1,9 @@
 """Promise against measurement: every rule on every kind of layer that it serves, in torch, Flax and Keras; then peers' own.
 
-    python benchmarks/promises.py [--frameworks torch,flax,keras] [--rules a,b] [--error 0.004] [--write]
+    python benchmarks/promises.py [--frameworks torch,flax,keras] [--rules a,b] [--error 0.005]
 
 A rule's promise (a second moment forward or backward, a law, a spectrum, a property of the values) is measured on the real
-layer, drawn anew until the standard error of the ratio is small enough. `--write` makes docs/promises.md. Ends with status 1
+layer, drawn anew until the standard error of the ratio is small enough. A run of everything writes docs/promises.md. Ends with status 1
 where a ratio is further from 1 than 2 %, or an exact value further than rounding.
 """
 
@@ -67,20 +67,20 @@ def measured(framework: str, layers: Iterable[Layer], only: set[str], error: flo
 
 
 def table(rows: list[Row]) -> list[str]:
-    """Second moments and laws cell by cell; what is exact in one line a rule."""
-    lines = ["| rule | promise | layer | ratio | ± | redraws | |", "|---|---|---|---|---|---|---|"]
-    for row in sorted((r for r in rows if r.cell.promise.kind not in EXACT), key=lambda r: (r.rule, r.layer)):
-        cell = row.cell
-        mark = "" if row.kept else "**broken**"
-        lines.append(
-            f"| `{row.rule}` | {cell.promise.what} | {row.layer} | {cell.ratio:.4f} | {cell.error:.4f} | {cell.redraws} | {mark} |"
-        )
-    lines += ["", "| rule | promise | layers | furthest from it | |", "|---|---|---|---|---|"]
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
+    """One line for each rule and promise: of second moments and laws every layer's ratio, of exact values the furthest."""
+    random: dict[tuple[str, str], list[str]] = {}
+    exact: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(rows, key=lambda r: (r.rule, r.cell.promise.what, r.layer)):
+        key = (row.rule, row.cell.promise.what)
         if row.cell.promise.kind in EXACT:
-            groups.setdefault((row.rule, row.cell.promise.what), []).append(row)
-    for (rule, what), found in sorted(groups.items()):
+            exact.setdefault(key, []).append(row)
+        else:
+            text = f"{row.layer} {row.cell.ratio:.3f} ± {row.cell.error:.3f}"
+            random.setdefault(key, []).append(text if row.kept else f"**{text}**")
+    lines = ["| rule | promise | ratio of measured to promised, by layer |", "|---|---|---|"]
+    lines += [f"| `{rule}` | {what} | {'; '.join(cells)} |" for (rule, what), cells in random.items()]
+    lines += ["", "| rule | promise | layers | furthest from it | |", "|---|---|---|---|---|"]
+    for (rule, what), found in exact.items():
         worst = max(found, key=lambda r: abs(r.cell.ratio - 1))
         mark = "" if all(r.kept for r in found) else f"**broken: {worst.layer}**"
         lines.append(f"| `{rule}` | {what} | {len(found)} | {abs(worst.cell.ratio - 1):.1e} | {mark} |")
@@ -103,8 +103,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frameworks", default="torch,flax,keras")
     parser.add_argument("--rules", default="")
-    parser.add_argument("--error", type=float, default=0.004)
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--error", type=float, default=0.005)
     given = parser.parse_args()
     text, broken = [], 0
     for framework in given.frameworks.split(","):
@@ -124,18 +123,18 @@ def main() -> int:
 
     lines = peers(given.frameworks.split(","), given.error)
     print("\n".join(lines))
-    if given.write:
+    if not given.rules and given.frameworks == "torch,flax,keras":
         OUT.write_text("\n".join([HEADER, *text, "## Peers", "", *lines, ""]), encoding="utf-8")
     return int(broken > 0)
 
 
 HEADER = """# Promises, measured
 
-Written by `python benchmarks/promises.py --write`. A rule promises something of the weights that it draws: that a signal keeps
+Written by `python benchmarks/promises.py`. A rule promises something of the weights that it draws: that a signal keeps
 its second moment through the layer and its activation, or a gradient on its way back; the deviation of the numbers; their singular
 values; a property of their values. Here each promise is measured on the real layer of each framework: the mean over
 redraws as a ratio to what was promised, and the standard error of it. A ratio further from 1 than 2 % (of exact values: than
-rounding) is marked. Where a rule refuses a layer (identity on a bias, say) there is no row.
+rounding) is in bold. Where a rule refuses a layer (identity on a bias, say) there is no row.
 """
 
 if __name__ == "__main__":
