@@ -79,10 +79,13 @@ def _torch() -> Iterator[Peer]:
             "torch kaiming_normal_(fan_in, relu)", forward(1.0, "relu"), layer,
             filler(lambda p: nn.init.kaiming_normal_(p, nonlinearity="relu")),
         )  # fmt: skip
-        yield (
-            "torch kaiming_normal_(fan_out, linear)", backward(1.0), layer,
-            filler(lambda p: nn.init.kaiming_normal_(p, mode="fan_out", nonlinearity="linear")),
-        )  # fmt: skip
+        if (
+            layer.name != "fused q, k, v"
+        ):  # its gradient is the sum of three blocks', which is what their fan_out is about
+            yield (
+                "torch kaiming_normal_(fan_out, linear)", backward(1.0), layer,
+                filler(lambda p: nn.init.kaiming_normal_(p, mode="fan_out", nonlinearity="linear")),
+            )  # fmt: skip
         yield "torch orthogonal_", spectrum(1.0), layer, filler(nn.init.orthogonal_)
     linear = next(iter(layers_torch.layers(("linear",))))
     for f in ("tanh", "selu", "sigmoid"):
