@@ -30,6 +30,7 @@ from fanin.draws.jax_keys import named_key as key
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans.records import Plan
 from fanin.rules import load_all, parse
+from fanin.rules.registry import doc_parts
 from fanin.rules.rule import ALIASES, FACTORIES, Rule
 from fanin.slots import Axes, ChainLink, Pairing, Slot
 
@@ -265,14 +266,8 @@ def _factory(name: str, label: str) -> Callable[..., Initializer]:
 
 def _doc(name: str, label: str, rule: Callable[..., Rule]) -> str:
     """The documentation of a factory: the rule's own, with what goes with it among the arguments."""
-    text = (inspect.getdoc(rule) or "").partition("\nExample:")[0].rstrip()
-    head, found, tail = text.partition("\nArgs:\n")
-    if not found:
-        head, paper, tail = text.partition("\nPaper:\n")
-        tail = f"\nPaper:\n{tail}" if paper else ""
-    own, _, rest = tail.partition("\n\n") if found else ("", "", tail)
-    summary, _, body = head.partition("\n\n")
-    parts = [summary, GIVES, body.strip("\n"), "Args:\n" + (f"{own}\n" if own else "") + ARGUMENTS, rest.strip("\n")]
+    summary, body, own, rest = doc_parts(rule)
+    parts = [summary, GIVES, body, f"Args:\n{own}{ARGUMENTS}", rest]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

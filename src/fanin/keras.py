@@ -41,6 +41,7 @@ from fanin.plans.keras.model import apply_plan, model_slots, plan_model
 from fanin.plans.records import Plan
 from fanin.rules import load_all, parse
 from fanin.rules.arguments import as_text
+from fanin.rules.registry import doc_parts
 from fanin.rules.rule import ALIASES, FACTORIES, FACTS, Rule
 from fanin.slots import Axes, Slot
 
@@ -190,18 +191,13 @@ def _made(rule: str) -> type[RuleInitializer]:
 
 def _doc(rule: str, factory: Callable[..., Rule]) -> str:
     """The documentation of a class: the rule's own, with what goes with it among the arguments."""
-    text = (inspect.getdoc(factory) or "").partition("\nExample:")[0].rstrip()
-    head, found, tail = text.partition("\nArgs:\n")
-    if not found:
-        head, paper, tail = text.partition("\nPaper:\n")
-        tail = f"\nPaper:\n{tail}" if paper else ""
-    own, _, rest = tail.partition("\n\n") if found else ("", "", tail)
+    summary, body, own, rest = doc_parts(factory)
     sample = FACTS[rule].samples[0] if FACTS[rule].samples else {}
     shown = "".join(f"{key}={as_text(value)}, " for key, value in sample.items())
     example = (
         f"Example:\n    >>> {camel(rule)}({shown}seed=0)\n    <fanin.keras.{camel(rule)} {factory(**sample).spec}>"
     )
-    parts = [head.strip("\n"), "Args:\n" + (f"{own}\n" if own else "") + ARGUMENTS, rest.strip("\n"), example]
+    parts = [summary, body, f"Args:\n{own}{ARGUMENTS}", rest, example]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

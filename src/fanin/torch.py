@@ -33,6 +33,7 @@ from fanin.plans.torch.init import init_weights
 from fanin.plans.torch.new_rows import fill_new_rows
 from fanin.plans.torch.shards import is_dtensor, local_of, shard_problem, tensor_parts, written
 from fanin.rules import load_all
+from fanin.rules.registry import doc_parts
 from fanin.rules.rule import ALIASES, FACTORIES, FACTS, Rule
 from fanin.slots import Axes, ChainLink, Pairing, Slot
 
@@ -324,20 +325,8 @@ def signature_text(signature: inspect.Signature) -> str:
 
 def _doc(name: str, label: str, factory: Callable[..., Rule]) -> str:
     """The documentation of an in-place function: the rule's own, with the tensor and what goes with it among the arguments."""
-    text = (inspect.getdoc(factory) or "").partition("\nExample:")[0].rstrip()
-    head, found, tail = text.partition("\nArgs:\n")
-    if not found:
-        head, paper, tail = text.partition("\nPaper:\n")
-        tail = f"\nPaper:\n{tail}" if paper else ""
-    own, _, rest = tail.partition("\n\n") if found else ("", "", tail)
-    summary, _, body = head.partition("\n\n")
-    parts = [
-        summary,
-        FILLS,
-        body.strip("\n"),
-        f"Args:\n{TENSOR}" + (f"{own}\n" if own else "") + KEYS,
-        rest.strip("\n"),
-    ]
+    summary, body, own, rest = doc_parts(factory)
+    parts = [summary, FILLS, body, f"Args:\n{TENSOR}{own}{KEYS}", rest]
     example = _example(name, label)
     return "\n\n".join(part for part in [*parts, example] if part)
 

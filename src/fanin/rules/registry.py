@@ -181,6 +181,21 @@ def section(text: str, title: str) -> str:
     return " ".join(found.group(1).split()) if found else ""
 
 
+def doc_parts(factory: Callable[..., Rule]) -> tuple[str, str, str, str]:
+    """A rule's documentation, cut where a face puts its own words in: summary, body, lines of arguments, what comes after them.
+
+    The example is left out: it is about the rule, not about the face's function.
+    """
+    text = (inspect.getdoc(factory) or "").partition("\nExample:")[0].rstrip()
+    head, found, tail = text.partition("\nArgs:\n")
+    if not found:
+        head, paper, tail = text.partition("\nPaper:\n")
+        tail = f"\nPaper:\n{tail}" if paper else ""
+    own, _, rest = tail.partition("\n\n") if found else ("", "", tail)
+    summary, _, body = head.partition("\n\n")
+    return summary, body.strip("\n"), f"{own}\n" if own else "", rest.strip("\n")
+
+
 def explain(name: str) -> str:
     """What `fanin explain RULE` prints: the rule's signature and its documentation."""
     info = _info(resolve_name(name))
