@@ -29,6 +29,7 @@ class TrainingSettings(Record):
         target: score that `steps to target` asks for; None for the data set's own.
         watch: whether gradient norms, weight movement, dead units and ranks are recorded.
         metrics: metrics of the test part beside the task's own, by name.
+        device: "cpu", or "cuda": part of what a run is, since its last bits depend on it.
         loss_limit: a run whose training loss exceeds this many times its first one counts as diverged (and is stopped);
             None stops at NaN and infinity only.
     """
@@ -46,6 +47,7 @@ class TrainingSettings(Record):
     target: float | None = None
     watch: bool = True
     metrics: tuple[str, ...] = ()
+    device: str = "cpu"
     loss_limit: float | None = None
 
 
