@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fanin.errors import FaninTypeError, FaninValueError
+from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.lab.data import DataSet, load, table
 
 
@@ -57,7 +57,8 @@ def test_arrays_make_a_data_set() -> None:
     [
         ("digist", "digits"),
         ("digits:0", "does not parse"),
-        ("digits:ten", "name:examples"),
+        ("digits:ten", "write digits or digits:examples"),
+        ("cifar10:1:2:3", "write cifar10, cifar10:examples or cifar10:examples:size"),
         ("digits:10:8", "gives a size, but this set has none"),
         ("digits:5000", "asks for 5000 examples, but the training part has 1347"),
     ],
@@ -82,6 +83,118 @@ def test_bad_arrays_are_refused() -> None:
         load(3)  # type: ignore[arg-type]
 
 
+def test_a_validation_part_is_stratified_and_the_same_every_time() -> None:
+    data = load("digits")
+    split = data.with_validation(0.2)
+    assert split.held_inputs is not None and split.held_targets is not None
+    assert len(split.held_inputs) == round(0.2 * 1347) == 1347 - len(split.train_inputs)
+    share = np.bincount(split.held_targets) / np.bincount(data.train_targets)
+    assert np.abs(share - 0.2).max() < 1 / np.bincount(data.train_targets).min()
+    rows = {row.tobytes() for row in split.train_inputs}
+    assert not any(row.tobytes() in rows for row in split.held_inputs)
+    assert split.test_inputs is data.test_inputs
+    again = load("digits_images").with_validation(0.2)
+    assert np.array_equal(again.held_targets, split.held_targets)
+    assert split.in_form((8, 8)).held_inputs.shape == (269, 8, 8)  # type: ignore[union-attr]
+    assert data.with_validation(0) is data
+
+
+def test_rows_that_follow_time_are_held_out_at_the_end() -> None:
+    x, y = np.arange(20.0)[:, None], np.arange(20.0)[:, None]
+    data = DataSet("mine", "regression", x, y, x, y, 0, ((1,),), ordered=True).with_validation(0.25)
+    assert data.held_inputs is not None
+    assert data.held_inputs.ravel().tolist() == [15, 16, 17, 18, 19]
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        (1, "from 0 to below 1"),
+        (-0.1, "from 0 to below 1"),
+        (float("nan"), "from 0 to below 1"),
+        (1e-6, "leaves none held out"),
+        (0.99999, "leaves none to train on"),
+    ],
+)
+def test_a_share_that_leaves_nothing_is_refused(share: float, message: str) -> None:
+    with pytest.raises(FaninValueError, match=message):
+        load("digits").with_validation(share)
+    with pytest.raises(FaninTypeError, match="validation='a'"):
+        load("digits").with_validation("a")  # type: ignore[arg-type]
+    with pytest.raises(FaninValueError, match="has a validation part already"):
+        load("digits").with_validation(0.1).with_validation(0.1)
+
+
+def test_inputs_are_measured() -> None:
+    x = np.array([[0.0, 1.0], [2.0, 3.0], [0.0, 0.0]], dtype=np.float32)
+    y = np.array([0, 2, 2])
+    got = load((x, y, x[:1], y[:1])).statistics
+    assert got.shape == (2,)
+    assert (got.train, got.held, got.test) == (3, 0, 1)
+    assert (got.mean, got.std) == pytest.approx((x.mean(), x.std()))
+    assert (got.least, got.most, got.zeros) == pytest.approx((0, 3, 0.5))
+    assert got.second_moment == pytest.approx(14 / 6)
+    assert got.prior == pytest.approx((1 / 3, 0, 2 / 3))
+    assert type(got).from_dict(got.to_dict()) == got
+
+
+def test_a_checksum_is_of_the_numbers() -> None:
+    x, y = np.zeros((6, 3)), np.array([0, 1, 2, 0, 1, 2])
+    assert load((x, y, x, y)).checksum == load((x, y, x, y)).checksum
+    assert load((x, y, x + 1, y)).checksum != load((x, y, x, y)).checksum
+    assert load((x, y, x.reshape(6, 3, 1)[:, :, 0], y)).checksum == load((x, y, x, y)).checksum
+
+
+def test_what_was_loaded_by_name_is_shared_and_cannot_be_changed_by_mistake() -> None:
+    assert load("digits") is load("digits")
+    with pytest.raises(ValueError, match="read-only"):
+        load("digits").train_inputs[0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        load("digits").with_validation(0.1).train_inputs[0] = 1
+
+
+def test_true_or_false_for_each_label_is_a_multilabel_task() -> None:
+    x, y = np.zeros((6, 3)), np.arange(12).reshape(6, 2) % 2 == 0
+    data = load((x, y, x, y))
+    assert (data.task, data.classes, data.train_targets.dtype, data.score) == ("multilabel", 2, np.float32, "f1")
+    assert data.statistics.prior == (1, 0)
+    with pytest.raises(FaninValueError, match="count from 0"):
+        load((x, np.arange(6) - 1, x, np.arange(6)))
+
+
+def test_a_file_of_the_users_own_is_read_on_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "tinyshakespeare").mkdir()
+    file = tmp_path / "tinyshakespeare" / "input.txt"
+    file.write_text("to be or not to be " * 100)
+    monkeypatch.setenv("FANIN_DATA", str(tmp_path))
+    with pytest.raises(FaninValueError, match="set FANIN_DATA_UNCHECKED=1 if it is meant to differ"):
+        load("tinyshakespeare")
+    monkeypatch.setenv("FANIN_DATA_UNCHECKED", "1")
+    data = load("tinyshakespeare")
+    assert data.classes == 7
+    assert "unchecked" in data.version
+    file.write_text("to be " * 300)
+    assert load("tinyshakespeare").classes == 5  # the file was exchanged, so it is read again
+
+
+def test_the_hub_is_asked_only_when_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    asked: list[tuple[object, ...]] = []
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        asked.append((*args, kwargs["revision"]))
+        raise OSError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    monkeypatch.setenv("FANIN_DATA", "hub")
+    with pytest.raises(FaninError, match=r"uoft-cs/cifar10/.* at revision 0b271498 cannot be had \(OSError\)"):
+        load("cifar10:10")
+    assert asked[0][2] == "0b2714987fa478483af9968de7c934580d0bb9a2"
+    with pytest.raises(FaninValueError, match="not on the hub in this layout"):
+        load("tinyshakespeare")
+
+
 @pytest.mark.parametrize("name", ["cifar10", "imdb", "tinyshakespeare"])
 def test_absent_files_name_the_folder_and_what_is_expected(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -98,13 +211,23 @@ def test_a_damaged_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     (tmp_path / "imdb").mkdir()
     (tmp_path / "imdb" / "train.parquet").write_bytes(b"PAR1 and no more")
     monkeypatch.setenv("FANIN_DATA", str(tmp_path))
+    with pytest.raises(
+        FaninValueError, match=r"train\.parquet has the SHA-256 \w{64}, but expected is \w{64} or"
+    ) as caught:
+        load("imdb")
+    assert "\n" not in str(caught.value)
+    monkeypatch.setenv("FANIN_DATA_UNCHECKED", "1")
     with pytest.raises(FaninValueError, match=r"train\.parquet cannot be read as parquet"):
         load("imdb")
 
 
 def test_the_table_says_what_each_set_is() -> None:
-    assert all(about for _, about in table().values())
-    assert isinstance(load("digits"), DataSet)
+    assert all(entry.about and entry.source and entry.terms for entry in table().values())
+    data = load("digits")
+    assert isinstance(data, DataSet)
+    assert data.about == table()["digits"].about
+    assert data.version.startswith("scikit-learn ")
+    assert "mean" in data.normalisation
 
 
 def test_cifar10_is_shuffled_resized_and_standardised(data_folder: Path) -> None:

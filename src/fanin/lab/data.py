@@ -5,15 +5,50 @@ A spec is `name[:examples[:size]]`: `examples` bounds the training part, `size` 
 
 import difflib
 import functools
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.lab.records import Task
+from fanin.records import Record
 
-SPLIT_SEED = 0  # of subsets and splits: the data never changes with the seed of a run
+IGNORED = -100  # as a target of a position: it is neither trained on nor scored (PyTorch's own `ignore_index`)
+DEFAULT_SCORE: dict[Task, str] = {
+    "classification": "accuracy",
+    "language": "accuracy",
+    "regression": "r2",
+    "multilabel": "f1",
+}
+
+
+@dataclass(frozen=True)
+class Statistics(Record):
+    """What was measured on the training inputs.
+
+    Attributes:
+        shape: of one example, in its usual form.
+        train, held, test: numbers of examples.
+        mean, std, least, most: over all numbers of all examples (of ids: of the ids).
+        second_moment: mean square; what He's and Xavier's rules take to be 1.
+        zeros: share of numbers that are exactly 0 (of ids: of padding).
+        prior: share of each class (multilabel: of examples that have the label) in the training part; () for regression.
+    """
+
+    shape: tuple[int, ...]
+    train: int
+    held: int
+    test: int
+    mean: float
+    std: float
+    least: float
+    most: float
+    second_moment: float
+    zeros: float
+    prior: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,14 +57,24 @@ class DataSet:
 
     Attributes:
         name: as it was asked for.
-        task: "classification" (targets are class indices), "language" (a class index per position) or "regression".
+        task: "classification" (targets are class indices), "language" (a class index per position), "regression", or
+            "multilabel" (0 or 1 for each label).
         train_inputs, test_inputs: float32 or int64, shape (examples, *forms[0]).
-        train_targets, test_targets: int64 of shape (examples,) or (examples, positions); float32 for regression.
-        classes: number of classes (0 for regression).
+        train_targets, test_targets: int64 of shape (examples,) or (examples, positions), where `IGNORED` stands for a
+            position that does not count; float32 for regression, and of shape (examples, labels) for multilabel.
+        classes: number of classes or labels (0 for regression).
         forms: shapes that one example may be given the model in, the usual one first; all hold the same numbers.
         target: score that `steps to target` asks for unless another is given, None for none.
         vocabulary: number of ids where the inputs are ids, else 0.
         about: one sentence.
+        held_inputs, held_targets: validation part, None until `with_validation` takes one out of the training part.
+        score: metric that targets, curves and verdicts speak of; the task's own unless the set says another.
+        ordered: whether rows follow time (or a text), so that only the last of them may be held out.
+        image: (channels, height, width) where the inputs are pictures (which may be augmented), else None.
+        scale: factor that the inputs were multiplied by to give them a mean square of 1; ordinary learners divide by it.
+        normalisation: what was done to the inputs, in words.
+        version, source, terms: of the data: which edition, where it comes from, and under what terms.
+        files: name → sha256 of the files that it was read from.
     """
 
     name: str
@@ -43,20 +88,104 @@ class DataSet:
     target: float | None = None
     vocabulary: int = 0
     about: str = ""
+    held_inputs: np.ndarray | None = None
+    held_targets: np.ndarray | None = None
+    score: str = ""
+    ordered: bool = False
+    image: tuple[int, int, int] | None = None
+    scale: float = 1.0
+    normalisation: str = "none"
+    version: str = ""
+    source: str = ""
+    terms: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.score:
+            object.__setattr__(self, "score", DEFAULT_SCORE[self.task])
 
     def in_form(self, shape: tuple[int, ...]) -> "DataSet":
         """The same examples, each reshaped to `shape`."""
-        train, test = (x.reshape(len(x), *shape) for x in (self.train_inputs, self.test_inputs))
-        return replace(self, train_inputs=train, test_inputs=test, forms=(shape,))
+        parts = {name: getattr(self, name) for name in ("train_inputs", "held_inputs", "test_inputs")}
+        shaped = {name: None if x is None else x.reshape(len(x), *shape) for name, x in parts.items()}
+        return replace(self, **shaped, forms=(shape,))
+
+    def with_validation(self, share: float) -> "DataSet":
+        """The same set with a share of the training part held out for validation; the test part is left alone.
+
+        Which rows are held out depends on the set alone, never on a run's seed. Classification is stratified: every class
+        has its share. Where rows follow time the last ones are taken, others are drawn at random. The inputs keep the
+        normalisation that was measured on the whole training part.
+
+        Args:
+            share: of the training part, 0 to below 1; 0 returns the set unchanged.
+
+        Raises:
+            FaninValueError: a share out of range or that leaves a part empty, or a set that has a validation part.
+
+        Example:
+            >>> data = load("digits").with_validation(0.1)
+            >>> len(data.train_inputs), len(data.held_inputs), len(data.test_inputs)
+            (1212, 135, 450)
+        """
+        from fanin.lab.datasets.parts import hold_out
+
+        return hold_out(self, share)
+
+    @functools.cached_property
+    def statistics(self) -> Statistics:
+        """What is measured on the training inputs.
+
+        Example:
+            >>> measured = load("digits").statistics
+            >>> measured.shape, round(measured.second_moment, 2), round(measured.zeros, 2)
+            ((64,), 0.94, 0.06)
+        """
+        from fanin.lab.datasets.parts import measure
+
+        return measure(self)
+
+    @functools.cached_property
+    def checksum(self) -> str:
+        """SHA-256 of what the set is: of its files where it was read from files, else of its arrays."""
+        digest = hashlib.sha256()
+        if self.files:
+            digest.update("".join(f"{name} {self.files[name]}\n" for name in sorted(self.files)).encode())
+            return digest.hexdigest()
+        for array in (self.train_inputs, self.train_targets, self.test_inputs, self.test_targets):
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
 
 Loader = Callable[[str, int | None, int | None], DataSet]
 
 
+class Entry(NamedTuple):
+    """A data set that can be asked for.
+
+    Attributes:
+        load: (spec, examples, size) → data set.
+        about: one sentence that says what it is, and what its size means.
+        source, terms: where it comes from, and under what terms.
+        options: what the numbers after the name mean, in order.
+        needs: what has to be there: "" for nothing beside scikit-learn, an extra, or "FANIN_DATA".
+    """
+
+    load: Loader
+    about: str
+    source: str = ""
+    terms: str = ""
+    options: tuple[str, ...] = ("examples", "size")
+    needs: str = ""
+
+
 def load(spec: "str | DataSet | tuple[np.ndarray, ...]") -> DataSet:
     """The data set of this name; a `DataSet`, or four arrays (train inputs, train targets, test inputs, test targets).
 
-    Raises `FaninValueError` for an unknown name, an option that the set does not take, and absent files.
+    A set that is loaded by name is kept for the rest of the process and its arrays are read-only; copy them to change them.
+
+    Raises `FaninValueError` for an unknown name, an option that the set does not take, and absent or altered files.
 
     Example:
         >>> load("digits").train_inputs.shape
@@ -71,39 +200,58 @@ def load(spec: "str | DataSet | tuple[np.ndarray, ...]") -> DataSet:
             f"data={spec!r} is a {type(spec).__name__}, but must be a name, a DataSet or four arrays "
             "(train inputs, train targets, test inputs, test targets)"
         )
+    from fanin.lab.datasets.files import state
+
+    return _load(spec, state())
+
+
+@functools.lru_cache(maxsize=4)
+def _load(spec: str, state: tuple[object, ...]) -> DataSet:
+    """`state` is that of the files behind the set, so that a changed file or another folder is read anew."""
     name, *options = spec.split(":")
-    loaders = table()
-    if name not in loaders:
-        close = difflib.get_close_matches(name, loaders, 1)
+    entries = table()
+    if name not in entries:
+        close = difflib.get_close_matches(name, entries, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise FaninValueError(f"data={spec!r} is unknown; accepted are {', '.join(sorted(loaders))}{hint}")
+        raise FaninValueError(f"data={spec!r} is unknown; accepted are {', '.join(sorted(entries))}{hint}")
+    entry = entries[name]
     if len(options) > 2 or any(not o.isdecimal() or int(o) == 0 for o in options):
-        raise FaninValueError(f"data={spec!r} does not parse; write name, name:examples or name:examples:size")
-    numbers = [int(o) for o in options] + [None, None]
-    return loaders[name][0](spec, numbers[0], numbers[1])
+        accepted = [":".join((name, *entry.options[:i])) for i in range(len(entry.options) + 1)]
+        raise FaninValueError(f"data={spec!r} does not parse; write {', '.join(accepted[:-1])} or {accepted[-1]}")
+    given = dict(zip(entry.options, (int(o) for o in options), strict=False))
+    if len(options) > len(entry.options):
+        unused = "size" if "size" not in entry.options else "second number"
+        raise FaninValueError(
+            f"data={spec!r} gives a {unused}, but this set has none; write {name} or {':'.join((name, *entry.options))}"
+        )
+    data = entry.load(spec, given.get("examples"), given.get("size", given.get("length")))
+    for array in (data.train_inputs, data.train_targets, data.test_inputs, data.test_targets):
+        array.flags.writeable = False  # the set is shared by everyone in this process who asks for it
+    return replace(
+        data, about=data.about or entry.about, source=data.source or entry.source, terms=data.terms or entry.terms
+    )
 
 
-def table() -> dict[str, tuple[Loader, str]]:
-    """Every data set: name → (loader, one sentence that says what it is and what its size means)."""
-    from fanin.lab import data_files as files
+def table() -> dict[str, Entry]:
+    """Every data set, by name.
 
-    return {
-        "digits": (_digits, "8 × 8 grey images of ten digits, 1,347 + 450, bundled with scikit-learn"),
-        "digits_images": (_digits_images, "the same, as images (1, 8, 8) only"),
-        "digits_autoencoder": (_digits_autoencoder, "the same images; the target is the input"),
-        "diabetes": (_diabetes, "regression on ten features, 331 + 111, bundled with scikit-learn"),
-        "cifar10": (files.cifar10, "photographs of ten kinds from FANIN_DATA; size: pixels along an edge (32)"),
-        "imdb": (files.imdb, "film reviews, good or bad, from FANIN_DATA; size: words of one review (128)"),
-        "tinyshakespeare": (files.tinyshakespeare, "next character, from FANIN_DATA; size: characters of one row (64)"),
-    }
+    Example:
+        >>> table()["digits"].about
+        '8 × 8 grey images of ten digits, 1,347 + 450, bundled with scikit-learn'
+    """
+    from fanin.lab.datasets.catalogue import ENTRIES
+
+    return dict(ENTRIES)
 
 
 def from_arrays(*arrays: np.ndarray) -> DataSet:
-    """A data set from four arrays; integer targets are class indices, others are regressed on."""
+    """A data set from four arrays; integer targets are class indices, true or false for each label makes a multilabel
+    task, others are regressed on."""
     if len(arrays) != 4:
         raise FaninValueError(
             f"data has {len(arrays)} arrays, but must have four: train inputs, train targets, test inputs, test targets"
         )
+    labels = all(np.asarray(y).dtype.kind == "b" and np.ndim(y) == 2 for y in (arrays[1], arrays[3]))
     train_x, train_y, test_x, test_y = (_as_array(a) for a in arrays)
     for part, x, y in (("training", train_x, train_y), ("test", test_x, test_y)):
         if len(x) != len(y) or len(x) == 0:
@@ -113,10 +261,15 @@ def from_arrays(*arrays: np.ndarray) -> DataSet:
             f"data: training inputs have shape {train_x.shape[1:]}, but test inputs {test_x.shape[1:]} (examples aside)"
         )
     form = (train_x.shape[1:],)
+    if labels:
+        train_y, test_y = train_y.astype(np.float32), test_y.astype(np.float32)
+        return DataSet("arrays", "multilabel", train_x, train_y, test_x, test_y, train_y.shape[1], form)
     if train_y.dtype.kind != "i":
         return DataSet("arrays", "regression", train_x, train_y, test_x, test_y, 0, form)
     classes = int(max(train_y.max(), test_y.max())) + 1
     task: Task = "classification" if train_y.ndim == 1 else "language"
+    if task == "classification" and min(train_y.min(), test_y.min()) < 0:
+        raise FaninValueError("data: targets hold a negative number, but class indices count from 0")
     return DataSet("arrays", task, train_x, train_y, test_x, test_y, classes, form)
 
 
@@ -127,68 +280,3 @@ def _as_array(value: object) -> np.ndarray:
     if array.dtype.kind == "f":
         return array.astype(np.float32)
     raise FaninTypeError(f"data holds an array of {array.dtype}, but must hold numbers")
-
-
-def standardised(train: np.ndarray, test: np.ndarray, axis: int | tuple[int, ...] = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Both parts as float32, less the training part's mean and over its deviation along `axis` (constants stay 0)."""
-    mean, std = train.mean(axis, keepdims=True, dtype=float), train.std(axis, keepdims=True, dtype=float)
-    std = np.where(std > 0, std, 1.0)
-    return ((train - mean) / std).astype(np.float32), ((test - mean) / std).astype(np.float32)
-
-
-def fewer(spec: str, examples: int | None, available: int) -> int:
-    """How many examples to take of the training part; raises where more are asked for than there are."""
-    if examples is not None and examples > available:
-        raise FaninValueError(f"data={spec!r} asks for {examples} examples, but the training part has {available}")
-    return examples or available
-
-
-def no_size(spec: str, size: int | None) -> None:
-    """Raises where a size is given for a set that has none."""
-    if size is not None:
-        raise FaninValueError(f"data={spec!r} gives a size, but this set has none; write name or name:examples")
-
-
-@functools.cache
-def _digits_split() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    x, y = (np.asarray(a) for a in load_digits(return_X_y=True))
-    split = train_test_split(x, y, test_size=0.25, random_state=0, stratify=y)
-    train_x, test_x, train_y, test_y = (np.asarray(a) for a in split)
-    train_x, test_x = standardised(train_x, test_x)
-    return train_x, train_y.astype(np.int64), test_x, test_y.astype(np.int64)
-
-
-def _digits(spec: str, examples: int | None, size: int | None) -> DataSet:
-    no_size(spec, size)
-    train_x, train_y, test_x, test_y = _digits_split()
-    n = fewer(spec, examples, len(train_x))  # the split is shuffled, so that the first n are a fair sample
-    forms = ((64,), (1, 8, 8), (8, 8))
-    about = table()["digits"][1]
-    return DataSet(spec, "classification", train_x[:n], train_y[:n], test_x, test_y, 10, forms, 0.9, about=about)
-
-
-def _digits_images(spec: str, examples: int | None, size: int | None) -> DataSet:
-    return _digits(spec, examples, size).in_form((1, 8, 8))
-
-
-def _digits_autoencoder(spec: str, examples: int | None, size: int | None) -> DataSet:
-    d = _digits(spec, examples, size)
-    return replace(
-        d, task="regression", train_targets=d.train_inputs, test_targets=d.test_inputs, classes=0, target=0.5
-    )
-
-
-def _diabetes(spec: str, examples: int | None, size: int | None) -> DataSet:
-    from sklearn.datasets import load_diabetes
-    from sklearn.model_selection import train_test_split
-
-    no_size(spec, size)
-    x, y = (np.asarray(a) for a in load_diabetes(return_X_y=True))
-    train_x, test_x, train_y, test_y = (np.asarray(a) for a in train_test_split(x, y, test_size=0.25, random_state=0))
-    n = fewer(spec, examples, len(train_x))
-    train_x, test_x = standardised(train_x[:n], test_x)
-    train_y, test_y = standardised(train_y[:n, None], test_y[:, None])
-    return DataSet(spec, "regression", train_x, train_y, test_x, test_y, 0, ((10,),), 0.4)

@@ -334,7 +334,7 @@ def _scalar(value: Any) -> Tensor:
 
 
 def _take(array: np.ndarray, rows: Any, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array[rows])).to(device)
+    return torch.from_numpy(np.require(array[rows], requirements="CW")).to(device)  # sets loaded by name are read-only
 
 
 def _device(model: nn.Module) -> torch.device:

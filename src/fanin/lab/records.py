@@ -12,7 +12,7 @@ from fanin.records import Record
 
 VERSION = 1  # of the JSON that `Comparison.save` writes
 
-Task = Literal["classification", "regression", "language"]
+Task = Literal["classification", "regression", "language", "multilabel"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ class Interval(Record):
         std: standard deviation of the values (n - 1; NaN with fewer than two).
         count: number of values.
         level: coverage of the interval.
+        trusted: whether its coverage is within two points of `level`, as far as these values can tell.
+        why: why it is not to be trusted, "" where it is.
     """
 
     mean: float
@@ -73,6 +75,13 @@ class Interval(Record):
     std: float
     count: int
     level: float = 0.95
+    trusted: bool = True
+    why: str = ""
+
+    @property
+    def value(self) -> float:
+        """The mean, by the name that every other estimate of the lab has."""
+        return self.mean
 
 
 @dataclass(frozen=True)
