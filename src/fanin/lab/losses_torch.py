@@ -26,11 +26,20 @@ def output_tensor(out: Any) -> Tensor:
 
 
 def cross_entropy(out: Any, targets: Tensor) -> Tensor:
-    """Of logits (examples, classes) or (examples, positions, classes); of one logit an example, the binary one."""
+    """Of logits (examples, classes) or (examples, positions, classes); of one logit an example, the binary one.
+
+    Positions whose target is -100 (`fanin.lab.data.IGNORED`, torch's own `ignore_index`) do not count.
+    """
     logits = output_tensor(out)
     if logits.dim() == targets.dim() or logits.shape[-1] == 1:
         return F.binary_cross_entropy_with_logits(logits.reshape(targets.shape), targets.to(logits.dtype))
     return F.cross_entropy(logits.flatten(0, -2) if logits.dim() > 2 else logits, targets.flatten())
+
+
+def binary_cross_entropy(out: Any, targets: Tensor) -> Tensor:
+    """Of logits (examples, labels) against zeros and ones, mean over both."""
+    logits = _like(out, targets)
+    return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
 
 
 def mse(out: Any, targets: Tensor) -> Tensor:
@@ -54,6 +63,7 @@ def _like(out: Any, targets: Tensor) -> Tensor:
 
 LOSSES: dict[str, tuple[Loss, tuple[Task, ...]]] = {
     "cross_entropy": (cross_entropy, ("classification", "language")),
+    "binary_cross_entropy": (binary_cross_entropy, ("multilabel",)),
     "mse": (mse, ("regression",)),
     "l1": (l1, ("regression",)),
 }
@@ -62,7 +72,7 @@ LOSSES: dict[str, tuple[Loss, tuple[Task, ...]]] = {
 def find_loss(loss: str | Loss | None, task: Task) -> tuple[str, Loss]:
     """Name and function of a loss: by name, the task's own for None, or any function of (output, targets)."""
     if loss is None:
-        loss = "mse" if task == "regression" else "cross_entropy"
+        loss = next(name for name, (_, tasks) in LOSSES.items() if task in tasks)
     if isinstance(loss, str):
         accepted = [name for name, (_, tasks) in LOSSES.items() if task in tasks]
         if loss not in accepted:
@@ -81,6 +91,8 @@ def predict(out: Any, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
     finite = torch.isfinite(values.reshape(len(values), -1)).all(1)
     if task == "regression":
         return values.reshape(targets.shape), finite
+    if task == "multilabel":
+        return (values.reshape(targets.shape) > 0).to(targets.dtype), finite
     if values.dim() == targets.dim() or values.shape[-1] == 1:
         return (values.reshape(targets.shape) > 0).long(), finite
     return values.argmax(-1), finite
@@ -89,7 +101,7 @@ def predict(out: Any, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
 def check_output(out: Any, targets: Tensor, task: Task, classes: int) -> None:
     """Raises where the output cannot be scored against the targets."""
     values = output_tensor(out)
-    if task == "regression":
+    if task in ("regression", "multilabel"):
         _like(out, targets)
         return
     binary = classes == 2 and values.numel() == targets.numel()
