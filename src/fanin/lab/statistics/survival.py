@@ -1,0 +1,142 @@
+"""Time to a target as censored data: runs that never arrive are kept in."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import chdtrc, ndtri, stdtrit
+
+from fanin.errors import FaninValueError
+from fanin.lab.statistics.arguments import Values, numbers, share
+from fanin.lab.statistics.means import FEWEST
+from fanin.lab.statistics.records import Estimate, Survival, Tested
+
+
+def kaplan_meier(times: Values, reached: Sequence[bool], horizon: float | None = None, level: float = 0.95) -> Survival:
+    """The share of runs that have not reached the target yet, with its band, its median and its restricted mean.
+
+    The band is Greenwood's variance on the scale of log(-log share), which stays between 0 and 1. The median's interval
+    holds the times at which that band holds ½ (R. Brookmeyer, J. Crowley, Biometrics 38, 1982). The mean of
+    min(time, horizon) is the area under the curve; its interval takes Greenwood's variance and Student's quantile.
+
+    Args:
+        times: shape (n,), time of the event where `reached`, else the time up to which the run was watched; finite, ≥ 0.
+        reached: shape (n,), whether the run reached the target. A diverged run was watched up to the horizon: it will
+            never be there.
+        horizon: the time up to which the restricted mean is taken; the largest time unless said.
+        level: of band and intervals.
+
+    E. L. Kaplan, P. Meier, Nonparametric estimation from incomplete observations, JASA 53 (1958); M. Greenwood, Reports
+    on Public Health and Medical Subjects 33 (1926); J. D. Kalbfleisch, R. L. Prentice, The Statistical Analysis of Failure
+    Time Data (1980), section 1.3.
+
+    Example:
+        >>> s = kaplan_meier([10, 20, 30, 30], [True, True, False, False])
+        >>> s.share, s.median.value, s.restricted_mean.value
+        ((0.75, 0.5), 20.0, 22.5)
+    """
+    share("level", level)
+    t, event = _watched(times, reached)
+    end = float(t.max()) if horizon is None else float(numbers("horizon", [horizon], finite=True)[0])
+    at, deaths, risk = _table(t, event)
+    curve = np.cumprod(1 - deaths / risk)
+    low, high = _band(curve, deaths, risk, level)
+    return Survival(
+        times=tuple(at.tolist()),
+        share=tuple(curve.tolist()),
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
+        at_risk=tuple(risk.tolist()),
+        events=tuple(deaths.tolist()),
+        median=_median(at, curve, low, high, int(t.size), level),
+        restricted_mean=_restricted_mean(at, curve, deaths, risk, end, int(t.size), level),
+        horizon=end,
+        level=level,
+        runs=int(t.size),
+        reached=int(event.sum()),
+    )
+
+
+def _watched(times: Values, reached: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
+    t, event = numbers("times", times, least=1, finite=True), np.asarray(reached, dtype=bool)
+    if event.shape != t.shape:
+        raise FaninValueError(f"times has {t.size} values and reached {event.size}, but they must be as many")
+    if t.min() < 0:
+        raise FaninValueError(f"times has the value {t.min():g}, but must have none below 0")
+    return t, event
+
+
+def _table(t: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times of events, the events at each, and the runs at risk just before each."""
+    at, deaths = np.unique(t[event], return_counts=True)
+    return at, deaths, t.size - np.searchsorted(np.sort(t), at, "left")
+
+
+def _band(curve: np.ndarray, deaths: np.ndarray, risk: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    z = float(ndtri(0.5 + level / 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        greenwood = np.cumsum(deaths / (risk * (risk - deaths)))
+        wide = z * np.sqrt(greenwood) / np.log(curve)
+        low, high = curve ** np.exp(-wide), curve ** np.exp(wide)
+    gone = curve <= 0  # the variance of a share of 0 is 0/0: nothing is known but that it fell to 0
+    return np.where(gone, 0.0, low), np.where(gone, 0.0, high)
+
+
+def _crossing(at: np.ndarray, curve: np.ndarray) -> float:
+    below = np.flatnonzero(curve <= 0.5 + 1e-12)
+    return float(at[below[0]]) if below.size else math.inf
+
+
+def _median(at: np.ndarray, curve: np.ndarray, low: np.ndarray, high: np.ndarray, runs: int, level: float) -> Estimate:
+    why = "" if runs >= FEWEST else f"{runs} runs are too few for the band; it takes {FEWEST}"
+    ends = _crossing(at, low), _crossing(at, high)
+    return Estimate(_crossing(at, curve), *ends, level, runs, "Brookmeyer-Crowley", not why, why)
+
+
+def _restricted_mean(
+    at: np.ndarray, curve: np.ndarray, deaths: np.ndarray, risk: np.ndarray, end: float, runs: int, level: float
+) -> Estimate:
+    inside = at < end
+    edges = np.concatenate([[0.0], at[inside], [end]])
+    areas = np.concatenate([[1.0], curve[inside]]) * np.diff(edges)
+    value = float(areas.sum())
+    after = np.cumsum(areas[::-1])[::-1][1:]  # area under the curve from each event on
+    d, r = deaths[inside], risk[inside]
+    left = r > d
+    variance = float(np.sum(after[left] ** 2 * d[left] / (r[left] * (r[left] - d[left]))))
+    if runs < 2:
+        return Estimate(value, math.nan, math.nan, level, runs, "Greenwood", False, "one run has no spread")
+    # n/(n - 1) makes it the usual variance of a mean where nothing is censored before the horizon
+    half = float(stdtrit(runs - 1, 0.5 + level / 2)) * math.sqrt(variance * runs / (runs - 1))
+    why = "" if runs >= FEWEST else f"{runs} runs cannot show the shape of their times; it takes {FEWEST}"
+    if not why and not inside.any():
+        why = "no run reached the target before the horizon"
+    return Estimate(value, value - half, value + half, level, runs, "Greenwood", not why, why)
+
+
+def log_rank(*groups: tuple[Values, Sequence[bool]]) -> Tested:
+    """Test of "all groups reach the target equally fast", for two or more groups.
+
+    Args:
+        groups: for each its times and whether they were reached, as in `kaplan_meier`.
+
+    N. Mantel, Cancer Chemotherapy Reports 50 (1966); R. Peto, J. Peto, J. R. Statist. Soc. A 135 (1972).
+
+    Example:
+        >>> fast, slow = ([10, 20, 30], [True, True, True]), ([40, 50, 60], [True, True, False])
+        >>> round(log_rank(fast, slow).p, 4)
+        0.0246
+    """
+    if len(groups) < 2:
+        raise FaninValueError(f"groups has {len(groups)} groups, but must have at least two")
+    watched = [_watched(times, reached) for times, reached in groups]
+    t, event = (np.concatenate(parts) for parts in zip(*watched, strict=True))
+    at, deaths, risk = _table(t, event)
+    risks = np.array([x.size - np.searchsorted(np.sort(x), at, "left") for x, _ in watched], dtype=float)
+    seen = np.array([np.sum(e) for _, e in watched], dtype=float)
+    share_of = risks / risk
+    excess = seen - (share_of * deaths).sum(1)
+    scale = np.where(risk > 1, deaths * (risk - deaths) / np.maximum(risk - 1, 1), 0.0)
+    covariance = (np.diag((share_of * scale).sum(1))) - (share_of * scale) @ share_of.T
+    statistic = float(excess[:-1] @ np.linalg.pinv(covariance[:-1, :-1], hermitian=True) @ excess[:-1])
+    return Tested(float(chdtrc(len(groups) - 1, statistic)), "log-rank", statistic, int(t.size))
