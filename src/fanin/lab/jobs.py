@@ -54,12 +54,16 @@ class Died:
         why: in words ("its process was killed by signal 9 (out of memory?)").
         hung: whether it was ended here because it gave no sign of life.
         share: of its steps that were done when it was last heard of.
+        raised: whether it ended with an exception of its own: the same again would end the same.
+        full: whether there was no room to write; nothing can go on then.
     """
 
     job: Job
     why: str
     hung: bool = False
     share: float = 0.0
+    raised: bool = False
+    full: bool = False
 
 
 Event = Stepped | Finished | Died

@@ -1,4 +1,4 @@
-"""Carries runs out: one after another in this process, or in a pool of spawned ones."""
+"""Runs of `fanin.compare`: one after another in this process, or in a pool of spawned ones."""
 
 import importlib.machinery
 import importlib.util

@@ -1,0 +1,313 @@
+"""Runs a study: hands its jobs to an executor, commits what comes back, and goes on whatever happens to a job."""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fanin.errors import FaninValueError
+from fanin.lab.estimate import Estimate
+from fanin.lab.executors import Serial, make_executor, payload_of
+from fanin.lab.jobs import Died, Executor, Finished, Job, Stepped, checkpoint_file
+from fanin.lab.store import CurveMissing, Store
+from fanin.lab.store.schema import full
+from fanin.lab.store.study_file import NAME, read_study
+from fanin.lab.study.records import RunConfig, Study
+from fanin.lab.study.rows import RunRow
+from fanin.records import Record
+
+DEATHS = 5  # of a run, in a row and without a checkpoint between them, after which it counts as failed
+SPLITS = 3  # of a stack, after which it is halved: one of its runs may be at fault
+WAIT = 1.0  # seconds to wait for an event
+
+Group = Callable[[Mapping[str, RunConfig], Study], Iterable[tuple[str, ...]]]  # keys of each job
+
+
+@dataclass(frozen=True)
+class StudyProgress(Record):
+    """Where a study stands while it is run.
+
+    Attributes:
+        total: runs of the study.
+        done: runs with a result, diverged ones among them, earlier sessions' too.
+        diverged, failed: runs that diverged; that have no result.
+        running: runs that are at work.
+        share: of the whole study that is done, runs at work counted by their shares (0 to 1).
+        seconds: since this session began.
+        left: seconds until the end, estimated; None before the first run is done.
+        rows: committed since the last report.
+    """
+
+    total: int
+    done: int = 0
+    diverged: int = 0
+    failed: int = 0
+    running: int = 0
+    share: float = 0.0
+    seconds: float = 0.0
+    left: float | None = None
+    rows: tuple[RunRow, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunSummary(Record):
+    """What a session of a study came to.
+
+    Attributes:
+        folder: of the study.
+        total, done, diverged, failed, pending: runs of the study by state; "done" has the diverged ones among them.
+        ran: runs that this session brought to an end.
+        interrupted: whether Ctrl-C ended it; what is pending is run by resuming.
+        seconds: of this session.
+        notes: what happened that should be known, one sentence each.
+    """
+
+    folder: str
+    total: int
+    done: int
+    diverged: int
+    failed: int
+    pending: int
+    ran: int = 0
+    interrupted: bool = False
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+def run_study(
+    study: Study,
+    folder: str | Path,
+    executor: str | Executor = "processes",
+    *,
+    configs: Mapping[str, RunConfig],
+    group: Group | None = None,
+    workers: int | None = None,
+    bindings: Mapping[str, Any] | None = None,
+    replace: bool = False,
+    retry_failed: bool = False,
+    on_event: Callable[[StudyProgress], None] | None = None,
+) -> RunSummary:
+    """Runs what is missing of a study; what is done in `folder` is never run again.
+
+    Args:
+        study: what is to be run. Where `folder` holds it already, it may have grown since.
+        folder: of the study; made where there is none.
+        executor: its name (see `fanin.lab.executors.make_executor`), or one that is made. It is closed in any case.
+        configs: the study's runs by key, in the order of the grid.
+        group: which runs make one job; each alone, unless said.
+        workers: how many runs at once, for an executor that is named.
+        bindings: objects of the caller's own that the study's specs name.
+        replace: whether finished runs may drop out of the study (they are kept in the store, but not shown).
+        retry_failed: whether runs that failed are tried again.
+        on_event: called whenever something happened.
+
+    Raises:
+        FaninValueError: an argument cannot be used, or finished runs would drop out; nothing is changed then.
+        DiskFull: what was committed stays.
+        FaninError: another driver is at work on the study, or the folder cannot be used.
+    """
+    begun = time.monotonic()
+    if isinstance(executor, str):
+        executor = make_executor(executor, workers, payload_of(bindings))
+    with contextlib.closing(executor), _store_of(study, Path(folder), configs, replace) as store:
+        if retry_failed:
+            store.forget_failed()
+        drive = _Drive(store, executor, group, on_event)
+        with contextlib.suppress(KeyboardInterrupt):
+            drive.run()
+        counts = store.counts()
+        return RunSummary(
+            str(folder), sum(counts[s] for s in ("done", "failed", "pending")), **counts, ran=drive.ran,
+            interrupted=counts["pending"] > 0, seconds=time.monotonic() - begun, notes=store.log(),
+        )  # fmt: skip
+
+
+def _store_of(study: Study, folder: Path, configs: Mapping[str, RunConfig], replace: bool) -> Store:
+    if not (folder / NAME).exists():
+        store = Store.create(folder, study)
+    else:
+        store = Store.open(folder)
+    try:
+        _check_growth(store, study, configs, replace)
+        store.define(study, configs)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _check_growth(store: Store, study: Study, configs: Mapping[str, RunConfig], replace: bool) -> None:
+    """Refuses a definition that finished runs would drop out of, or that edits what was expected of them."""
+    finished = store.finished()
+    if not finished or study == store.study:
+        return
+    lost = len(finished - set(configs))
+    before, now = store.study.expectations, study.expectations
+    edited = sum(e not in now for e in before)
+    if not replace and (lost or edited):
+        fields = [name for name, value in store.study.to_dict().items() if study.to_dict()[name] != value]
+        what = (
+            f"{lost} of its {len(finished)} finished runs would no longer be part of it"
+            if lost
+            else "expectations are written before the run, and not edited after it"
+        )
+        raise FaninValueError(
+            f"folder={str(store.folder)!r} holds this study with other {', '.join(fields)}: {what}; "
+            "run the changed one in a folder of its own, or say replace=True"
+        )
+    if edited:
+        store.note(f"{edited} expectations were edited or withdrawn after {len(finished)} runs were finished")
+    if (added := sum(e not in before for e in now) - edited) > 0:
+        store.note(f"{added} expectations were written after {len(finished)} runs were finished")
+
+
+def resume_study(folder: str | Path, executor: str | Executor = "processes", **options: Any) -> RunSummary:
+    """Runs what is missing of the study in `folder`; the rest as `run_study`."""
+    return run_study(read_study(Path(folder)), folder, executor, **options)
+
+
+@dataclass(frozen=True)
+class _Deaths:
+    """How often a job ended without a result since its checkpoint was last written."""
+
+    count: int = 0
+    checkpoint: tuple[int, ...] = ()
+
+
+class _Drive:
+    """One session: jobs that wait, jobs that are at work, and what became of them."""
+
+    def __init__(
+        self, store: Store, executor: Executor, group: Group | None, on_event: Callable[[StudyProgress], None] | None
+    ):
+        self.store, self.executor, self.on_event = store, executor, on_event
+        pending = store.pending()
+        keys = group(pending, store.study) if group else [(key,) for key in pending]
+        self.number, self.ran = 0, 0
+        self.waiting = deque(self._job(k, tuple(pending[key] for key in k)) for k in keys)
+        self.at_work: dict[int, Job] = {}
+        self.shares: dict[int, float] = {}
+        self.deaths: dict[tuple[str, ...], _Deaths] = {}
+        self.counts = store.counts()
+        self.estimate = Estimate(pending.values())
+        self.begun = time.monotonic()
+        if isinstance(executor, Serial):
+            executor.on_step = self._stepped
+
+    def run(self) -> None:
+        """Until nothing is left to do. Ctrl-C still commits what is finished."""
+        try:
+            while self.waiting or self.at_work:
+                self._fill()
+                self._take(self.executor.events(WAIT))
+        except KeyboardInterrupt:
+            self._take(self.executor.events(0.0) if not isinstance(self.executor, Serial) else ())
+            raise
+
+    def _job(self, keys: tuple[str, ...], configs: tuple[RunConfig, ...]) -> Job:
+        self.number += 1
+        return Job(self.number, keys, configs, 0, str(self.store.folder), self.store.study.patience)
+
+    def _fill(self) -> None:
+        """Submits as many jobs as the executor has use for."""
+        free = min(self.executor.capacity - len(self.at_work), len(self.waiting))
+        if free <= 0:
+            return
+        for job in self.store.claim([self.waiting.popleft() for _ in range(free)]):
+            self.at_work[job.number] = job
+            self.executor.submit(job)
+
+    def _take(self, events: Iterable[Any]) -> None:
+        finished: list[Finished] = []
+        for event in events:
+            if event.job.number not in self.at_work:  # an end that was counted already
+                continue
+            if isinstance(event, Stepped):
+                self._stepped(event)
+                continue
+            self.at_work.pop(event.job.number)
+            self.shares.pop(event.job.number, None)
+            if isinstance(event, Finished) and {row.key for row in event.rows} == set(event.job.keys):
+                finished.append(event)
+            elif isinstance(event, Finished):
+                self._died(Died(event.job, "it gave no row for some of its runs", raised=True))
+            else:
+                self._died(event)
+        if finished:
+            self._fill()  # first, so that workers are busy while the disk is
+            self._commit(finished)
+
+    def _stepped(self, event: Stepped) -> None:
+        self.shares[event.job.number] = event.share
+        self._report()
+
+    def _commit(self, finished: Sequence[Finished]) -> None:
+        try:
+            rows = self.store.commit(row for event in finished for row in event.rows)
+        except CurveMissing as error:
+            first, *others = finished
+            if others:
+                for event in finished:
+                    self._commit([event])
+            else:
+                self._died(Died(first.job, str(error)))
+            return
+        for event in finished:
+            self.deaths.pop(event.job.keys, None)
+            with contextlib.suppress(OSError):
+                checkpoint_file(self.store.folder, event.job).unlink(missing_ok=True)
+        for row in rows:
+            self.ran += 1
+            self.counts["pending"] -= 1
+            self.counts[row.state] += 1
+            self.counts["diverged"] += row.diverged
+            self.estimate.add(row)
+        self._report(rows)
+
+    def _died(self, event: Died) -> None:
+        """Tries again, halves a stack, or gives a run up."""
+        job = event.job
+        if event.full:
+            raise full(self.store.folder)
+        before, checkpoint = self.deaths.get(job.keys, _Deaths()), _stamp(checkpoint_file(self.store.folder, job))
+        count = 1 if checkpoint != before.checkpoint else before.count + 1
+        self.deaths[job.keys] = _Deaths(count, checkpoint)
+        hopeless = event.hung or event.raised
+        middle = len(job.keys) // 2
+        if middle and (hopeless or count >= SPLITS):
+            self.waiting.append(self._job(job.keys[:middle], job.configs[:middle]))
+            self.waiting.append(self._job(job.keys[middle:], job.configs[middle:]))
+        elif hopeless or count >= DEATHS:
+            why = event.why if hopeless else f"{event.why}, {count} times"
+            row = RunRow(job.keys[0], job.configs[0], "failed", attempts=job.attempt + 1, error=why)
+            self._commit([Finished(job, (row,))])
+        else:
+            self.waiting.append(self._job(job.keys, job.configs))
+
+    def _report(self, rows: tuple[RunRow, ...] = ()) -> None:
+        if not self.on_event:
+            return
+        counts = self.counts
+        total = counts["done"] + counts["failed"] + counts["pending"]
+        seconds = time.monotonic() - self.begun
+        at_work = [(job.configs, self.shares.get(number, 0.0)) for number, job in self.at_work.items()]
+        begun = sum(len(configs) * share for configs, share in at_work)
+        self.on_event(
+            StudyProgress(
+                total, counts["done"], counts["diverged"], counts["failed"], sum(len(configs) for configs, _ in at_work),
+                (counts["done"] + counts["failed"] + begun) / total if total else 1.0,
+                seconds, self.estimate.left(seconds, at_work), rows,
+            )
+        )  # fmt: skip
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    """Another one whenever the file was written anew; () where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns

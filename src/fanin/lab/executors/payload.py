@@ -1,0 +1,65 @@
+"""What workers are sent once: the user's own objects, and the modules that they come from."""
+
+import importlib.machinery
+import importlib.util
+import os
+import pickle
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fanin.errors import FaninValueError
+from fanin.lab.jobs import Payload
+
+VARIABLES = ("FANIN_DATA", "TMPDIR", "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG")
+
+# A run has one thread; these are read when the libraries are loaded.
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+}
+
+
+def payload_of(bindings: Mapping[str, Any] | None = None) -> Payload:
+    """The payload of a study whose specs name these objects.
+
+    Raises:
+        FaninValueError: one of them cannot be sent to another process.
+    """
+    bindings = dict(bindings or {})
+    for name, value in bindings.items():
+        try:
+            pickle.dumps(value)
+        except Exception as error:
+            raise FaninValueError(
+                f"{name} cannot be sent to another process ({error}); define it at the top of a module, "
+                "or use executor='serial'"
+            ) from error
+    environment = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    return Payload(pickle.dumps(bindings) if bindings else b"", modules_of(bindings.values()), environment)
+
+
+def modules_of(values: Iterable[Any]) -> dict[str, str]:
+    """Files of the modules that a fresh process could not import by name (loaded from a path): name → file."""
+    found = {}
+    for value in values:
+        name = getattr(value, "__module__", None) or getattr(type(value), "__module__", None)
+        file = getattr(sys.modules.get(name or ""), "__file__", None)
+        if not name or not file or name == "__main__":
+            continue
+        spec = importlib.machinery.PathFinder.find_spec(name) if "." not in name else None
+        if "." not in name and (spec is None or spec.origin != file):
+            found[name] = file
+    return found
+
+
+def unpack_environment(payload: Payload) -> None:
+    """In a fresh worker: the variables and the modules, before anything is unpickled."""
+    os.environ.update(payload.environment)
+    for name, file in payload.modules.items():
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec and spec.loader and name not in sys.modules:
+            sys.modules[name] = module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)

@@ -1,0 +1,65 @@
+"""Where a study was run: versions and hardware, without importing what is slow to import."""
+
+import os
+import platform
+import socket
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("fanin", "torch", "numpy", "scipy", "scikit-learn")
+DECIDES = ("python", *PACKAGES, "cpu", "gpu")  # a run's last bits may depend on these
+
+
+def environment() -> dict[str, str]:
+    """Versions and hardware by name; what is not there is left out."""
+    found = {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cores": str(_cores()),
+        "gpu": _gpu(),
+        "host": socket.gethostname(),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def changes(before: dict[str, str], now: dict[str, str]) -> str:
+    """In words, what differs of the things that numbers may depend on; "" for nothing."""
+    return ", ".join(
+        f"{name} {now.get(name, 'none')} (was {before.get(name, 'none')})"
+        for name in DECIDES
+        if now.get(name) != before.get(name)
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count() or 1
+
+
+def _cpu() -> str:
+    return _field(Path("/proc/cpuinfo"), "model name") or platform.processor() or platform.machine()
+
+
+def _gpu() -> str:
+    folder = Path("/proc/driver/nvidia/gpus")
+    files = sorted(folder.glob("*/information")) if folder.is_dir() else []
+    return ", ".join(filter(None, (_field(file, "Model") for file in files)))
+
+
+def _field(file: Path, name: str) -> str:
+    try:
+        with open(file, encoding="utf-8", errors="replace") as lines:
+            return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(name)), "")
+    except OSError:
+        return ""

@@ -1,0 +1,149 @@
+"""The tables of a study's database, and connections to it."""
+
+import contextlib
+import errno
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from fanin.errors import FaninError, FaninValueError
+
+SCHEMA = 1  # of the folder: of the tables, of study.json, and of the lines of the curves
+FILE = "study.sqlite"
+
+# `row` is the whole RunRow as JSON without its config, and what is read back; the columns and the table `metrics` say
+# the same to those who ask in SQL. `crc` is over key, config, row and the extent of the curve. `position` is the run's place in
+# the study as it stands, NULL of a run that is no longer part of it. `committed` counts commits, so that a reader can ask
+# for what is new. Nothing is decided by a time.
+TABLES = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS sessions (number INTEGER PRIMARY KEY, began TEXT NOT NULL, environment TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS runs (
+    key TEXT PRIMARY KEY, position INTEGER,
+    model TEXT NOT NULL, plan TEXT NOT NULL, data TEXT NOT NULL, optimizer TEXT NOT NULL, lr REAL NOT NULL,
+    batch_size INTEGER NOT NULL, seed INTEGER NOT NULL, stacked INTEGER NOT NULL, config TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'pending', diverged INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+    error TEXT NOT NULL DEFAULT '', note TEXT NOT NULL DEFAULT '', seconds REAL NOT NULL DEFAULT 0,
+    row TEXT NOT NULL DEFAULT '', curve TEXT NOT NULL DEFAULT '', curve_length INTEGER NOT NULL DEFAULT 0,
+    curve_crc INTEGER NOT NULL DEFAULT 0, crc INTEGER NOT NULL DEFAULT 0, committed INTEGER NOT NULL DEFAULT 0,
+    committed_at TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX IF NOT EXISTS runs_by_position ON runs (position);
+CREATE INDEX IF NOT EXISTS runs_by_commit ON runs (committed);
+CREATE TABLE IF NOT EXISTS metrics (
+    key TEXT NOT NULL, part TEXT NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (key, part, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS choices (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS reference_lines (data TEXT PRIMARY KEY, lines TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS log (number INTEGER PRIMARY KEY, key TEXT NOT NULL, said TEXT NOT NULL) STRICT;
+"""
+
+
+class DiskFull(FaninError):
+    """The disk that holds a study is full: what was committed stays, and the study can be resumed."""
+
+
+def connect(folder: Path, readonly: bool) -> sqlite3.Connection:
+    """A connection to the database in `folder`; without `readonly`, tables that are missing are made.
+
+    Raises:
+        FaninValueError: it is of a newer schema, or no database.
+    """
+    path = folder / FILE
+    if path.exists() and (found := _version(path)) > SCHEMA:
+        raise FaninValueError(newer(folder, found))
+    if readonly:
+        return _read(path)
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(
+        "PRAGMA synchronous=FULL"
+    )  # a commit is on the disk when it returns, also if the power fails then
+    with transaction(connection):
+        for statement in TABLES.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={SCHEMA}")
+    return connection
+
+
+def newer(folder: Path, found: object) -> str:
+    """The sentence that a folder of a newer schema is refused with."""
+    return (
+        f"folder={str(folder)!r} has a study of schema {found}, but this version of fanin reads up to {SCHEMA}; "
+        "use a newer version of fanin"
+    )
+
+
+def _read(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write; `immutable` where even the files of the log cannot be made beside the database."""
+    for options in ("mode=ro", "mode=ro&immutable=1"):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?{options}", uri=True, timeout=10, check_same_thread=False
+        )
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            connection.close()
+            if "immutable" in options:
+                raise
+        else:
+            return connection
+    raise AssertionError("unreachable")
+
+
+def _version(path: Path) -> int:
+    connection = _read(path)
+    try:
+        return connection.execute("PRAGMA user_version").fetchone()[0]
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All that is written inside, or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room on the disk, in the user's share of it, in the largest file
+FULL_TO_SQLITE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that there is no room to write."""
+    if isinstance(error, sqlite3.OperationalError):
+        return getattr(error, "sqlite_errorcode", 0) in FULL_TO_SQLITE
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+@contextlib.contextmanager
+def one_sentence(folder: Path) -> Iterator[None]:
+    """Errors of the disk and of the database, as one sentence that says what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if is_full(error):
+            raise full(folder) from error
+        if isinstance(error, sqlite3.OperationalError):
+            raise FaninError(f"folder={str(folder)!r}: its {FILE} cannot be used ({error})") from error
+        raise FaninError(
+            f"folder={str(folder)!r}: its {FILE} is damaged ({error}); what can be read of it is kept by fanin lab resume"
+        ) from error
+    except OSError as error:
+        if is_full(error):
+            raise full(folder) from error
+        raise FaninError(f"folder={str(folder)!r} cannot be written ({error.strerror})") from error
+
+
+def full(folder: Path) -> DiskFull:
+    """The error of a disk without room."""
+    return DiskFull(
+        f"the disk of folder={str(folder)!r} is full; what is done is kept: make room there, then resume the study"
+    )

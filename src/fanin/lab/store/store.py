@@ -1,0 +1,319 @@
+"""The store of a study: rows in SQLite, written by the driver alone; curves in files, written by workers."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from fanin.errors import FaninError, FaninValueError
+from fanin.lab.jobs import Job
+from fanin.lab.records import ReferenceLine
+from fanin.lab.store import curves, mending, texts
+from fanin.lab.store.curves import Extent
+from fanin.lab.store.environment import changes, environment
+from fanin.lab.store.lock import Lock
+from fanin.lab.store.schema import connect, one_sentence, transaction
+from fanin.lab.store.study_file import NAME, read_study, write_study
+from fanin.lab.study.records import RunConfig, Study
+from fanin.lab.study.rows import CurvePoint, RunRow
+
+ROW = "key, config, row, curve_length, curve_crc, crc, attempts"
+
+
+class CurveMissing(FaninError):
+    """A row came without the file of its curve; nothing was committed."""
+
+
+class Store:
+    """The folder of a study.
+
+    It holds study.json (the definition), study.sqlite (runs, metrics, choices), curves/ (a file an attempt),
+    checkpoints/, and the lock of the driver. Open it with `create` or `open`; readers need no lock and may work beside a
+    driver.
+
+    Attributes:
+        folder: of the study.
+        study: its definition.
+        readonly: whether nothing can be written.
+    """
+
+    def __init__(self, folder: Path, study: Study, connection: sqlite3.Connection, lock: Lock | None):
+        self.folder, self.study, self.readonly = folder, study, lock is None
+        self._connection, self._lock = connection, lock
+
+    @classmethod
+    def create(cls, folder: str | Path, study: Study) -> Self:
+        """A new study in `folder`, which is made, or is empty.
+
+        Raises:
+            FaninValueError: the folder holds a study already, or other files.
+            FaninError: it cannot be written.
+        """
+        folder = Path(folder)
+        others = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+        if NAME in others:
+            raise FaninValueError(f"folder={str(folder)!r} holds a study already")
+        if set(others) - {"lock"}:
+            raise FaninValueError(
+                f"folder={str(folder)!r} holds other files ({others[0]}, …); name an empty or a new folder"
+            )
+        with one_sentence(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = Lock(folder)
+            try:
+                write_study(folder, study)
+                return cls._writable(folder, study, lock)
+            except BaseException:
+                lock.release()
+                raise
+
+    @classmethod
+    def open(cls, folder: str | Path, readonly: bool = False) -> Self:
+        """The study in `folder`.
+
+        For writing, what is damaged is found first: rows that are not what was committed, and curves that are shorter. Such
+        runs are pending again, and `log` says so.
+
+        Raises:
+            FaninValueError: there is none, or it is of a newer schema; nothing is changed then.
+            FaninError: a driver is at work on it, or it cannot be read.
+        """
+        folder = Path(folder)
+        study = read_study(folder)
+        with one_sentence(folder):
+            if readonly:
+                return cls(folder, study, connect(folder, readonly=True), None)
+            lock = Lock(folder)
+            try:
+                return cls._writable(folder, study, lock)
+            except BaseException:
+                lock.release()
+                raise
+
+    @classmethod
+    def _writable(cls, folder: Path, study: Study, lock: Lock) -> Self:
+        for name in ("curves", "checkpoints"):
+            (folder / name).mkdir(exist_ok=True)
+        store = cls(folder, study, mending.sound_connection(folder), lock)
+        store._begin_session()
+        mending.mend(store._connection, folder)
+        return store
+
+    def close(self) -> None:
+        """Closes the database and gives the lock back."""
+        self._connection.close()
+        if self._lock:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What is to be run
+
+    def define(self, study: Study, configs: Mapping[str, RunConfig]) -> int:
+        """Makes `study` the definition, and `configs` (by key, in the order of the grid) its runs.
+
+        Runs that are done stay done; those that are no longer part of the study are kept, but neither shown nor run.
+
+        Returns:
+            The number of runs that are new.
+        """
+        with one_sentence(self.folder):
+            new = self.add_missing(configs)
+            if study != self.study:
+                write_study(self.folder, study)
+                self.study = study
+            return new
+
+    def add_missing(self, configs: Mapping[str, RunConfig]) -> int:
+        """Adds the runs of the grid that are not there yet, as pending; returns how many."""
+        with one_sentence(self.folder), transaction(self._connection) as db:
+            known = dict(db.execute("SELECT key, config FROM runs"))
+            db.execute("UPDATE runs SET position = NULL")
+            for position, (key, config) in enumerate(configs.items()):
+                text = texts.config_text(config)
+                if key not in known or known[key] != text:  # damaged: a key stands for one config
+                    if key in known:
+                        mending.forget(db, key, "its config in the store was damaged")
+                    db.execute(
+                        "INSERT INTO runs (key, model, plan, data, optimizer, lr, batch_size, seed, stacked, config) "
+                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET config = excluded.config",
+                        (
+                            *(key, config.model, config.plan, config.data, config.optimizer, config.lr),
+                            *(config.batch_size, config.seed, config.stacked, text),
+                        ),
+                    )
+                db.execute("UPDATE runs SET position = ? WHERE key = ?", (position, key))
+            return sum(key not in known for key in configs)
+
+    def pending(self) -> dict[str, RunConfig]:
+        """The runs of the study that have no result yet, by key, in the order of the grid."""
+        found = self._all(
+            "SELECT key, config FROM runs WHERE position IS NOT NULL AND state = 'pending' ORDER BY position"
+        )
+        return {key: texts.config_of(config) for key, config in found}
+
+    def finished(self) -> set[str]:
+        """The keys of all runs that have a result, also of those that are no longer part of the study."""
+        return {key for (key,) in self._all("SELECT key FROM runs WHERE state != 'pending'")}
+
+    def claim(self, jobs: Sequence[Job]) -> tuple[Job, ...]:
+        """Counts an attempt at each job's runs, and returns the jobs with the number of that attempt."""
+        claimed = []
+        with one_sentence(self.folder), transaction(self._connection) as db:
+            for job in jobs:
+                marks = ", ".join("?" * len(job.keys))
+                attempt = db.execute(f"SELECT max(attempts) FROM runs WHERE key IN ({marks})", job.keys).fetchone()[0]
+                db.execute(f"UPDATE runs SET attempts = ? WHERE key IN ({marks})", (attempt + 1, *job.keys))
+                claimed.append(replace(job, attempt=attempt))
+        return tuple(claimed)
+
+    def commit(self, rows: Iterable[RunRow]) -> tuple[RunRow, ...]:
+        """Commits the rows of one or more jobs, all or none; a run that has a result already keeps it.
+
+        Returns:
+            Those that were committed, with the number of attempts.
+
+        Raises:
+            CurveMissing: the file that a row names is not there.
+            DiskFull: nothing of it was committed.
+        """
+        rows, done = tuple(rows), []
+        extents = {row.key: self._settle(row) for row in rows}
+        with one_sentence(self.folder), transaction(self._connection) as db:
+            number = db.execute("SELECT max(committed) FROM runs").fetchone()[0] or 0
+            for row in rows:
+                found = db.execute("SELECT attempts, config FROM runs WHERE key = ? AND state = 'pending'", (row.key,))
+                if (known := found.fetchone()) is None:
+                    continue
+                number += 1
+                done.append(replace(row, attempts=known[0]))
+                _write(db, done[-1], known[1], extents[row.key], number)
+        for row in done:
+            mending.remove_other_curves(self.folder, row)
+        return tuple(done)
+
+    def _settle(self, row: RunRow) -> Extent:
+        if not row.curve:
+            return Extent()
+        with one_sentence(self.folder):
+            try:
+                extent = curves.settle(self.folder / row.curve)
+            except FileNotFoundError:
+                raise CurveMissing(f"the file {row.curve!r} of run {row.key} is not there") from None
+            curves.settle_folder((self.folder / row.curve).parent)
+            return extent
+
+    def forget_failed(self) -> int:
+        """Makes failed runs of the study pending again; returns how many."""
+        with one_sentence(self.folder), transaction(self._connection) as db:
+            keys = db.execute("SELECT key FROM runs WHERE state = 'failed' AND position IS NOT NULL").fetchall()
+            for (key,) in keys:
+                mending.forget(db, key, "it had failed, and is tried again")
+            return len(keys)
+
+    # What was measured
+
+    def rows(self, after: int = 0) -> tuple[RunRow, ...]:
+        """Every run of the study in the order of the grid, pending ones among them.
+
+        A row that is not what was committed comes as a pending one, with a note.
+
+        Args:
+            after: only those committed later than this number (see `newest`), and then no pending ones.
+        """
+        where = "committed > ?" if after else "1 OR committed > ?"
+        found = self._all(
+            f"SELECT {ROW} FROM runs WHERE position IS NOT NULL AND ({where}) ORDER BY position", (after,)
+        )
+        return tuple(texts.row_of(key, config, row, Extent(n, c), crc, a) for key, config, row, n, c, crc, a in found)
+
+    def newest(self) -> int:
+        """Number of the newest commit; 0 where there is none."""
+        return self._all("SELECT max(committed) FROM runs")[0][0] or 0
+
+    def counts(self) -> dict[str, int]:
+        """How many runs of the study are "pending", "done", "failed", and (among those done) "diverged"."""
+        found = self._all("SELECT state, count(*), sum(diverged) FROM runs WHERE position IS NOT NULL GROUP BY state")
+        by_state = {state: count for state, count, _ in found}
+        diverged = sum(diverged for state, _, diverged in found if state == "done")
+        return {**{s: by_state.get(s, 0) for s in ("pending", "done", "failed")}, "diverged": diverged}
+
+    def curve(self, row: RunRow) -> tuple[CurvePoint, ...]:
+        """The points of a run; of a pending one those that its newest attempt has written so far."""
+        if row.state != "pending" and row.curve:
+            length = self._all("SELECT curve_length FROM runs WHERE key = ?", (row.key,))[0][0]
+            return curves.read_curve(self.folder / row.curve, length)
+        newest = mending.newest_curve(self.folder, row.key)
+        return curves.read_curve(newest) if newest and row.state == "pending" else ()
+
+    # What holds for the whole study
+
+    def choice(self, name: str) -> Any:
+        """A choice that was made once for the study, None where it was not made yet."""
+        found = self._all("SELECT value FROM choices WHERE name = ?", (name,))
+        return json.loads(found[0][0]) if found else None
+
+    def choose(self, name: str, value: Any) -> Any:
+        """Makes a choice (anything that JSON can say), unless it was made before; returns what holds."""
+        with one_sentence(self.folder), transaction(self._connection) as db:
+            db.execute("INSERT OR IGNORE INTO choices VALUES (?, ?)", (name, json.dumps(value)))
+        return self.choice(name)
+
+    def references(self) -> dict[str, tuple[ReferenceLine, ...]]:
+        """What ordinary learners reach, by data set."""
+        found = self._all("SELECT data, lines FROM reference_lines ORDER BY data")
+        return {data: tuple(ReferenceLine.from_dict(line) for line in json.loads(lines)) for data, lines in found}
+
+    def put_references(self, data: str, lines: Sequence[ReferenceLine]) -> None:
+        """Keeps what ordinary learners reach on a data set."""
+        text = json.dumps([line.to_dict() for line in lines])
+        with one_sentence(self.folder), transaction(self._connection) as db:
+            db.execute("INSERT OR REPLACE INTO reference_lines VALUES (?, ?)", (data, text))
+
+    def environments(self) -> tuple[dict[str, str], ...]:
+        """Versions and hardware of each session of a driver, oldest first."""
+        return tuple(json.loads(e) for (e,) in self._all("SELECT environment FROM sessions ORDER BY number"))
+
+    def log(self) -> tuple[str, ...]:
+        """What happened to the study that should be known beside its rows, one sentence each."""
+        found = self._all("SELECT key, said FROM log ORDER BY number")
+        return tuple(f"run {key}: {said}" if key else said for key, said in found)
+
+    def note(self, said: str, key: str = "") -> None:
+        """Adds a sentence to the log."""
+        with one_sentence(self.folder), transaction(self._connection) as db:
+            mending.say(db, key, said)
+
+    def _begin_session(self) -> None:
+        now, before = environment(), self.environments()
+        with transaction(self._connection) as db:
+            began = datetime.now(UTC).isoformat(timespec="seconds")  # for people; nothing is decided by it
+            db.execute("INSERT INTO sessions (began, environment) VALUES (?, ?)", (began, json.dumps(now)))
+            if before and (changed := changes(before[-1], now)):
+                mending.say(db, "", f"continued with {changed}")
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        with one_sentence(self.folder):
+            return self._connection.execute(sql, values).fetchall()
+
+
+def _write(db: sqlite3.Connection, row: RunRow, config: str, extent: Extent, number: int) -> None:
+    text = texts.row_text(row)
+    db.execute(
+        "UPDATE runs SET state = ?, diverged = ?, error = ?, note = ?, seconds = ?, row = ?, curve = ?, curve_length = ?, "
+        "curve_crc = ?, crc = ?, committed = ?, committed_at = ? WHERE key = ?",
+        (
+            *(row.state, row.diverged, row.error, row.note, row.seconds, text, row.curve, extent.length, extent.crc),
+            *(texts.checksum(row.key, config, text, extent), number),
+            *(datetime.now(UTC).isoformat(timespec="seconds"), row.key),
+        ),
+    )
+    db.execute("DELETE FROM metrics WHERE key = ?", (row.key,))
+    db.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?)", texts.metrics_of(row))
