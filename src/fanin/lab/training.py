@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.lab.study.records import TrainingSettings
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 LOOK_AT = 1000  # test examples that the points of a curve are measured on; the last metrics are on all
 
-Stream = Literal["order", "init", "training", "evaluation"]
+Stream = Literal["order", "init", "training", "evaluation", "augment"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,18 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
     """
     whole, rest = divmod(examples, batch_size)
     return whole + ((rest > 1 and 2 * rest >= batch_size) or whole == 0)
+
+
+def steps_of(settings: TrainingSettings, examples: int, batch_size: int) -> int:
+    """Optimizer steps of a whole run on a training part of this many examples.
+
+    Example:
+        >>> steps_of(TrainingSettings(epochs=2), 1347, 64), steps_of(TrainingSettings(steps=10), 1347, 64)
+        (42, 10)
+    """
+    if settings.steps is not None:
+        return settings.steps
+    return max(1, round(settings.epochs * steps_per_epoch(examples, batch_size)))
 
 
 def batches(examples: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:

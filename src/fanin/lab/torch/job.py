@@ -1,0 +1,286 @@
+"""One job: its models constructed, initialised, trained and scored; a row a run."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fanin.errors import FaninError
+from fanin.lab import metrics
+from fanin.lab.data import DataSet
+from fanin.lab.inits import Init
+from fanin.lab.inits_torch import Initialised, initialise
+from fanin.lab.jobs import Job, checkpoint_file, curve_file
+from fanin.lab.study.records import RunConfig
+from fanin.lab.study.rows import CurvePoint, RunRow
+from fanin.lab.torch.checkpoints import Checkpoints
+from fanin.lab.torch.constant import constant_scores
+from fanin.lab.torch.construct import construct, device_of, take
+from fanin.lab.torch.optimizers import read_optimizer
+from fanin.lab.torch.recorder import Recorder, Trainee, score_member
+from fanin.lab.torch.single import Loss, Single
+from fanin.lab.torch.stacked import Stack
+from fanin.lab.torch.state import random_state, thread_count
+from fanin.lab.torch.tensors import Orders, Tensors, tensors
+from fanin.lab.torch.train import train
+from fanin.lab.training import derived_seed, steps_of
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a job's runs are made of.
+
+    Attributes:
+        factory: gives a fresh model.
+        init: of each run, by plan.
+        data: in the form that the model takes, validation part split off.
+        loss: called as loss(output, targets).
+        extra: metrics of the user's own by name.
+        target: score that steps are counted to, None for none.
+    """
+
+    factory: Callable[..., Any]
+    init: Callable[[str], Init]
+    data: DataSet
+    loss: Loss
+    extra: dict[str, Any]
+    target: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Member:
+    """A run that could be started."""
+
+    place: int
+    model: nn.Module
+    given: Initialised
+    seconds: float
+
+
+def run_job(job: Job, parts: Parts, report: Callable[[float], None]) -> tuple[RunRow, ...]:
+    """Every run of the job, in its order; one that cannot be started gets a "failed" row and the others go on.
+
+    Members of a stack whose structure differs (a plan that edits the architecture) train apart from each other.
+    """
+    with thread_count(1):
+        rows: dict[int, RunRow] = {}
+        started: list[_Member] = []
+        for place, config in enumerate(job.configs):
+            begun = time.perf_counter()
+            try:
+                model, given = _start(config, parts)
+                started.append(_Member(place, model, given, time.perf_counter() - begun))
+            except Exception as error:
+                rows[place] = failure(job, place, error)
+            report(0.0)
+        for group in _groups(job, started):
+            places = [member.place for member in group]
+            try:
+                done = _train(job, group, parts, report)
+            except Exception as error:
+                done = [failure(job, place, error) for place in places]
+            rows.update(zip(places, done, strict=True))
+        return tuple(rows[place] for place in range(len(job.configs)))
+
+
+def failure(job: Job, place: int, error: BaseException) -> RunRow:
+    """The row of a run that raised."""
+    words = " ".join(line.strip() for line in str(error).splitlines()[:4] if line.strip()) or "no message"
+    said = words if isinstance(error, FaninError) else f"{type(error).__name__}: {words}"
+    return RunRow(job.keys[place], job.configs[place], "failed", attempts=job.attempt + 1, error=said)
+
+
+def _start(config: RunConfig, parts: Parts) -> tuple[nn.Module, Initialised]:
+    model = construct(parts.factory, config.seed)
+    if config.training.device != "cpu" and device_of(model).type == "cpu":
+        model = model.to(config.training.device)
+    model.train()
+    data = parts.data
+    order = Orders(len(data.train_inputs), config.batch_size, [config.seed])
+    rows = order.rows()[0].numpy()
+    device = device_of(model)
+    x, y = (take(a, rows, device) for a in (data.train_inputs, data.train_targets))
+    with random_state(derived_seed(config.seed, "init")), torch.enable_grad():
+        return model, initialise(model, parts.init(config.plan), x, y, parts.loss, config.seed)
+
+
+def _groups(job: Job, members: Sequence[_Member]) -> list[list[_Member]]:
+    """Members that can train as one stack: of one structure, as far as it shows; runs that are not stacked alone."""
+    groups: dict[Any, list[_Member]] = {}
+    for member in members:
+        config = job.configs[member.place]
+        own = member.place if not config.stacked else config.plan if member.given.note else ""
+        shapes = tuple((n, tuple(t.shape), t.dtype) for n, t in member.model.state_dict().items())
+        groups.setdefault((own, repr(member.model), shapes), []).append(member)
+    return [sorted(group, key=lambda member: job.configs[member.place].lr) for group in groups.values()]
+
+
+def _train(job: Job, group: Sequence[_Member], parts: Parts, report: Callable[[float], None]) -> list[RunRow]:
+    begun = time.perf_counter()
+    places = [member.place for member in group]
+    configs = [job.configs[place] for place in places]
+    keys = tuple(job.keys[place] for place in places)
+    folder = Path(job.folder) if job.folder else None
+    data = _tensors(parts.data, device_of(group[0].model))
+    steps = steps_of(configs[0].training, len(data.train_x), configs[0].batch_size)
+    files = None
+    if folder is not None:
+        (folder / "curves").mkdir(parents=True, exist_ok=True)
+        files = [curve_file(folder, key, job.attempt) for key in keys]
+    recorder = Recorder(configs, files, parts.data.task, steps)
+    trainee = _trainee(configs, group, parts)
+    part = Job(job.number, keys, tuple(configs), job.attempt, job.folder)
+    checkpoints = Checkpoints(checkpoint_file(folder, part) if folder else None, keys)
+    seeds = tuple(config.seed for config in configs)
+    train(trainee, recorder, data, configs[0].batch_size, seeds, checkpoints, report)
+    recorder.close()
+    scored = _scores(trainee, recorder, data, parts, configs)
+    share = (time.perf_counter() - begun) / len(group)
+    rows = [_row(job, member, recorder, k, scored[k], files, share) for k, member in enumerate(group)]
+    target = parts.target if configs[0].training.target is None else configs[0].training.target
+    return [_with_target(row, recorder.points[k], target) for k, row in enumerate(rows)]
+
+
+_kept: dict[Any, tuple[DataSet, Tensors]] = {}  # the last data set of this process
+
+
+def _tensors(data: DataSet, device: torch.device) -> Tensors:
+    found = _kept.get(str(device))
+    if found is None or found[0] is not data:
+        _kept[str(device)] = found = (data, tensors(data, device))
+    return found[1]
+
+
+def _trainee(configs: Sequence[RunConfig], group: Sequence[_Member], parts: Parts) -> Trainee:
+    training = configs[0].training
+    rule = read_optimizer(configs[0].optimizer, training.weight_decay)
+    models, scales = [m.model for m in group], [m.given.lr_scales for m in group]
+    if configs[0].stacked:
+        return Stack(models, parts.loss, rule, [c.lr for c in configs], scales, training.clip)
+    seed = derived_seed(configs[0].seed, "evaluation")
+    return Single(models[0], parts.loss, rule, configs[0].lr, scales[0], training.clip, seed)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """One member after its last step.
+
+    Attributes:
+        diverged: whether it has no finite outputs; its metrics are then those of the best constant prediction.
+        test, held: metrics.
+        seen: score on training examples.
+        constant: score of the best constant prediction on the test part.
+        confusion: on the test part.
+    """
+
+    diverged: bool
+    test: dict[str, float]
+    held: dict[str, float]
+    seen: float
+    constant: float
+    confusion: tuple[tuple[int, ...], ...]
+
+
+def _scores(
+    trainee: Trainee, recorder: Recorder, data: Tensors, parts: Parts, configs: Sequence[RunConfig]
+) -> list[_Scored]:
+    task, names = parts.data.task, configs[0].training.metrics
+    name = metrics.SCORE[task]
+    names = tuple(n for n in names if n not in parts.extra)
+    places = ((data.test_x, data.test_y), (data.held_x, data.held_y), (data.seen_x, data.seen_y))
+    (test_losses, test), (held_losses, held), (seen_losses, seen) = (trainee.evaluate(x, y) for x, y in places)
+    test_y, held_y, seen_y = (y.cpu().numpy() for _, y in places)
+    worst_test = constant_scores(data.train_y, data.test_y, parts.data, parts.loss, names, parts.extra)
+    worst_held = constant_scores(data.train_y, data.held_y, parts.data, parts.loss)
+    found = []
+    for k in range(trainee.members):
+        alive = bool(recorder.alive[k])
+        on_test = score_member(task, test[k], test_y, float(test_losses[k]), names, parts.extra) if alive else None
+        on_held = score_member(task, held[k], held_y, float(held_losses[k])) if alive else None
+        on_seen = score_member(task, seen[k], seen_y, float(seen_losses[k])) if alive else None
+        diverged = on_test is None or on_held is None
+        confusion: tuple[tuple[int, ...], ...] = ()
+        if not diverged and task == "classification":
+            table = metrics.confusion(test[k].float().cpu().numpy(), test_y, parts.data.classes)
+            confusion = tuple(tuple(int(v) for v in row) for row in table)
+        last = (worst_test, worst_held) if on_test is None or on_held is None else (on_test, on_held)
+        seen_score = on_seen[name] if on_seen else math.nan
+        found.append(_Scored(diverged, *last, seen_score, worst_test[name], confusion))
+    return found
+
+
+def _row(
+    job: Job,
+    member: _Member,
+    recorder: Recorder,
+    k: int,
+    scored: _Scored,
+    files: Sequence[Path] | None,
+    share: float,
+) -> RunRow:
+    config, key = job.configs[member.place], job.keys[member.place]
+    return RunRow(
+        key,
+        config,
+        "done",
+        diverged=scored.diverged,
+        steps=int(recorder.steps[k]),
+        planned_steps=recorder.planned,
+        metrics=scored.test,
+        held=scored.held,
+        summary=_summary(recorder, k, scored),
+        confusion=scored.confusion,
+        signals=tuple(recorder.signals[k]),
+        seconds=share + member.seconds,
+        init_seconds=member.seconds,
+        attempts=job.attempt + 1,
+        note=member.given.note,
+        curve="" if files is None else f"curves/{files[k].name}",
+    )
+
+
+def _with_target(row: RunRow, points: Sequence[CurvePoint], target: float | None) -> RunRow:
+    reached = next((p for p in points if target is not None and p.held_score >= target), None)
+    if reached is None or row.diverged:
+        return row
+    return replace(row, reached_at=reached.step, reached_seconds=reached.seconds)
+
+
+def _summary(recorder: Recorder, k: int, scored: _Scored) -> dict[str, float]:
+    points = recorder.points[k]
+    held = [p.held_score for p in points if math.isfinite(p.held_score)]
+    figures = {
+        "best": max(held, default=math.nan),
+        "final": points[-1].held_score if points else math.nan,
+        "area": _area(recorder, k),
+        "gap": scored.seen - points[-1].held_score if points else math.nan,
+        "spike": float(recorder.spike[k]),
+        "first_loss": float(recorder.first[k]),
+        "last_loss": float(recorder.last[k]),
+        "constant": scored.constant,
+    }
+    if recorder.watch and points:
+        last = recorder.signals[k][-1].layers if recorder.signals[k] else ()
+        figures |= {
+            "grad_norm": points[-1].grad_norm,
+            "moved": points[-1].moved,
+            "dead": max((layer.dead for layer in last), default=math.nan),
+            "rank": min((layer.rank for layer in last if math.isfinite(layer.rank)), default=math.nan),
+        }
+    return figures
+
+
+def _area(recorder: Recorder, k: int) -> float:
+    """Mean of the held-out score over the steps (trapezoids); a run that diverged keeps its last finite score."""
+    known = [(p.step, p.held_score) for p in recorder.points[k] if math.isfinite(p.held_score)]
+    if not known:
+        return math.nan
+    steps = [step for step, _ in known] + [recorder.planned]
+    scores = [score for _, score in known] + [known[-1][1]]
+    return float(np.trapezoid(scores, steps)) / recorder.planned if recorder.planned else math.nan

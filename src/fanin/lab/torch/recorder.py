@@ -1,0 +1,199 @@
+"""What runs leave behind while they train: losses, curve points in append-only files, and signals through depth."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fanin.lab import metrics
+from fanin.lab.records import Task
+from fanin.lab.study.records import RunConfig
+from fanin.lab.study.rows import CurvePoint, Signals
+from fanin.lab.torch.signals import measure
+from fanin.lab.torch.tensors import Tensors
+
+
+class Trainee(Protocol):
+    """One model, or a stack of them; see `single.Single` and `stacked.Stack`."""
+
+    members: int
+    stacked: bool
+
+    def remember_start(self) -> None: ...
+    def step(self, x: Tensor, y: Tensor, factor: float) -> list[float]: ...
+    def evaluate(self, x: Tensor, y: Tensor) -> tuple[np.ndarray, Tensor]: ...
+    def grad_norms(self) -> np.ndarray: ...
+    def moved(self) -> np.ndarray: ...
+    def with_member(self, member: int, use: Any) -> Any: ...
+    def state(self) -> dict[str, Any]: ...
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
+class Recorder:
+    """The records of all members of a job, member by member in the order of `configs`.
+
+    Args:
+        configs: of the runs.
+        files: one append-only file a run, or None to write none.
+        task: kind of task.
+        steps: of a whole run.
+    """
+
+    def __init__(self, configs: Sequence[RunConfig], files: Sequence[Path] | None, task: Task, steps: int) -> None:
+        self.configs, self.files, self.task, self.planned = configs, files, task, steps
+        n = len(configs)
+        self.watch = configs[0].training.watch
+        self.limit = configs[0].training.loss_limit
+        self.alive = np.ones(n, dtype=bool)
+        self.steps = np.zeros(n, dtype=np.int64)
+        self.first = np.full(n, np.nan)
+        self.last = np.full(n, np.nan)
+        self.least = np.full(n, np.inf)
+        self.spike = np.ones(n)
+        self.total = np.zeros(n)
+        self.count = 0
+        self.step = 0
+        self.seconds = 0.0
+        self.points: list[list[CurvePoint]] = [[] for _ in configs]
+        self.signals: list[list[Signals]] = [[] for _ in configs]
+        self.looks = frozenset({0, steps // 2, steps}) if self.watch else frozenset()
+        self.written = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether every member has diverged."""
+        return not self.alive.any()
+
+    def add(self, losses: Sequence[float]) -> None:
+        """The losses of the next step, before its update."""
+        values = np.asarray(losses, dtype=float)
+        self.step += 1
+        self.count += 1
+        self.steps[self.alive] = self.step
+        if self.step == 1:
+            self.first = values
+        fine = np.isfinite(values)
+        if self.limit is not None:
+            fine &= values <= self.limit * self.first
+        self.last = np.where(self.alive, values, self.last)
+        self.alive &= fine
+        if fine.all():  # the usual case, in few operations
+            self.total += values
+            np.minimum(self.least, values, out=self.least)
+            np.maximum(self.spike, values / np.maximum(self.least, 1e-30), out=self.spike)
+        else:
+            kept = np.where(fine, values, 0.0)
+            self.total += kept
+            self.least = np.where(fine, np.minimum(self.least, values), self.least)
+            self.spike = np.where(fine, np.maximum(self.spike, values / np.maximum(self.least, 1e-30)), np.inf)
+
+    def look(self, trainee: Trainee, data: Tensors) -> None:
+        """A curve point of every member that is still alive, and signals where they are due."""
+        losses, outputs = trainee.evaluate(data.held_x, data.held_y)
+        targets = data.held_y.cpu().numpy()
+        name = metrics.SCORE[self.task]
+        nothing = np.full(trainee.members, np.nan)
+        norms = trainee.grad_norms() if self.watch and self.step else nothing
+        moved = trainee.moved() if self.watch else nothing
+        for k in range(trainee.members):
+            if not self.alive[k] and self.points[k] and self.points[k][-1].step >= self.steps[k]:
+                continue
+            scored = score_member(self.task, outputs[k], targets, float(losses[k]))
+            held = (scored["loss"], scored[name]) if scored else (math.inf, math.nan)
+            mean = self.total[k] / self.count if self.count else math.nan
+            step = self.step if self.alive[k] else int(self.steps[k])
+            seconds = self.seconds / trainee.members
+            self.points[k].append(
+                CurvePoint(step, seconds, float(mean), *held, grad_norm=float(norms[k]), moved=float(moved[k]))
+            )
+        self.total[:] = 0.0
+        self.count = 0
+        if self.step in self.looks:
+            self._signals(trainee, data)
+        self._write()
+
+    def _signals(self, trainee: Trainee, data: Tensors) -> None:
+        def use(model: nn.Module, run: Any) -> Any:
+            return measure(model, run, data.held_x)
+
+        for k in range(trainee.members):
+            if self.alive[k]:
+                self.signals[k].append(Signals(self.step, trainee.with_member(k, use)))
+
+    def _write(self) -> None:
+        """Appends the points that are not in the files yet."""
+        if self.files is None:
+            return
+        for file, points in zip(self.files, self.points, strict=True):
+            new = points[self.written :]
+            lines = "".join(json.dumps(point.to_dict()) + "\n" for point in new)
+            mode = "a" if self.written else "w"
+            if lines or mode == "w":
+                with open(file, mode, encoding="utf-8") as stream:
+                    stream.write(lines)
+        self.written = max(len(points) for points in self.points)
+
+    def close(self) -> None:
+        """Brings the files to the disk, so that a row never says more than its file; at once, which a disk does in one go."""
+        if self.files is None:
+            return
+        with ThreadPoolExecutor(min(32, len(self.files))) as pool:
+            list(pool.map(_to_disk, self.files))
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        arrays = {name: torch.from_numpy(getattr(self, name).copy()) for name in _ARRAYS}
+        return {
+            **arrays,
+            "step": self.step,
+            "count": self.count,
+            "seconds": self.seconds,
+            "points": [[p.to_dict() for p in points] for points in self.points],
+            "signals": [[s.to_dict() for s in signals] for signals in self.signals],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Puts what `state` gave back, and writes the files anew."""
+        for name in _ARRAYS:
+            setattr(self, name, state[name].numpy())
+        self.step, self.count, self.seconds = state["step"], state["count"], state["seconds"]
+        self.points = [[CurvePoint.from_dict(p) for p in points] for points in state["points"]]
+        self.signals = [[Signals.from_dict(s) for s in signals] for signals in state["signals"]]
+        self._write()
+
+
+def _to_disk(file: Path) -> None:
+    with open(file, "rb") as stream:
+        os.fsync(stream.fileno())
+
+
+_ARRAYS = ("alive", "steps", "first", "last", "least", "spike", "total")
+
+
+def score_member(
+    task: Task,
+    outputs: Tensor,
+    targets: np.ndarray,
+    loss: float,
+    names: Sequence[str] = (),
+    extra: Mapping[str, Callable[..., Any]] | None = None,
+) -> dict[str, float] | None:
+    """Metrics of one member's outputs with its loss, None where they are not finite.
+
+    Args:
+        outputs: shape (examples, …).
+        names: metrics beside the task's own.
+        extra: metrics of the user's own: name → function of (outputs, targets).
+    """
+    if not math.isfinite(loss) or not bool(torch.isfinite(outputs).all()):
+        return None
+    values = outputs.float().cpu().numpy()
+    own = {name: float(function(values, targets)) for name, function in (extra or {}).items()}
+    return {**metrics.score(task, values, targets, names), **own, "loss": loss}

@@ -1,0 +1,165 @@
+"""Many models of one shape, trained at once: their weights stacked, each with its own data and learning rate.
+
+Small models spend most of a step between the operations, not in them: a stack pays that time once. Members never
+meet: what one of them becomes depends neither on how many others there are nor on which.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from fanin.lab.losses_torch import cross_entropy, output_tensor
+from fanin.lab.torch.optimizers import Rule, StackedOptimizer
+from fanin.lab.torch.single import EVAL_BATCH, Loss
+from fanin.lab.torch.stack_forward import stacked_cross_entropy, stacked_forward
+from fanin.names import canonical_names
+
+
+class Stack:
+    """Models with one optimizer between them.
+
+    Args:
+        models: initialised, of one structure.
+        loss: called as loss(output, targets), of one member.
+        rule: of the optimizer.
+        lrs: one a member; a stack of equal neighbours is updated in one go.
+        scales: factors on the rate by parameter name, one dictionary a member.
+        clip: largest norm of a member's whole gradient.
+    """
+
+    stacked = True
+
+    def __init__(
+        self,
+        models: Sequence[nn.Module],
+        loss: Loss,
+        rule: Rule,
+        lrs: Sequence[float],
+        scales: Sequence[dict[str, float]],
+        clip: float | None,
+    ) -> None:
+        self.members, self.clip, self.loss = len(models), clip, loss
+        self.skeleton = copy.deepcopy(models[0])
+        self.weights = {n: _stacked([dict(m.named_parameters())[n] for m in models]) for n in _parameters(models[0])}
+        self.buffers = {n: _stacked([dict(m.named_buffers())[n] for m in models]) for n in _buffers(models[0])}
+        trained = [n for n, p in models[0].named_parameters() if p.requires_grad]
+        self.parameters = [self.weights[n].requires_grad_() for n in trained]
+        plain = canonical_names(n for n, _ in models[0].named_parameters())
+        rates = [[lr * s.get(plain[n], 1.0) for lr, s in zip(lrs, scales, strict=True)] for n in trained]
+        self.optimizer = StackedOptimizer(rule, self.parameters, rates)
+        self.gradients: list[Tensor] = []
+        self.start: list[Tensor] = []
+        self.forward, self.forward_shared = self._forwards()
+        self.skeleton.train()
+
+    def _forwards(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        plain = stacked_forward(self.skeleton)
+        if plain is None:
+            return _vmapped(self.skeleton, 0), _vmapped(self.skeleton, None)
+        return plain, lambda weights, buffers, x: plain(weights, buffers, x.expand(self.members, *x.shape))
+
+    def remember_start(self) -> None:
+        """Keeps the weights of now: `moved` is measured from them."""
+        self.start = [p.detach().clone() for p in self.parameters]
+
+    def step(self, x: Tensor, y: Tensor, factor: float) -> list[float]:
+        """One step of every member; x and y have shape (members, batch, …). The losses before it."""
+        losses = self._losses(self.forward(self.weights, self.buffers, x), y)
+        gradients = torch.autograd.grad(losses.sum(), self.parameters)
+        self.gradients = self._clipped(list(gradients))
+        self.optimizer.step(self.gradients, factor)
+        return losses.tolist()
+
+    def _losses(self, out: Any, y: Tensor) -> Tensor:
+        if self.loss is cross_entropy and isinstance(out, Tensor) and out.dim() == y.dim() + 1 and out.shape[-1] > 1:
+            return stacked_cross_entropy(out, y)
+        return vmap(lambda o, t: self.loss(o, t).reshape(()))(out, y)
+
+    def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
+        if self.clip is None:
+            return gradients
+        norms = _norms(gradients)
+        shrink = (self.clip / (norms + 1e-6)).clamp(max=1.0).to(gradients[0].dtype)
+        return [g * shrink.reshape(-1, *[1] * (g.dim() - 1)) for g in gradients]
+
+    def evaluate(self, x: Tensor, y: Tensor) -> tuple[np.ndarray, Tensor]:
+        """Mean losses, shape (members,), and outputs, shape (members, examples, …), in eval mode."""
+        outputs, total = [], np.zeros(self.members)
+        self.skeleton.eval()
+        try:
+            with torch.no_grad():
+                for start in range(0, len(x), EVAL_BATCH):
+                    part, targets = x[start : start + EVAL_BATCH], y[start : start + EVAL_BATCH]
+                    out = self.forward_shared(self.weights, self.buffers, part)
+                    losses = self._losses(out, targets.expand(self.members, *targets.shape))
+                    total += losses.double().cpu().numpy() * len(part)
+                    outputs.append(output_tensor(out))
+        finally:
+            self.skeleton.train()
+        return total / len(x), torch.cat(outputs, 1)
+
+    def grad_norms(self) -> np.ndarray:
+        """Norm of each member's whole gradient in the last step, shape (members,)."""
+        return _norms(self.gradients).cpu().numpy() if self.gradients else np.full(self.members, np.nan)
+
+    @torch.no_grad()
+    def moved(self) -> np.ndarray:
+        """Distance from the start over the start's norm, shape (members,)."""
+        far = _norms([p - s for p, s in zip(self.parameters, self.start, strict=True)])
+        return (far / _norms(self.start)).cpu().numpy()
+
+    def with_member(self, member: int, use: Callable[[nn.Module, Callable[[Tensor], Any]], Any]) -> Any:
+        """What `use` gives for the skeleton and a function that runs it with this member's weights."""
+        state = {n: t[member] for n, t in (self.weights | self.buffers).items()}
+        self.skeleton.eval()
+        try:
+            with torch.no_grad():
+                return use(self.skeleton, lambda x: functional_call(self.skeleton, state, (x,)))
+        finally:
+            self.skeleton.train()
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        weights = {n: w.detach() for n, w in self.weights.items()}
+        return {"weights": weights, "buffers": self.buffers, "optimizer": self.optimizer.state(), "start": self.start}
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, Any]) -> None:
+        """Puts what `state` gave back."""
+        for name, weight in self.weights.items():
+            weight.copy_(state["weights"][name])
+        for name, buffer in self.buffers.items():
+            buffer.copy_(state["buffers"][name])
+        self.optimizer.restore(state["optimizer"])
+        self.start = state["start"]
+
+
+def _parameters(model: nn.Module) -> list[str]:
+    return [name for name, _ in model.named_parameters()]
+
+
+def _buffers(model: nn.Module) -> list[str]:
+    return [name for name, _ in model.named_buffers()]
+
+
+def _stacked(tensors: list[Tensor]) -> Tensor:
+    return torch.stack([t.detach() for t in tensors])
+
+
+def _norms(tensors: list[Tensor]) -> Tensor:
+    squares = [t.flatten(1).double().square().sum(1) for t in tensors]
+    return torch.stack(squares).sum(0).sqrt()
+
+
+def _vmapped(skeleton: nn.Module, of_inputs: int | None) -> Callable[..., Any]:
+    """The model on stacked weights; `of_inputs` None where all members see the same inputs."""
+
+    def call(weights: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Any:
+        return functional_call(skeleton, (weights, buffers), (x,))
+
+    return vmap(call, in_dims=(0, 0, of_inputs), randomness="error")

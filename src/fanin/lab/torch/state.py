@@ -1,0 +1,62 @@
+"""Random states and threads of a run: set while it lasts, and put back."""
+
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+
+@contextlib.contextmanager
+def random_state(seed: int) -> Iterator[None]:
+    """Seeds torch (CPU, and CUDA where it is in use), NumPy and `random`, and puts their states back afterwards."""
+    cuda = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    with torch.random.fork_rng(cuda):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach devices that are not forked
+        for index in cuda:
+            torch.cuda.default_generators[index].manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002
+            random.setstate(python_state)
+
+
+@contextlib.contextmanager
+def thread_count(threads: int) -> Iterator[None]:
+    """Runs torch on this many threads of the CPU, and on as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def random_states() -> dict[str, Any]:
+    """The present random states, as tensors and plain values that `torch.load(weights_only=True)` reads."""
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002
+    version, state, gauss = random.getstate()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": list(cuda),
+        "numpy": [str(kind), torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest],
+        "python": [version, torch.tensor(state, dtype=torch.int64), gauss],
+    }
+
+
+def set_random_states(states: dict[str, Any]) -> None:
+    """Puts states that `random_states` gave back in place."""
+    torch.set_rng_state(states["torch"])
+    for index, state in enumerate(states["cuda"]):
+        torch.cuda.set_rng_state(state, index)
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    version, state, gauss = states["python"]
+    random.setstate((version, tuple(state.tolist()), gauss))

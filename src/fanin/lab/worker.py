@@ -1,0 +1,132 @@
+"""What a worker does with a job: finds its model, data, inits and loss, and has the engine carry it out."""
+
+import functools
+import itertools
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fanin.errors import FaninValueError
+from fanin.lab.data import DataSet, load
+from fanin.lab.inits import Init, parse_init, parse_inits
+from fanin.lab.jobs import Job, Payload
+from fanin.lab.study.records import Bindings, RunConfig, TrainingSettings
+from fanin.lab.study.rows import RunRow
+
+MOST_STACKED = 48  # members of one stack: beyond, the stack's weights leave the cache and nothing more is gained
+WORTH_TWO = 16  # members that are better halved, so that two workers have something to do
+
+
+def carry_out(job: Job, payload: Payload | None, report: Callable[[float], None]) -> tuple[RunRow, ...]:
+    """A row a run, in the job's order; a run that raises gets a "failed" row.
+
+    Args:
+        payload: the study's objects; None where every spec names something that fanin knows.
+        report: called with the share of the job that is done, at least at every step that takes long.
+    """
+    from fanin.lab.torch.job import failure, run_job
+
+    bindings = _unpacked(payload.bindings) if payload is not None and payload.bindings else {}
+    try:
+        parts = parts_of(job.configs[0], bindings)
+    except Exception as error:
+        return tuple(failure(job, place, error) for place in range(len(job.configs)))
+    return run_job(job, parts, report)
+
+
+@functools.lru_cache(maxsize=4)
+def _unpacked(bindings: bytes) -> Bindings:
+    return pickle.loads(bindings)
+
+
+_found: dict[Any, Any] = {}  # the last parts of this process: runs of one model and data follow each other
+
+
+def parts_of(config: RunConfig, bindings: Bindings) -> Any:
+    """Factory, data, loss and inits of a run (`fanin.lab.torch.job.Parts`); the last ones are kept."""
+    training = config.training
+    key = (config.model, config.data, training.validation, training.loss, training.metrics, id(bindings))
+    if key not in _found:
+        _found.clear()
+        _found[key] = _parts(config, bindings)
+    return _found[key]
+
+
+def _parts(config: RunConfig, bindings: Bindings) -> Any:
+    from fanin.lab.losses_torch import find_loss
+    from fanin.lab.torch.construct import fit
+    from fanin.lab.torch.job import Parts
+
+    training = config.training
+    data = data_of(config.data, training, bindings)
+    factory = factory_of(config.model, data, bindings)
+    loss = bindings.get(training.loss, training.loss) if training.loss else None
+    fitted = fit(factory, data, loss, config.seed)
+    extra = {name: bindings[name] for name in training.metrics if name in bindings}
+    inits = functools.lru_cache(maxsize=None)(functools.partial(init_of, bindings=bindings))
+    return Parts(factory, inits, fitted.data, find_loss(loss, data.task)[1], extra, data.target)
+
+
+def data_of(name: str, training: TrainingSettings, bindings: Bindings) -> DataSet:
+    """The data set with its validation part split off."""
+    return load(bindings.get(name, name)).with_validation(training.validation)
+
+
+def factory_of(model: str, data: DataSet, bindings: Bindings) -> Callable[..., Any]:
+    """The function that gives fresh models: an object of the user's own, or a model of the lab."""
+    if model in bindings:
+        return bindings[model]
+    from fanin.lab.models import factory
+
+    return factory(model, data)
+
+
+def init_of(plan: str, bindings: Bindings) -> Init:
+    """The init that a plan's text stands for."""
+    if plan not in bindings:
+        return parse_init(plan)
+    own = bindings[plan]
+    return own if isinstance(own, Init) else parse_inits({plan: own})[0]
+
+
+def jobs_of(
+    configs: Sequence[RunConfig], keys: Sequence[str], folder: str = "", patience: float = 300.0
+) -> tuple[Job, ...]:
+    """Runs in jobs: stacks of those that train at once, the others one by one, in the order of their first runs.
+
+    How runs are put together depends on the runs alone, never on the number of workers: a member's last bit may depend
+    on the stack that it is in (a vector unit rounds the odd numbers at an end otherwise than those before).
+    """
+    stacks: dict[Any, list[int]] = {}
+    for place, config in enumerate(configs):
+        alike = (config.model, config.data, config.optimizer, config.batch_size, repr(config.training))
+        stacks.setdefault(alike if config.stacked else place, []).append(place)
+    chunks = [chunk for places in stacks.values() for chunk in _evenly(places)]
+    chunks.sort(key=lambda places: places[0])
+    return tuple(
+        Job(number, tuple(keys[p] for p in places), tuple(configs[p] for p in places), 0, folder, patience)
+        for number, places in enumerate(chunks)
+    )
+
+
+def _evenly(places: list[int]) -> list[list[int]]:
+    """Parts of nearly one size: two where there is enough for two workers, more where a stack would be too large."""
+    parts = max(-(-len(places) // MOST_STACKED), 2 if len(places) >= WORTH_TWO else 1)
+    cuts = [round(i * len(places) / parts) for i in range(parts + 1)]
+    return [places[a:b] for a, b in itertools.pairwise(cuts)]
+
+
+def whether_stacked(config: RunConfig, bindings: Bindings) -> bool:
+    """Whether runs of this model, data, optimizer and batch size are trained in stacks.
+
+    It depends on what the model is, not on how fast this machine is today, so that the answer is the same every time.
+    """
+    from fanin.lab.torch.stackable import stackable
+
+    if config.training.augment:
+        return False
+    try:
+        parts = parts_of(config, bindings)
+    except FaninValueError:
+        return False
+    return stackable(parts, config)
