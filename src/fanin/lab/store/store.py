@@ -281,6 +281,10 @@ class Store:
         """Versions and hardware of each session of a driver, oldest first."""
         return tuple(json.loads(e) for (e,) in self._all("SELECT environment FROM sessions ORDER BY number"))
 
+    def began(self) -> tuple[str, ...]:
+        """When each session of a driver began (ISO 8601, UTC), oldest first; for people, nothing is decided by it."""
+        return tuple(began for (began,) in self._all("SELECT began FROM sessions ORDER BY number"))
+
     def log(self) -> tuple[str, ...]:
         """What happened to the study that should be known beside its rows, one sentence each."""
         found = self._all("SELECT key, said FROM log ORDER BY number")

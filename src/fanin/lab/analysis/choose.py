@@ -1,0 +1,108 @@
+"""The learning rate of each method: its own best, by the held-out part."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from fanin.lab.analysis.records import ChosenBy, LrPoint, LrWidth
+from fanin.lab.statistics import t_interval
+from fanin.lab.study.rows import RunRow
+
+NEARLY = 0.05  # of the way from the constant prediction to the best: what "nearly as good" may miss
+EQUAL = 1e-12
+
+
+def lr_points(rows: Sequence[RunRow], score: str) -> tuple[LrPoint, ...]:
+    """One point a learning rate, rising; a run that diverged counts with what the constant prediction scores.
+
+    Args:
+        rows: of one method in one context.
+        score: the metric.
+    """
+    by_lr: dict[float, list[RunRow]] = {}
+    for row in rows:
+        by_lr.setdefault(row.config.lr, [])
+        if row.state == "done":
+            by_lr[row.config.lr].append(row)
+    most = max((len(found) for found in by_lr.values()), default=0)
+    return tuple(
+        LrPoint(
+            lr=lr,
+            held=t_interval([row.held[score] for row in found if score in row.held]),
+            test=t_interval([row.metrics[score] for row in found if score in row.metrics]),
+            runs=len(found),
+            diverged=sum(row.diverged for row in found),
+            eligible=bool(found) and 2 * len(found) >= most,
+        )
+        for lr, found in sorted(by_lr.items())
+    )
+
+
+def choose(
+    points: Sequence[LrPoint], rows: Sequence[RunRow], held_out: bool, larger_is_better: bool
+) -> tuple[float, ChosenBy]:
+    """The learning rate with the best mean held-out score, and what it was chosen by.
+
+    Of learning rates that score the same, the one with fewer diverged runs, then the larger one, which gets there sooner.
+    Where nothing is held out, nothing may be chosen by the test part: the mean training loss at the end decides (a
+    diverged run's is infinite).
+
+    Args:
+        points: every learning rate of one method in one context.
+        rows: its runs.
+        held_out: whether the study holds a part out.
+        larger_is_better: of the score.
+    """
+    able = [p for p in points if p.eligible]
+    if len(points) < 2 or not able:
+        return (points[0].lr if points else math.nan), "the only one"
+    if held_out:
+        values = {p.lr: p.held.mean if larger_is_better else -p.held.mean for p in able}
+    else:
+        values = {p.lr: -_training_loss([r for r in rows if r.config.lr == p.lr and r.state == "done"]) for p in able}
+    values = {lr: -math.inf if math.isnan(v) else v for lr, v in values.items()}
+    best = max(values.values())
+    tied = [p for p in able if values[p.lr] == best or values[p.lr] >= best - EQUAL * max(1.0, abs(best))]
+    chosen = min(tied, key=lambda p: (p.diverged / p.runs, -p.lr))
+    return chosen.lr, "held-out score" if held_out else "training loss"
+
+
+def _training_loss(rows: Sequence[RunRow]) -> float:
+    losses = [math.inf if row.diverged else row.summary.get("last_loss", math.inf) for row in rows]
+    return float(np.mean(losses)) if losses else math.inf
+
+
+def edge_of(points: Sequence[LrPoint], lr: float, larger_is_better: bool) -> str:
+    """ "smallest" or "largest" where the best learning rate is an end of the axis, and no other one scores as well."""
+    able = [p for p in points if p.runs]
+    if len(able) < 2 or lr not in (able[0].lr, able[-1].lr):
+        return ""
+    sign = 1 if larger_is_better else -1
+    best = next(sign * p.held.mean for p in able if p.lr == lr)
+    others = [sign * p.held.mean for p in able if p.lr != lr and not math.isnan(p.held.mean)]
+    if not others or not best > max(others) + EQUAL:
+        return ""
+    return "smallest" if lr == able[0].lr else "largest"
+
+
+def width_of(points: Sequence[LrPoint], lr: float, constant: float, larger_is_better: bool) -> LrWidth | None:
+    """The learning rates next to the best one that lose at most 5 % of what the best gains over the constant prediction."""
+    sign = 1 if larger_is_better else -1
+    able = [p for p in points if p.runs and math.isfinite(p.held.mean)]
+    places = [i for i, p in enumerate(able) if p.lr == lr]
+    if not places or not math.isfinite(constant):
+        return None
+    at = places[0]
+    gained = sign * (able[at].held.mean - constant)
+    if gained <= 0:
+        return None
+    tolerance = NEARLY * gained
+    good = [sign * p.held.mean >= sign * able[at].held.mean - tolerance for p in able]
+    first = last = at
+    while first > 0 and good[first - 1]:
+        first -= 1
+    while last < len(able) - 1 and good[last + 1]:
+        last += 1
+    low, high = able[first].lr, able[last].lr
+    return LrWidth(low, high, math.log10(high / low), tolerance, first == 0 or last == len(able) - 1)

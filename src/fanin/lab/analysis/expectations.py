@@ -1,0 +1,230 @@
+"""Whether what was expected of a study came out: judged by the records alone, every cell of the grid that it speaks of."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from fanin.errors import FaninValueError
+from fanin.lab.analysis import axes, reasons
+from fanin.lab.analysis.cells import cell_of
+from fanin.lab.analysis.facts import larger_is_better, score_of
+from fanin.lab.analysis.pairs import differences
+from fanin.lab.analysis.reasons import Evidence
+from fanin.lab.analysis.records import Cell, CellOutcome, Outcome, State
+from fanin.lab.results import StudyResults
+from fanin.lab.statistics import t_interval, verdict
+from fanin.lab.study.records import Expectation, Study
+from fanin.lab.study.rows import RunRow
+
+SLACK = 1e-9  # of a bound: what sums lose in their last bits
+
+
+def judge(expectation: Expectation, results: StudyResults) -> Outcome:
+    """What became of one expectation.
+
+    It came out where each cell of the grid that it speaks of did; it did not where one did not; else nothing can be said.
+    Comparisons are tested by themselves, without a correction for the others: they were written before the run. A run
+    that diverged counts with what the constant prediction scores.
+
+    Args:
+        expectation: as it was written.
+        results: of its study.
+
+    Raises:
+        FaninValueError: a kind that is not known.
+    """
+    configs = [row.config for row in results.rows]
+    contexts = axes.contexts_of(configs)
+    return _judge(expectation, results.study, results.rows, contexts, axes.varying_axes(contexts))
+
+
+def judge_all(
+    study: Study, rows: Sequence[RunRow], contexts: Sequence[axes.Context], varying: Sequence[str]
+) -> tuple[Outcome, ...]:
+    """What became of every expectation of a study."""
+    return tuple(_judge(e, study, rows, contexts, varying) for e in study.expectations)
+
+
+def _judge(
+    e: Expectation, study: Study, rows: Sequence[RunRow], contexts: Sequence[axes.Context], varying: Sequence[str]
+) -> Outcome:
+    if e.kind not in KINDS:
+        raise FaninValueError(f"expectation kind={e.kind!r} must be one of {', '.join(map(repr, KINDS))}")
+    spoken = [c for c in contexts if _speaks_of(e, c, study)]
+    if not spoken:
+        where = ", ".join(f"{name} = {value}" for name, value in e.where.items())
+        return Outcome(
+            e, "cannot be said", (), f"the study has no cell with {where}" if where else "the study has no cell"
+        )
+    cells, metric = [], e.metric or ""
+    for context in spoken:
+        here = [row for row in rows if axes.key_of(axes.context_of(row.config)) == axes.key_of(context)]
+        found, used = _judge_cell(e, study, here, axes.label_of(context, varying))
+        cells.append(found)
+        metric = metric or used
+    states: list[State] = [c.state for c in cells]
+    state: State = "did not come out" if "did not come out" in states else "cannot be said"
+    if all(s == "came out" for s in states):
+        state = "came out"
+    told = next((c for c in cells if c.state == state and state != "came out"), None)
+    return Outcome(e, state, tuple(cells), told.reason if told else "", metric)
+
+
+def _speaks_of(e: Expectation, context: axes.Context, study: Study) -> bool:
+    """Whether a context is part of what the expectation speaks of; variables of the plan's own text are its plan's."""
+    of_plan = {**axes.plan_variables(e.plan, study), **(axes.plan_variables(e.than, study) if e.than else {})}
+    known: Mapping[str, object] = {**of_plan, **context}
+    return all(
+        name in known and axes.same_value(context.get(name, of_plan.get(name)), value)
+        for name, value in e.where.items()
+    )
+
+
+def _judge_cell(e: Expectation, study: Study, rows: Sequence[RunRow], label: str) -> tuple[CellOutcome, str]:
+    done = [row for row in rows if row.state == "done"]
+    score = next((score_of(row.held, row.metrics) for row in done if row.metrics), "")
+    metric = e.metric or score
+    constant = next((row.summary["constant"] for row in done if "constant" in row.summary), math.nan)
+
+    def cell(plan: str | None) -> Cell | None:
+        found = [row for row in rows if plan is not None and axes.same_plan(row.config.plan, plan)]
+        if not any(row.state == "done" for row in found):
+            return None
+        held_out = study.training.validation > 0
+        chosen = cell_of(
+            found[0].config.plan,
+            found,
+            score,
+            larger_is_better=larger_is_better(score),
+            held_out=held_out,
+            constant=constant,
+            lr=e.lr,
+        )
+        return chosen if chosen.keys else None
+
+    plan, than = cell(e.plan), cell(e.than)
+    by_key = {row.key: row for row in done}
+    for name, found in ((e.plan, plan), (e.than, than)):
+        if found is None and name is not None:
+            at = f" at a learning rate of {e.lr:g}" if e.lr is not None else ""
+            return CellOutcome(label, "cannot be said", {}, f"{name} has no finished run here{at}"), metric
+    assert plan is not None
+    if metric != score:
+        plan, than = _by(plan, metric, by_key), _by(than, metric, by_key) if than else None
+        constant = _constant_of(done, metric)
+    if e.kind != "diverges" and not any(math.isfinite(s) for s in plan.scores):
+        return CellOutcome(label, "cannot be said", {}, f"its runs have no metric {metric!r}"), metric
+    evidence = Evidence(e, metric, larger_is_better(metric), plan, than, constant)
+    state, numbers, reason = KINDS[e.kind](evidence)
+    return CellOutcome(label, state, numbers, "" if state == "came out" else reason), metric
+
+
+def _by(cell: Cell, metric: str, rows: Mapping[str, RunRow]) -> Cell:
+    """The same runs, scored by another metric of the test part."""
+    from dataclasses import replace
+
+    return replace(cell, scores=tuple(rows[key].metrics.get(metric, math.nan) for key in cell.keys))
+
+
+def _constant_of(done: Sequence[RunRow], metric: str) -> float:
+    """What the constant prediction scores in another metric: a diverged run says so, others cannot."""
+    return next((row.metrics[metric] for row in done if row.diverged and metric in row.metrics), math.nan)
+
+
+Judged = tuple[State, dict[str, float], str]
+
+
+def _better(e: Evidence) -> Judged:
+    if e.than is None:
+        return "cannot be said", {}, "the expectation names nothing to compare with"
+    deltas = list(differences(e.plan, e.than).values())
+    numbers = e.means()
+    if not deltas:
+        return "cannot be said", numbers, f"{e.plan.plan} and {e.than.plan} share no seed"
+    found = verdict(deltas, larger_is_better=e.larger)
+    gain = e.sign * found.difference.value
+    numbers |= {
+        "difference": found.difference.value,
+        "p": found.test.p,
+        "wins": float(found.wins),
+        "seeds": len(deltas),
+    }
+    if found.finding == "better" and gain >= e.by - SLACK:
+        return "came out", numbers, ""
+    if found.finding == "too few seeds to say":
+        return "cannot be said", numbers, f"{len(deltas)} seeds are too few to show any difference; it takes 6"
+    return "did not come out", numbers, reasons.not_better(e, found, gain)
+
+
+def _no_difference(e: Evidence) -> Judged:
+    if e.than is None:
+        return "cannot be said", {}, "the expectation names nothing to compare with"
+    deltas = list(differences(e.plan, e.than).values())
+    numbers = e.means()
+    if len(deltas) < 2:
+        return "cannot be said", numbers, "one pair of runs has no interval"
+    interval = t_interval(deltas)
+    numbers |= {"difference": interval.mean, "low": interval.low, "high": interval.high, "seeds": len(deltas)}
+    if interval.low >= -e.by - SLACK and interval.high <= e.by + SLACK:
+        return "came out", numbers, ""
+    outside = interval.low > e.by or interval.high < -e.by
+    state: State = "did not come out" if outside else "cannot be said"
+    return state, numbers, reasons.not_same(e, interval, outside)
+
+
+def _bound(e: Evidence, larger: bool) -> Judged:
+    if e.value is None:
+        return "cannot be said", {}, "the expectation gives no value to compare with"
+    mean = e.mean(e.plan)
+    interval = t_interval([s for s in e.plan.scores if math.isfinite(s)])
+    numbers = {"mean": mean, "low": interval.low, "high": interval.high, "bound": e.value, "runs": e.plan.runs}
+    missed = e.value - mean if larger else mean - e.value
+    if missed <= SLACK * max(1.0, abs(e.value)):
+        return "came out", numbers, ""
+    return "did not come out", numbers, reasons.beyond(e, missed, interval)
+
+
+def _fails(e: Evidence) -> Judged:
+    diverged = e.plan.diverged / e.plan.runs
+    mean = e.mean(e.plan)
+    numbers = {"mean": mean, "constant": e.constant, "diverged": diverged, "runs": e.plan.runs}
+    if diverged >= 0.5:
+        return "came out", numbers, ""
+    if math.isnan(e.constant):
+        return "cannot be said", numbers, "it is not known what a constant prediction scores"
+    above = e.sign * (mean - e.constant)
+    if above <= e.by + SLACK:
+        return "came out", numbers, ""
+    return (
+        "did not come out",
+        numbers,
+        f"its mean is {above:.3g} better than a constant prediction, not within {e.by:g}",
+    )
+
+
+def _trains(e: Evidence) -> Judged:
+    state, numbers, reason = _fails(e)
+    if state == "cannot be said":
+        return state, numbers, reason
+    if state == "did not come out":
+        return "came out", numbers, ""
+    return "did not come out", numbers, reasons.does_not_train(e)
+
+
+def _diverges(e: Evidence) -> Judged:
+    wanted = 0.5 if e.value is None else e.value
+    share = e.plan.diverged_share
+    numbers = {"diverged": share.value, "low": share.low, "high": share.high, "bound": wanted, "runs": e.plan.runs}
+    if share.value >= wanted - SLACK:
+        return "came out", numbers, ""
+    return "did not come out", numbers, reasons.does_not_diverge(e, wanted)
+
+
+KINDS: dict[str, Callable[[Evidence], Judged]] = {
+    "better": _better,
+    "no_difference": _no_difference,
+    "at_least": lambda e: _bound(e, larger=True),
+    "at_most": lambda e: _bound(e, larger=False),
+    "fails": _fails,
+    "trains": _trains,
+    "diverges": _diverges,
+}
