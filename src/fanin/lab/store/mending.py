@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from fanin.lab.store.curves import Extent, is_whole
+from fanin.lab.store.salvage import finish, salvage
 from fanin.lab.store.schema import connect, transaction
 from fanin.lab.store.texts import checksum
 from fanin.lab.study.rows import RunRow
@@ -14,12 +15,23 @@ CHECKPOINT = re.compile(r"(?P<key>.+)\.\d+\.pt")
 
 
 def sound_connection(folder: Path) -> sqlite3.Connection:
-    """A connection for writing to a database that SQLite finds sound."""
+    """A connection for writing to a database that SQLite finds sound; one that is damaged is mended before."""
+    finish(folder)
+    try:
+        return _checked(folder)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):  # no damage: no room, no right to write, another writer
+            raise
+        salvage(folder, str(error))
+        return _checked(folder)
+
+
+def _checked(folder: Path) -> sqlite3.Connection:
     connection = connect(folder, readonly=False)
     try:
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if found != "ok":
-            raise sqlite3.DatabaseError(found)
+            raise sqlite3.DatabaseError(" ".join(found.split()))
     except BaseException:
         connection.close()
         raise

@@ -43,14 +43,14 @@ class DiskFull(FaninError):
     """The disk that holds a study is full: what was committed stays, and the study can be resumed."""
 
 
-def connect(folder: Path, readonly: bool) -> sqlite3.Connection:
+def connect(folder: Path, readonly: bool, name: str = FILE) -> sqlite3.Connection:
     """A connection to the database in `folder`; without `readonly`, tables that are missing are made.
 
     Raises:
         FaninValueError: it is of a newer schema, or no database.
     """
-    path = folder / FILE
-    if path.exists() and (found := _version(path)) > SCHEMA:
+    path = folder / name
+    if (found := _version(path)) > SCHEMA:
         raise FaninValueError(newer(folder, found))
     if readonly:
         return _read(path)
@@ -92,11 +92,13 @@ def _read(path: Path) -> sqlite3.Connection:
 
 
 def _version(path: Path) -> int:
-    connection = _read(path)
+    """PRAGMA user_version, read where the file format has it: a connection would leave files of its own beside it."""
     try:
-        return connection.execute("PRAGMA user_version").fetchone()[0]
-    finally:
-        connection.close()
+        with open(path, "rb") as file:
+            header = file.read(64)
+    except FileNotFoundError:
+        return 0
+    return int.from_bytes(header[60:64], "big") if header.startswith(b"SQLite format 3") else 0
 
 
 @contextlib.contextmanager
@@ -134,7 +136,7 @@ def one_sentence(folder: Path) -> Iterator[None]:
         if isinstance(error, sqlite3.OperationalError):
             raise FaninError(f"folder={str(folder)!r}: its {FILE} cannot be used ({error})") from error
         raise FaninError(
-            f"folder={str(folder)!r}: its {FILE} is damaged ({error}); what can be read of it is kept by fanin lab resume"
+            f"folder={str(folder)!r}: its {FILE} is damaged ({error}); resuming the study mends it"
         ) from error
     except OSError as error:
         if is_full(error):
