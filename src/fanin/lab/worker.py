@@ -2,8 +2,10 @@
 
 import functools
 import itertools
+import json
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fanin.errors import FaninValueError
@@ -89,31 +91,60 @@ def init_of(plan: str, bindings: Bindings) -> Init:
     return own if isinstance(own, Init) else parse_inits({plan: own})[0]
 
 
-def jobs_of(
-    configs: Sequence[RunConfig], keys: Sequence[str], folder: str = "", patience: float = 300.0
-) -> tuple[Job, ...]:
-    """Runs in jobs: stacks of those that train at once, the others one by one, in the order of their first runs.
+def grouping(configs: Mapping[str, RunConfig]) -> Callable[[Mapping[str, RunConfig], Any], list[tuple[str, ...]]]:
+    """How the runs of a study make jobs, for `fanin.lab.driver.run_study(group=…)`.
 
-    How runs are put together depends on the runs alone, never on the number of workers: a member's last bit may depend
-    on the stack that it is in (a vector unit rounds the odd numbers at an end otherwise than those before).
+    Stacks are cut from the whole grid, and what is pending of each is a job: the same whatever the number of workers,
+    and however often the study was interrupted. (A member's last bit may depend on the stack that it is in: a vector
+    unit rounds the odd numbers at an end otherwise than those before.)
+
+    Args:
+        configs: every run of the study by key, in the order of the grid.
     """
-    stacks: dict[Any, list[int]] = {}
-    for place, config in enumerate(configs):
+    whole = _jobs(configs)
+
+    def group(pending: Mapping[str, RunConfig], study: Any = None) -> list[tuple[str, ...]]:
+        known = [tuple(key for key in keys if key in pending) for keys in whole]
+        seen = {key for keys in known for key in keys}
+        return [keys for keys in known if keys] + [(key,) for key in pending if key not in seen]
+
+    return group
+
+
+def _jobs(configs: Mapping[str, RunConfig]) -> list[tuple[str, ...]]:
+    stacks: dict[Any, list[str]] = {}
+    for key, config in configs.items():
         alike = (config.model, config.data, config.optimizer, config.batch_size, repr(config.training))
-        stacks.setdefault(alike if config.stacked else place, []).append(place)
-    chunks = [chunk for places in stacks.values() for chunk in _evenly(places)]
-    chunks.sort(key=lambda places: places[0])
-    return tuple(
-        Job(number, tuple(keys[p] for p in places), tuple(configs[p] for p in places), 0, folder, patience)
-        for number, places in enumerate(chunks)
-    )
+        stacks.setdefault(alike if config.stacked else key, []).append(key)
+    places = {key: place for place, key in enumerate(configs)}
+    chunks = [chunk for keys in stacks.values() for chunk in _evenly(keys)]
+    return sorted((tuple(chunk) for chunk in chunks), key=lambda keys: places[keys[0]])
 
 
-def _evenly(places: list[int]) -> list[list[int]]:
+def _evenly(keys: list[str]) -> list[list[str]]:
     """Parts of nearly one size: two where there is enough for two workers, more where a stack would be too large."""
-    parts = max(-(-len(places) // MOST_STACKED), 2 if len(places) >= WORTH_TWO else 1)
-    cuts = [round(i * len(places) / parts) for i in range(parts + 1)]
-    return [places[a:b] for a, b in itertools.pairwise(cuts)]
+    parts = max(-(-len(keys) // MOST_STACKED), 2 if len(keys) >= WORTH_TWO else 1)
+    cuts = [round(i * len(keys) / parts) for i in range(parts + 1)]
+    return [keys[a:b] for a, b in itertools.pairwise(cuts)]
+
+
+def with_stacking(
+    configs: Iterable[RunConfig], chosen: dict[str, bool], bindings: Bindings, never: bool = False
+) -> tuple[RunConfig, ...]:
+    """The runs with `stacked` set; choices that are not in `chosen` yet are made and put there, for the study to keep.
+
+    Args:
+        configs: runs, `stacked` not set.
+        chosen: what was chosen before, by model, data, optimizer and batch size; changed in place.
+        never: choose against stacks wherever nothing is chosen yet.
+    """
+    found = []
+    for config in configs:
+        kind = json.dumps([config.model, config.data, config.optimizer, config.batch_size])
+        if kind not in chosen:
+            chosen[kind] = not never and whether_stacked(config, bindings)
+        found.append(replace(config, stacked=chosen[kind]))
+    return tuple(found)
 
 
 def whether_stacked(config: RunConfig, bindings: Bindings) -> bool:

@@ -1,50 +1,51 @@
-"""What the best constant of the training part scores: all that a run that diverged leaves one with."""
+"""What a run that diverged is scored as: the best constant of the training part, by the run's own loss."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from fanin.lab import metrics
 from fanin.lab.data import DataSet
-from fanin.lab.torch.recorder import score_member
-
-RARE = 1e-3  # examples that a class without any is taken to have, so that its log frequency stays finite
+from fanin.lab.losses_torch import LOSSES, find_loss
 
 
 def constant_scores(
-    train_y: Tensor,
-    y: Tensor,
     data: DataSet,
+    part: str,
     loss: Callable[[Any, Tensor], Tensor],
     names: Sequence[str] = (),
     extra: Mapping[str, Callable[..., Any]] | None = None,
 ) -> dict[str, float]:
-    """Metrics on targets `y` of one output for all: log frequencies of the classes, log odds of the labels, or the mean.
+    """Metrics of the best constant prediction on a part; its loss is infinite where `loss` does not take such outputs.
 
-    The loss is infinite where the loss function does not take such outputs.
+    Args:
+        part: "test" or "held" (the test part where nothing is held out).
+        names: further metrics.
+        extra: metrics of the user's own; NaN, since a constant has no outputs of a model.
     """
-    out = constant_output(train_y, data).expand(
-        *y.shape[: 1 if data.task in ("regression", "multilabel") else y.dim()], -1
-    )
-    if data.task in ("regression", "multilabel"):
-        out = out.reshape(len(y), *y.shape[1:])
+    if part == "held" and data.held_targets is None:
+        part = "test"
+    scored = {**metrics.constant(data, names, part), **dict.fromkeys(extra or (), math.nan)}
+    if loss is find_loss(None, data.task)[1]:
+        return scored
     try:
-        value = float(loss(out, y))
+        scored["loss"] = _loss(data, part, loss)
     except Exception:  # a loss of the user's own, that wants more than a tensor of logits
-        value = math.inf
-    scored = score_member(data.task, out, y.cpu().numpy(), 0.0, names, extra)
-    assert scored is not None
-    return {**scored, "loss": value}
+        scored["loss"] = math.inf
+    return scored
 
 
-def constant_output(train_y: Tensor, data: DataSet) -> Tensor:
-    """That output for one example (or position), flat."""
+def _loss(data: DataSet, part: str, loss: Callable[[Any, Tensor], Tensor]) -> float:
+    targets = torch.tensor(np.asarray(getattr(data, f"{part}_targets")))
     if data.task == "regression":
-        return train_y.double().mean(0).float().reshape(-1)
-    if data.task == "multilabel":
-        share = train_y.double().mean(0).clamp(1e-6, 1 - 1e-6)
-        return torch.logit(share).float().reshape(-1)
-    counts = torch.bincount(train_y.reshape(-1), minlength=data.classes).double() + RARE
-    return (counts / counts.sum()).log().float()
+        best = torch.tensor(data.train_targets.mean(0, dtype=float)).float()
+        if loss is LOSSES["l1"][0]:
+            best = torch.tensor(np.median(data.train_targets, 0)).float()
+        return float(loss(best.expand(targets.shape), targets))
+    counts = np.bincount(data.train_targets.reshape(-1), minlength=data.classes) + 1e-3
+    logs = torch.tensor(np.log(counts / counts.sum())).float()
+    return float(loss(logs.expand(*targets.shape, -1), targets))

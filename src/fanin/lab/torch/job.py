@@ -196,8 +196,8 @@ def _scores(
     places = ((data.test_x, data.test_y), (data.held_x, data.held_y), (data.seen_x, data.seen_y))
     (test_losses, test), (held_losses, held), (seen_losses, seen) = (trainee.evaluate(x, y) for x, y in places)
     test_y, held_y, seen_y = (y.cpu().numpy() for _, y in places)
-    worst_test = constant_scores(data.train_y, data.test_y, parts.data, parts.loss, names, parts.extra)
-    worst_held = constant_scores(data.train_y, data.held_y, parts.data, parts.loss)
+    worst_test = constant_scores(parts.data, "test", parts.loss, names, parts.extra)
+    worst_held = constant_scores(parts.data, "held", parts.loss)
     found = []
     for k in range(trainee.members):
         alive = bool(recorder.alive[k])

@@ -47,7 +47,8 @@ class Recorder:
     """
 
     def __init__(self, configs: Sequence[RunConfig], files: Sequence[Path] | None, task: Task, steps: int) -> None:
-        self.configs, self.files, self.task, self.planned = configs, files, task, steps
+        self.configs, self.files, self.planned = configs, files, steps
+        self.task: Task = task
         n = len(configs)
         self.watch = configs[0].training.watch
         self.limit = configs[0].training.loss_limit

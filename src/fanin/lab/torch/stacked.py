@@ -76,7 +76,13 @@ class Stack:
         return losses.tolist()
 
     def _losses(self, out: Any, y: Tensor) -> Tensor:
-        if self.loss is cross_entropy and isinstance(out, Tensor) and out.dim() == y.dim() + 1 and out.shape[-1] > 1:
+        if (
+            self.loss is cross_entropy
+            and isinstance(out, Tensor)
+            and y.dim() == 2
+            and out.dim() == 3
+            and out.shape[-1] > 1
+        ):
             return stacked_cross_entropy(out, y)
         return vmap(lambda o, t: self.loss(o, t).reshape(()))(out, y)
 
