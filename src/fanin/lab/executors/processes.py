@@ -17,6 +17,7 @@ from fanin.lab.jobs import Died, Event, Finished, Job, Payload, Stepped
 
 START = 120.0  # seconds that a worker may take to start: it imports a framework, on a busy machine
 STILLBORN = 3  # workers in a row that end before they are ready: something is wrong with all of them
+SHOT = 30  # the same of workers that were killed: whoever kills may go on to kill others, or stop
 
 
 class _Worker:
@@ -166,7 +167,7 @@ class Processes:
             self._stillborn += 1
             if worker.job:  # not begun
                 self._waiting.appendleft(worker.job)
-            if self._stillborn >= STILLBORN:
+            if self._stillborn >= (SHOT if (worker.process.exitcode or 0) < 0 else STILLBORN):
                 raise FaninError(
                     f"worker processes end before they are ready ({_end_of(worker.process.exitcode)}); in a script, put the "
                     "call under `if __name__ == \"__main__\":`, or use executor='serial' to see the error"

@@ -1,0 +1,198 @@
+"""A pool of processes: each may die, hang or raise without the others, and none outlives its driver."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.lab.fake_runs import CARRY_OUT, configs_of, study_of
+
+from fanin.errors import FaninError, FaninValueError
+from fanin.lab.executors import Processes, Serial, make_executor, payload_of
+from fanin.lab.jobs import Died, Event, Finished, Job, Stepped
+
+ROOT = Path(__file__).parents[3]
+
+
+def jobs_of(folder: Path, *models: str, patience: float = 60.0) -> list[Job]:
+    (folder / "curves").mkdir(exist_ok=True)
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    configs = configs_of(study_of(models, 1))
+    return [Job(i, (key,), (c,), 0, str(folder), patience) for i, (key, c) in enumerate(configs.items())]
+
+
+def events_of(executor: Processes | Serial, jobs: list[Job], seconds: float = 60.0) -> list[Event]:
+    for job in jobs:
+        executor.submit(job)
+    found: list[Event] = []
+    end = time.monotonic() + seconds
+    while sum(not isinstance(e, Stepped) for e in found) < len(jobs) and time.monotonic() < end:
+        found += executor.events(0.5)
+    return found
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Processes]:
+    """Two workers, shared: what one test does to them must not reach the next."""
+    with contextlib.closing(Processes(2, carry_out=CARRY_OUT)) as pool:
+        yield pool
+
+
+def test_jobs_are_carried_out_and_signs_of_life_come(pool: Processes, tmp_path: Path) -> None:
+    events = events_of(pool, jobs_of(tmp_path, "ok", "ok2", "ok3"))
+    finished = [e for e in events if isinstance(e, Finished)]
+    assert sorted(e.job.number for e in finished) == [0, 1, 2]
+    assert all(row.state == "done" for e in finished for row in e.rows)
+    assert any(isinstance(e, Stepped) and 0 < e.share <= 1 for e in events)
+
+
+def test_processes_and_this_process_give_equal_rows(pool: Processes, tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, "ok", "ok2", "nan")
+    rows = [
+        [repr(e.rows) for e in sorted(events_of(executor, jobs), key=lambda e: e.job.number) if isinstance(e, Finished)]
+        for executor in (pool, Serial(carry_out=CARRY_OUT))
+    ]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize(
+    ("model", "why", "raised"),
+    [
+        ("kill", "its process was killed by signal 9 (out of memory?)", False),
+        ("gone", "its process ended with exit status 4", False),
+        ("memory", "it ran out of memory", False),
+        ("raise", "RuntimeError: no such layer", True),
+        ("exit", "SystemExit: 3", True),
+    ],
+)
+def test_a_job_that_ends_badly_ends_alone(pool: Processes, tmp_path: Path, model: str, why: str, raised: bool) -> None:
+    jobs = jobs_of(tmp_path, "ok", model, "ok2")
+    ends = {e.job.number: e for e in events_of(pool, jobs) if not isinstance(e, Stepped)}
+    died = ends[1]
+    assert isinstance(died, Died)
+    assert (died.why, died.raised, died.hung, died.full) == (why, raised, False, False)
+    assert isinstance(ends[0], Finished)
+    assert isinstance(ends[2], Finished)
+
+
+def test_a_full_disk_is_told_from_other_errors(pool: Processes, tmp_path: Path) -> None:
+    (end,) = [e for e in events_of(pool, jobs_of(tmp_path, "full")) if not isinstance(e, Stepped)]
+    assert isinstance(end, Died)
+    assert end.full
+
+
+def test_a_job_that_gives_no_sign_of_life_is_ended(pool: Processes, tmp_path: Path) -> None:
+    events_of(pool, jobs_of(tmp_path, "ok"))  # a worker that has started is judged by the job's patience
+    jobs = jobs_of(tmp_path, "hang", "ok", patience=0.6)
+    begun = time.monotonic()
+    ends = {e.job.number: e for e in events_of(pool, jobs) if not isinstance(e, Stepped)}
+    assert time.monotonic() - begun < 20
+    died = ends[0]
+    assert isinstance(died, Died)
+    assert died.hung
+    assert died.why == "it made no step in 0.6 s"
+    assert isinstance(ends[1], Finished)
+
+
+def test_a_slow_job_that_gives_signs_of_life_is_not(pool: Processes, tmp_path: Path) -> None:
+    (end,) = [e for e in events_of(pool, jobs_of(tmp_path, "slow:0.7", patience=1.2)) if not isinstance(e, Stepped)]
+    assert isinstance(end, Finished)
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_workers_end_when_their_driver_is_killed(tmp_path: Path) -> None:
+    """One of them is at work, the other one idle."""
+    script = tmp_path / "go.py"
+    script.write_text(
+        textwrap.dedent(f"""
+            import sys, time
+            from pathlib import Path
+            from fanin.lab.executors import Processes
+            from tests.lab.executors.test_processes import jobs_of
+            from tests.lab.fake_runs import CARRY_OUT
+
+            if __name__ == "__main__":
+                pool = Processes(2, carry_out=CARRY_OUT)
+                for job in jobs_of(Path({str(tmp_path)!r}), "hang", "ok"):
+                    pool.submit(job)
+                for _ in range(100):
+                    list(pool.events(0.1))
+                    if all(worker.ready for worker in pool._pool):
+                        break
+                print(*pool.processes, flush=True)
+                time.sleep(60)
+        """)
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    driver = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=environment, text=True)
+    assert driver.stdout is not None
+    workers = [int(word) for word in driver.stdout.readline().split()]
+    assert len(workers) == 2
+    assert all(alive(worker) for worker in workers)
+    driver.kill()
+    driver.wait()
+    end = time.monotonic() + 5
+    while any(alive(worker) for worker in workers) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not any(alive(worker) for worker in workers)
+
+
+def test_closing_ends_every_worker(tmp_path: Path) -> None:
+    pool = Processes(2, carry_out=CARRY_OUT)
+    for job in jobs_of(tmp_path, "ok", "hang"):
+        pool.submit(job)
+    found: list[Event] = []
+    while not any(isinstance(e, Finished) for e in found):
+        found += pool.events(0.5)
+    workers = pool.processes
+    pool.close()
+    assert pool.processes == ()
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+    pool.close()  # again: nothing
+
+
+def test_workers_that_cannot_start_are_said(tmp_path: Path) -> None:
+    pool = Processes(1, carry_out="no_such_module:f")
+    with pytest.raises(FaninError, match='before they are ready .*`if __name__ == "__main__":`, or use executor='):
+        events_of(pool, jobs_of(tmp_path, "ok"))
+    pool.close()
+
+
+def test_a_worker_that_is_killed_while_idle_costs_no_job(pool: Processes, tmp_path: Path) -> None:
+    events_of(pool, jobs_of(tmp_path, "ok", "ok2"))
+    for worker in pool.processes:
+        os.kill(worker, signal.SIGKILL)
+    ends = [e for e in events_of(pool, jobs_of(tmp_path, "ok", "ok2")) if not isinstance(e, Stepped)]
+    assert len(ends) == 2
+    # One may have been handed its job before its end was seen: then that is said, and the driver tries again.
+    assert all(isinstance(e, Finished) or e.why.endswith("signal 9 (out of memory?)") for e in ends)
+
+
+def test_executors_are_made_by_name() -> None:
+    assert isinstance(make_executor("serial"), Serial)
+    made = make_executor("processes", 3)
+    assert isinstance(made, Processes)
+    assert (made.workers, made.capacity) == (3, 6)
+    with pytest.raises(
+        FaninValueError, match="executor='threads' is unknown; accepted are serial, processes, ray, slurm"
+    ):
+        make_executor("threads")
+    with pytest.raises(FaninValueError, match="workers=0 must be a whole number of at least 1"):
+        make_executor("processes", 0)
+    with pytest.raises(FaninValueError, match=r"mine cannot be sent to another process .* or use executor='serial'"):
+        payload_of({"mine": lambda: None})
