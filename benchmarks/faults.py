@@ -16,13 +16,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.lab import disturbed, fake_runs  # noqa: E402
+from tests.lab import disturbed, fake_runs
 
-from fanin.lab.driver import RunSummary, run_study  # noqa: E402
-from fanin.lab.executors import Processes  # noqa: E402
-from fanin.lab.executors.attempt import CARRY_OUT  # noqa: E402
-from fanin.lab.store import Store  # noqa: E402
-from fanin.lab.study import RunConfig, Study, TrainingSettings  # noqa: E402
+from fanin.lab.driver import RunSummary, run_study
+from fanin.lab.executors import Processes
+from fanin.lab.executors.attempt import CARRY_OUT
+from fanin.lab.store import Store
+from fanin.lab.study import RunConfig, Study, TrainingSettings
 
 FAULTS = {  # model of the fake runs → what it stands for
     "raise": "a model that raises",

@@ -1,6 +1,6 @@
 """A study whose workers and drivers are killed at random, as often as asked, until it is done all the same.
 
-`tests/lab/test_driver.py` and `benchmarks/faults.py` share it. `python -m tests.lab.disturbed FOLDER FUNCTION` is the driver that is killed.
+`tests/lab/test_driver.py` and `benchmarks/faults.py` share it. Run as a program, it is the driver that is killed.
 """
 
 import contextlib
@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.lab.fake_runs import CARRY_OUT as FAKE
+
 from fanin.lab.driver import run_study
 from fanin.lab.executors import Processes, Serial
 from fanin.lab.store import Store, is_locked
 from fanin.lab.store.study_file import NAME, read_study
 from fanin.lab.study import RunConfig, RunRow, Study
-from tests.lab.fake_runs import CARRY_OUT as FAKE
 
 ROOT = Path(__file__).parents[2]
 CHANCE = 0.3  # that a kill is the driver's
