@@ -1,6 +1,7 @@
-"""Optimizers of a run: torch's own for one model, and the same updates for a stack of models with a rate each."""
+"""Optimizers of a run: torch's own updates, for one model or for a stack of models with a rate each."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,98 +45,104 @@ def read_optimizer(text: str, weight_decay: float = 0.0) -> Rule:
         raise FaninValueError(f"optimizer={text!r} has an argument that is unknown") from None
 
 
-def torch_optimizer(rule: Rule, groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
-    """torch's own optimizer; fused where it can be, which is faster and keeps one order of sums."""
-    floats = all(p.dtype in (torch.float32, torch.float64) for g in groups for p in g["params"])
-    if rule.kind == "sgd":
-        return torch.optim.SGD(
-            groups, lr=lr, momentum=rule.momentum, nesterov=rule.nesterov, weight_decay=rule.weight_decay, fused=floats
-        )
-    kind = torch.optim.Adam if rule.kind == "adam" else torch.optim.AdamW
-    return kind(
-        groups, lr=lr, betas=(rule.beta1, rule.beta2), eps=rule.eps, weight_decay=rule.weight_decay, fused=floats
-    )
-
-
 @dataclass(eq=False)
 class _Group:
-    """Parts of stacked parameters that share a rate, with what the optimizer keeps of them."""
+    """Parts of parameters that share a rate, with what the optimizer keeps of them."""
 
     rate: float
     parts: list[Tensor]
     places: list[tuple[int, int, int]]  # parameter, first member, end
-    slots: list[list[Tensor]]
+    buffers: list[Tensor | None]  # momentum of sgd
+    firsts: list[Tensor]  # moments of adam
+    seconds: list[Tensor]
     steps: list[Tensor]
 
 
-class StackedOptimizer:
-    """torch's own updates on stacked parameters, each member with a rate of its own.
+class Updates:
+    """torch's own updates (the functions that its optimizers call), each member of a stack with a rate of its own.
 
     Neighbours in the stack with the same rate are one group: their part of a stacked parameter is one tensor to the
     update. (It acts on each number alone, so that it cannot tell a stack from a parameter.)
 
     Args:
         rule: what to do.
-        parameters: stacked, shape (members, …) each.
+        parameters: stacked, shape (members, …) each; of one model, its parameters with a first axis of 1.
         rates: of each parameter, one a member.
     """
 
-    def __init__(self, rule: Rule, parameters: list[Tensor], rates: list[list[float]]) -> None:
+    def __init__(self, rule: Rule, parameters: Sequence[Tensor], rates: Sequence[Sequence[float]]) -> None:
         self.rule = rule
-        self.begun = False
         self.fused = all(p.dtype in (torch.float32, torch.float64) for p in parameters)
         groups: dict[float, _Group] = {}
         for number, (parameter, own) in enumerate(zip(parameters, rates, strict=True)):
             for first, end in _runs(own):
-                group = groups.setdefault(own[first], _Group(own[first], [], [], [[], []], []))
+                group = groups.setdefault(own[first], _Group(own[first], [], [], [], [], [], []))
                 part = parameter.detach()[first:end]
                 group.parts.append(part)
                 group.places.append((number, first, end))
-                for slot in group.slots:
-                    slot.append(torch.zeros_like(part))
+                group.buffers.append(None)
+                if rule.kind == "sgd":
+                    continue
+                group.firsts.append(torch.zeros_like(part))
+                group.seconds.append(torch.zeros_like(part))
                 group.steps.append(torch.zeros((), device=part.device))
         self.groups = list(groups.values())
 
     @torch.no_grad()
-    def step(self, gradients: list[Tensor], factor: float) -> None:
-        """One update with the rates times `factor`."""
-        ordered = [g.contiguous() for g in gradients]  # a fused update reads them in the weights' order
+    def step(self, gradients: Sequence[Tensor | None], factor: float) -> None:
+        """One update with the rates times `factor`; a parameter without a gradient stays as it is.
+
+        Args:
+            gradients: in the shapes of the parameters.
+            factor: of the schedule.
+        """
         update = self._sgd if self.rule.kind == "sgd" else self._adam
         for group in self.groups:
-            update(group, [ordered[number][first:end] for number, first, end in group.places], group.rate * factor)
-        self.begun = True
+            some = [i for i, (number, *_) in enumerate(group.places) if gradients[number] is not None]
+            cuts = [_cut(gradients[group.places[i][0]], group.parts[i], group.places[i]) for i in some]
+            if some:
+                update(group, some, cuts, group.rate * factor)
 
-    def _sgd(self, group: _Group, gradients: list[Tensor], rate: float) -> None:
-        rule = self.rule
-        buffers: list[Tensor | None] = list(group.slots[0]) if self.begun and rule.momentum else [None] * len(gradients)
+    def _sgd(self, group: _Group, some: list[int], gradients: list[Tensor], rate: float) -> None:
+        rule, kept = self.rule, group.buffers
+        buffers = [kept[i] for i in some]  # None before the first step: torch's momentum then starts as the gradient
         sgd(
-            group.parts, gradients, buffers, has_sparse_grad=False, foreach=False, fused=self.fused,
+            [group.parts[i] for i in some], gradients, buffers, has_sparse_grad=False, foreach=False, fused=self.fused,
             weight_decay=rule.weight_decay, momentum=rule.momentum, lr=rate, dampening=0.0, nesterov=rule.nesterov,
             maximize=False,
         )  # fmt: skip
-        if not self.begun and rule.momentum:
-            group.slots[0] = [b for b in buffers if b is not None]
+        if rule.momentum:
+            for i, buffer in zip(some, buffers, strict=True):
+                kept[i] = buffer
 
-    def _adam(self, group: _Group, gradients: list[Tensor], rate: float) -> None:
+    def _adam(self, group: _Group, some: list[int], gradients: list[Tensor], rate: float) -> None:
         rule = self.rule
         adam(
-            group.parts, gradients, group.slots[0], group.slots[1], [], group.steps, foreach=False, fused=self.fused,
-            decoupled_weight_decay=rule.kind == "adamw", amsgrad=False, beta1=rule.beta1, beta2=rule.beta2, lr=rate,
-            weight_decay=rule.weight_decay, eps=rule.eps, maximize=False,
+            [group.parts[i] for i in some], gradients,
+            [group.firsts[i] for i in some], [group.seconds[i] for i in some], [], [group.steps[i] for i in some],
+            foreach=False, fused=self.fused, decoupled_weight_decay=rule.kind == "adamw", amsgrad=False,
+            beta1=rule.beta1, beta2=rule.beta2, lr=rate, weight_decay=rule.weight_decay, eps=rule.eps, maximize=False,
         )  # fmt: skip
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"begun": self.begun, "groups": [{"slots": g.slots, "steps": g.steps} for g in self.groups]}
+        return {"groups": [[g.buffers, g.firsts, g.seconds, g.steps] for g in self.groups]}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Puts what `state` gave back."""
-        self.begun = state["begun"]
         for group, kept in zip(self.groups, state["groups"], strict=True):
-            group.slots, group.steps = kept["slots"], kept["steps"]
+            group.buffers, group.firsts, group.seconds, group.steps = kept
 
 
-def _runs(values: list[float]) -> list[tuple[int, int]]:
+def _cut(gradient: Tensor | None, part: Tensor, place: tuple[int, int, int]) -> Tensor:
+    """A part's own gradient, in the order in which the part lies in memory: a fused update reads both in one order."""
+    assert gradient is not None
+    _, first, end = place
+    cut = gradient[first:end] if end - first < len(gradient) else gradient
+    return cut if cut.stride() == part.stride() else torch.empty_like(part).copy_(cut)
+
+
+def _runs(values: Sequence[float]) -> list[tuple[int, int]]:
     """Stretches of equal neighbours: (first, end) of each."""
     cuts = [0, *(i for i in range(1, len(values)) if values[i] != values[i - 1]), len(values)]
     return list(itertools.pairwise(cuts))

@@ -19,6 +19,9 @@ from fanin.lab.study.rows import CurvePoint, Signals
 from fanin.lab.torch.signals import measure
 from fanin.lab.torch.tensors import Tensors
 
+TRACED = 500  # losses that are kept step by step
+TINY = 1e-30  # a loss of zero can only rise without end
+
 
 class Trainee(Protocol):
     """One model, or a stack of them; see `single.Single` and `stacked.Stack`."""
@@ -44,9 +47,12 @@ class Recorder:
         files: one append-only file a run, or None to write none.
         task: kind of task.
         steps: of a whole run.
+        trace: whether the first member's losses are kept step by step, thinned, in `traced`.
     """
 
-    def __init__(self, configs: Sequence[RunConfig], files: Sequence[Path] | None, task: Task, steps: int) -> None:
+    def __init__(
+        self, configs: Sequence[RunConfig], files: Sequence[Path] | None, task: Task, steps: int, trace: bool = False
+    ) -> None:
         self.configs, self.files, self.planned = configs, files, steps
         self.task: Task = task
         n = len(configs)
@@ -59,9 +65,12 @@ class Recorder:
         self.least = np.full(n, np.inf)
         self.spike = np.ones(n)
         self.total = np.zeros(n)
-        self.count = 0
+        self.looked = 0  # the step of the last look
+        self.recent: list[Sequence[float]] = []  # not folded yet
         self.step = 0
         self.seconds = 0.0
+        self.stride = math.ceil(steps / TRACED) if trace else 0
+        self.traced: list[tuple[int, float]] = []  # (step, loss)
         self.points: list[list[CurvePoint]] = [[] for _ in configs]
         self.signals: list[list[Signals]] = [[] for _ in configs]
         self.looks = frozenset({0, steps // 2, steps}) if self.watch else frozenset()
@@ -74,29 +83,47 @@ class Recorder:
 
     def add(self, losses: Sequence[float]) -> None:
         """The losses of the next step, before its update."""
-        values = np.asarray(losses, dtype=float)
         self.step += 1
-        self.count += 1
-        self.steps[self.alive] = self.step
-        if self.step == 1:
-            self.first = values
-        fine = np.isfinite(values)
+        self.recent.append(losses)
+        if self.limit is not None or not all(map(math.isfinite, losses)):
+            self.fold()
+
+    def fold(self) -> None:
+        """Works the losses since the last time into the figures: for many steps at once, since each costs as much."""
+        if not self.recent:
+            return
+        block = np.asarray(self.recent, dtype=float)
+        self.recent.clear()
+        n, members = block.shape
+        if self.stride:
+            self._trace(block[:, 0])
+        if self.step == n:
+            self.first = block[0]
+        fine = np.isfinite(block)
         if self.limit is not None:
-            fine &= values <= self.limit * self.first
-        self.last = np.where(self.alive, values, self.last)
-        self.alive &= fine
-        if fine.all():  # the usual case, in few operations
-            self.total += values
-            np.minimum(self.least, values, out=self.least)
-            np.maximum(self.spike, values / np.maximum(self.least, 1e-30), out=self.spike)
-        else:
-            kept = np.where(fine, values, 0.0)
-            self.total += kept
-            self.least = np.where(fine, np.minimum(self.least, values), self.least)
-            self.spike = np.where(fine, np.maximum(self.spike, values / np.maximum(self.least, 1e-30)), np.inf)
+            fine &= np.nan_to_num(block, nan=np.inf) <= self.limit * self.first
+        ended = ~fine.all(0) & self.alive
+        good = np.where(ended, fine.argmin(0), n)  # steps before the one that ended it
+        used = (np.arange(n)[:, None] < good) & self.alive
+        self.total += np.where(used, block, 0.0).sum(0)
+        least = np.minimum.accumulate(np.vstack([self.least, np.where(used, block, np.inf)]), 0)
+        rises = np.divide(block, np.maximum(least[1:], TINY), out=np.ones_like(block), where=used)
+        self.spike = np.where(ended, np.inf, np.maximum(self.spike, rises.max(0)))
+        self.least = least[-1]
+        row = np.minimum(good, n - 1)
+        self.last = np.where(self.alive, block[row, np.arange(members)], self.last)
+        self.steps = np.where(self.alive, self.step - n + 1 + row, self.steps)
+        self.alive &= ~ended
+
+    def _trace(self, losses: np.ndarray) -> None:
+        first = self.step - len(losses)
+        for step, value in enumerate(losses.tolist(), start=first + 1):
+            if (step - 1) % self.stride == 0 or step == self.planned or not math.isfinite(value):
+                self.traced.append((step, value))
 
     def look(self, trainee: Trainee, data: Tensors) -> None:
         """A curve point of every member that is still alive, and signals where they are due."""
+        self.fold()
         losses, outputs = trainee.evaluate(data.held_x, data.held_y)
         targets = data.held_y.cpu().numpy()
         name = metrics.SCORE[self.task]
@@ -108,14 +135,14 @@ class Recorder:
                 continue
             scored = score_member(self.task, outputs[k], targets, float(losses[k]))
             held = (scored["loss"], scored[name]) if scored else (math.inf, math.nan)
-            mean = self.total[k] / self.count if self.count else math.nan
+            mean = self.total[k] / (self.step - self.looked) if self.step > self.looked else math.nan
             step = self.step if self.alive[k] else int(self.steps[k])
             seconds = self.seconds / trainee.members
             self.points[k].append(
                 CurvePoint(step, seconds, float(mean), *held, grad_norm=float(norms[k]), moved=float(moved[k]))
             )
         self.total[:] = 0.0
-        self.count = 0
+        self.looked = self.step
         if self.step in self.looks:
             self._signals(trainee, data)
         self._write()
@@ -154,7 +181,7 @@ class Recorder:
         return {
             **arrays,
             "step": self.step,
-            "count": self.count,
+            "looked": self.looked,
             "seconds": self.seconds,
             "points": [[p.to_dict() for p in points] for points in self.points],
             "signals": [[s.to_dict() for s in signals] for signals in self.signals],
@@ -164,7 +191,7 @@ class Recorder:
         """Puts what `state` gave back, and writes the files anew."""
         for name in _ARRAYS:
             setattr(self, name, state[name].numpy())
-        self.step, self.count, self.seconds = state["step"], state["count"], state["seconds"]
+        self.step, self.looked, self.seconds = state["step"], state["looked"], state["seconds"]
         self.points = [[CurvePoint.from_dict(p) for p in points] for points in state["points"]]
         self.signals = [[Signals.from_dict(s) for s in signals] for signals in state["signals"]]
         self._write()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fanin.errors import FaninValueError
 from fanin.lab.losses_torch import output_tensor
-from fanin.lab.torch.optimizers import Rule, torch_optimizer
+from fanin.lab.torch.optimizers import Rule, Updates
 from fanin.lab.torch.state import random_state
 from fanin.names import canonical_names
 
@@ -49,11 +49,14 @@ class Single:
         evaluation_seed: int,
     ) -> None:
         self.model, self.loss, self.clip, self.seed = model, loss, clip, evaluation_seed
-        groups = parameter_groups(model, lr, scales)
-        self.parameters = [p for group in groups for p in group["params"]]
-        self.optimizer = torch_optimizer(rule, groups, lr)
-        self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.factor = 1.0
+        plain = canonical_names(name for name, _ in model.named_parameters())  # a plan leaves wrappers' prefixes out
+        trained = [(plain[name], p) for name, p in model.named_parameters() if p.requires_grad]
+        if not trained:
+            raise FaninValueError("the model has no parameter that requires a gradient, so there is nothing to train")
+        self.parameters = [p for _, p in trained]
+        self.gradients: list[Tensor | None] = []
+        stacked = [p.detach()[None] for p in self.parameters]
+        self.optimizer = Updates(rule, stacked, [[lr * scales.get(name, 1.0)] for name, _ in trained])
         self.start: list[Tensor] = []
         self.model.train()
 
@@ -63,17 +66,17 @@ class Single:
 
     def step(self, x: Tensor, y: Tensor, factor: float) -> list[float]:
         """One step with the rates times `factor`; the loss before it."""
-        if factor != self.factor:
-            self.factor = factor
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * factor
-        self.optimizer.zero_grad(set_to_none=True)
         value = scalar(self.loss(self.model(x), y))
-        value.backward()
-        if self.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
-        self.optimizer.step()
+        gradients = torch.autograd.grad(value, self.parameters, allow_unused=True)
+        self.gradients = self._clipped(list(gradients))
+        self.optimizer.step([None if g is None else g[None] for g in self.gradients], factor)
         return [value.item()]
+
+    def _clipped(self, gradients: list[Tensor | None]) -> list[Tensor | None]:
+        if self.clip is None:
+            return gradients
+        shrink = min(1.0, self.clip / (_norm(gradients) + 1e-6))
+        return [None if g is None else g * shrink for g in gradients]
 
     def evaluate(self, x: Tensor, y: Tensor) -> tuple[np.ndarray, Tensor]:
         """Mean losses, shape (1,), and outputs, shape (1, examples, …), in eval mode."""
@@ -92,8 +95,7 @@ class Single:
 
     def grad_norms(self) -> np.ndarray:
         """Norm of the whole gradient of the last step, shape (1,)."""
-        norms = [p.grad.norm() for p in self.parameters if p.grad is not None]
-        return np.array([float(torch.stack(norms).norm()) if norms else np.nan])
+        return np.array([_norm(self.gradients)])
 
     @torch.no_grad()
     def moved(self) -> np.ndarray:
@@ -113,23 +115,15 @@ class Single:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "start": self.start}
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state(), "start": self.start}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Puts what `state` gave back."""
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.restore(state["optimizer"])
         self.start = state["start"]
-        self.factor = float("nan")  # the groups' rates are those of the step before
 
 
-def parameter_groups(model: nn.Module, lr: float, scales: dict[str, float]) -> list[dict[str, Any]]:
-    """Groups of one learning rate each, of the parameters that are trained."""
-    groups: dict[float, list[nn.Parameter]] = {}
-    plain = canonical_names(name for name, _ in model.named_parameters())  # a plan leaves wrappers' prefixes out
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            groups.setdefault(scales.get(plain[name], 1.0), []).append(parameter)
-    if not groups:
-        raise FaninValueError("the model has no parameter that requires a gradient, so there is nothing to train")
-    return [{"params": parameters, "lr": lr * scale} for scale, parameters in groups.items()]
+def _norm(gradients: list[Tensor | None]) -> float:
+    norms = [g.double().square().sum() for g in gradients if g is not None]
+    return float(torch.stack(norms).sum().sqrt()) if norms else float("nan")

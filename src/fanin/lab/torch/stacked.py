@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from fanin.lab.losses_torch import cross_entropy, output_tensor
-from fanin.lab.torch.optimizers import Rule, StackedOptimizer
+from fanin.lab.torch.optimizers import Rule, Updates
 from fanin.lab.torch.single import EVAL_BATCH, Loss
 from fanin.lab.torch.stack_forward import stacked_cross_entropy, stacked_forward
 from fanin.names import canonical_names
@@ -51,7 +51,7 @@ class Stack:
         self.parameters = [self.weights[n].requires_grad_() for n in trained]
         plain = canonical_names(n for n, _ in models[0].named_parameters())
         rates = [[lr * s.get(plain[n], 1.0) for lr, s in zip(lrs, scales, strict=True)] for n in trained]
-        self.optimizer = StackedOptimizer(rule, self.parameters, rates)
+        self.optimizer = Updates(rule, self.parameters, rates)
         self.gradients: list[Tensor] = []
         self.start: list[Tensor] = []
         self.forward, self.forward_shared = self._forwards()
