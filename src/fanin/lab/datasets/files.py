@@ -8,6 +8,7 @@ FANIN_DATA_UNCHECKED=1 says that it is of the user's own making.
 import functools
 import hashlib
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,14 +136,19 @@ def find(name: str, found: Found) -> Path:
         raise FaninValueError(f"data={folder!r} needs the file {name} in FANIN_DATA={root!r}, which has none")
     found.sums[name] = checksum = _sha256(str(path), path.stat().st_mtime_ns)
     editions = KNOWN[name].editions
-    if checksum not in editions and os.environ.get("FANIN_DATA_UNCHECKED", "") not in ("1", "true", "yes"):
-        expected = " or ".join(editions)
-        raise FaninValueError(
-            f"data: the file {path} has the SHA-256 {checksum}, but expected is {expected}; "
-            "set FANIN_DATA_UNCHECKED=1 if it is meant to differ"
-        )
+    expect(f"file {path}", checksum, editions)
     found.editions[editions.get(checksum, "unchecked, not an edition that is known")] = None
     return path
+
+
+def expect(what: str, checksum: str, known: Collection[str]) -> None:
+    """Raises where data are not an edition that is known, unless the user has said that they are meant to differ."""
+    if checksum in known or os.environ.get("FANIN_DATA_UNCHECKED", "") in ("1", "true", "yes"):
+        return
+    raise FaninValueError(
+        f"data: the {what} has the SHA-256 {checksum}, but expected is {' or '.join(known)}; "
+        "set FANIN_DATA_UNCHECKED=1 if it is meant to differ"
+    )
 
 
 @functools.lru_cache(maxsize=32)

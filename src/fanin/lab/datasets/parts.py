@@ -44,6 +44,20 @@ def enough_to_test(examples: int | None) -> int | None:
     return None if examples is None else max(1000, examples // 5)
 
 
+def split(
+    spec: str, examples: int | None, x: np.ndarray, y: np.ndarray, classes: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A quarter to test on, shuffled and (where classes are given) stratified; inputs standardised on the training part."""
+    from sklearn.model_selection import train_test_split
+
+    train_x, test_x, train_y, test_y = (
+        np.asarray(a) for a in train_test_split(x, y, test_size=0.25, random_state=0, stratify=classes)
+    )
+    n = fewer(spec, examples, len(train_x))
+    train_x, test_x = standardised(train_x[:n], test_x)
+    return train_x, train_y[:n], test_x, test_y
+
+
 @functools.lru_cache(maxsize=4)
 def hold_out(data: DataSet, share: float) -> DataSet:
     """`DataSet.with_validation`; kept, since a worker asks for the same split run after run."""

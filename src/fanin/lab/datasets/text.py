@@ -13,6 +13,7 @@ from fanin.lab.datasets.parts import enough_to_test, sample
 IMDB_WORDS = 20_000  # ids of the vocabulary, padding and unknown included
 BOW_WORDS = 2000  # words that have a feature
 PADDING, UNKNOWN = 0, 1
+WORD, TAG = re.compile(r"[a-z0-9']+"), re.compile(r"<[^>]*>")
 
 
 def imdb(spec: str, examples: int | None, size: int | None) -> DataSet:
@@ -23,9 +24,7 @@ def imdb(spec: str, examples: int | None, size: int | None) -> DataSet:
     """
     words, found = size or 128, Found()
     (train, train_y), (test, test_y) = _reviews(spec, examples, found)
-    counts = collections.Counter(word for text in train for word in text)
-    common = sorted(counts, key=lambda word: (-counts[word], word))[: IMDB_WORDS - 2]
-    ids = {word: i for i, word in enumerate(common, start=2)}
+    ids = {word: i for i, word in enumerate(common_words(train, IMDB_WORDS - 2), start=2)}
     return DataSet(
         spec,
         "classification",
@@ -40,6 +39,36 @@ def imdb(spec: str, examples: int | None, size: int | None) -> DataSet:
     )
 
 
+def imdb_bow(spec: str, examples: int | None, size: int | None) -> DataSet:
+    """Film reviews as bags of words: float32 (examples, features), tf-idf of the commonest words of the training part.
+
+    Weights as in scikit-learn's `TfidfVectorizer` (smoothed, rows of length 1), times the root of the number of features, so
+    that the mean square of an input is 1, which is what rules of initialization take it to be.
+    """
+    found = Found()
+    (train, train_y), (test, test_y) = _reviews(spec, examples, found)
+    ids = {word: i for i, word in enumerate(common_words(train, size or BOW_WORDS))}
+    train_x, test_x = (_counts(texts, ids) for texts in (train, test))
+    features = len(ids)  # a small part has fewer words than were asked for
+    weights = np.log((1 + len(train)) / (1 + (train_x > 0).sum(0))) + 1
+    scale = float(features) ** 0.5
+    for x in (train_x, test_x):
+        x *= weights.astype(np.float32)
+        x *= scale / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    return DataSet(
+        spec,
+        "classification",
+        *(train_x, train_y, test_x, test_y),
+        classes=2,
+        forms=((features,),),
+        target=0.8,
+        scale=scale,
+        normalisation="tf-idf in rows of length 1, times the root of the number of features",
+        version=found.version,
+        files=found.sums,
+    )
+
+
 def _reviews(spec: str, examples: int | None, found: Found) -> list[tuple[list[list[str]], np.ndarray]]:
     parts = []
     for part, count in (("train", examples), ("test", enough_to_test(examples))):
@@ -48,9 +77,27 @@ def _reviews(spec: str, examples: int | None, found: Found) -> list[tuple[list[l
     return parts
 
 
+def common_words(texts: list[list[str]], most: int) -> list[str]:
+    """The commonest words, equally common ones in the order of the alphabet."""
+    counts: collections.Counter[str] = collections.Counter()
+    for text in texts:
+        counts.update(text)
+    return sorted(counts, key=lambda word: (-counts[word], word))[:most]
+
+
+def _counts(texts: list[list[str]], ids: dict[str, int]) -> np.ndarray:
+    """How often each word occurs in each text, float32 (texts, words)."""
+    rest = len(ids)  # the place of all other words, dropped
+    counts = np.empty((len(texts), len(ids)), dtype=np.float32)
+    for row, text in zip(counts, texts, strict=True):
+        places = np.fromiter((ids.get(word, rest) for word in text), dtype=np.int64, count=len(text))
+        row[:] = np.bincount(places, minlength=rest + 1)[:rest]
+    return counts
+
+
 def split_words(text: str) -> list[str]:
     """Words of a review: lower case, tags left out."""
-    return re.findall(r"[a-z0-9']+", re.sub(r"<[^>]*>", " ", text.lower()))
+    return WORD.findall(TAG.sub(" ", text.lower()))
 
 
 def _padded(texts: list[list[str]], ids: dict[str, int], words: int) -> np.ndarray:
