@@ -19,7 +19,7 @@ LONGEST = 400  # lines of one file
 
 # Rooms by floor, from the ground up; a room is a file or a folder right under src/fanin.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "records", "activations", "reshaping", "slots", "distributions", "formulas", "names", "files"),
+    ("errors", "records", "activations", "reshaping", "slots", "distributions", "formulas", "names", "files", "imports"),
     ("draws", "rules"),
     ("traces", "theory"),
     ("checks", "plans", "fingerprints"),
