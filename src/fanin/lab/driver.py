@@ -278,6 +278,9 @@ class _Drive:
         hopeless = event.hung or event.raised
         middle = len(job.keys) // 2
         if middle and (hopeless or count >= SPLITS):
+            self.store.note(
+                f"a stack of {len(job.keys)} runs was halved, so that their last bits may differ: {event.why}"
+            )
             self.waiting.append(self._job(job.keys[:middle], job.configs[:middle]))
             self.waiting.append(self._job(job.keys[middle:], job.configs[middle:]))
         elif hopeless or count >= DEATHS:

@@ -185,7 +185,7 @@ class Store:
             DiskFull: nothing of it was committed.
         """
         rows, done = tuple(rows), []
-        extents = {row.key: self._settle(row) for row in rows}
+        extents = self._settle(rows)
         with one_sentence(self.folder), transaction(self._connection) as db:
             number = db.execute("SELECT max(committed) FROM runs").fetchone()[0] or 0
             for row in rows:
@@ -199,16 +199,18 @@ class Store:
             mending.remove_other_curves(self.folder, row)
         return tuple(done)
 
-    def _settle(self, row: RunRow) -> Extent:
-        if not row.curve:
-            return Extent()
+    def _settle(self, rows: Sequence[RunRow]) -> dict[str, Extent]:
+        """Brings the curves to the disk before a row says that they are there."""
+        found = {row.key: Extent() for row in rows}
         with one_sentence(self.folder):
-            try:
-                extent = curves.settle(self.folder / row.curve)
-            except FileNotFoundError:
-                raise CurveMissing(f"the file {row.curve!r} of run {row.key} is not there") from None
-            curves.settle_folder((self.folder / row.curve).parent)
-            return extent
+            for row in rows:
+                if row.curve:
+                    try:
+                        found[row.key] = curves.settle(self.folder / row.curve)
+                    except FileNotFoundError:
+                        raise CurveMissing(f"the file {row.curve!r} of run {row.key} is not there") from None
+            curves.settle_folder(self.folder / "curves")
+        return found
 
     def forget_failed(self) -> int:
         """Makes failed runs of the study pending again; returns how many."""
@@ -259,6 +261,11 @@ class Store:
         """A choice that was made once for the study, None where it was not made yet."""
         found = self._all("SELECT value FROM choices WHERE name = ?", (name,))
         return json.loads(found[0][0]) if found else None
+
+    def choices(self, kind: str) -> dict[str, Any]:
+        """The choices whose names begin with "kind:", by what follows."""
+        found = self._all("SELECT name, value FROM choices ORDER BY rowid")
+        return {name.removeprefix(f"{kind}:"): json.loads(v) for name, v in found if name.startswith(f"{kind}:")}
 
     def choose(self, name: str, value: Any) -> Any:
         """Makes a choice (anything that JSON can say), unless it was made before; returns what holds."""
