@@ -1,0 +1,85 @@
+"""Models and jobs for the tests of the engine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fanin.lab.jobs import Job
+from fanin.lab.study import RunConfig, RunRow, TrainingSettings
+from fanin.lab.torch.job import run_job
+from fanin.lab.worker import parts_of
+
+
+def chain() -> nn.Module:
+    """A plain chain: stacked without `vmap`."""
+    return nn.Sequential(nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 10))
+
+
+class Skip(nn.Module):
+    """A residual net with a norm and buffers: stacked by `vmap`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm, self.inner = nn.Linear(64, 12, bias=False), nn.BatchNorm1d(12), nn.Linear(12, 12)
+        self.head = nn.Linear(12, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.norm(self.first(x)).relu()
+        return self.head(h + self.inner(h).relu())
+
+
+def dropping() -> nn.Module:
+    """Random while it trains: cannot be stacked."""
+    return nn.Sequential(nn.Linear(64, 12), nn.ReLU(), nn.Dropout(0.5), nn.Linear(12, 10))
+
+
+def exploding(model: nn.Module) -> None:
+    """An init that diverges at once."""
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(1e38)
+
+
+def raising(model: nn.Module) -> None:
+    """An init that cannot be done."""
+    raise RuntimeError("no such layer")
+
+
+BINDINGS: dict[str, Any] = {
+    "chain": chain,
+    "skip": Skip,
+    "dropping": dropping,
+    "exploding": exploding,
+    "raising": raising,
+}
+
+
+def config(
+    model: str = "chain",
+    plan: str = "default",
+    *,
+    data: str = "digits:256",
+    optimizer: str = "sgd(momentum=0.9)",
+    lr: float = 0.03,
+    seed: int = 0,
+    stacked: bool = False,
+    **training: Any,
+) -> RunConfig:
+    """A short run."""
+    settings = TrainingSettings(**{"steps": 20, "evaluations": 4, **training})
+    return RunConfig(model, plan, data, optimizer, lr, 32, seed, settings, stacked)
+
+
+def rows(configs: Sequence[RunConfig], folder: Path | None = None, attempt: int = 0) -> tuple[RunRow, ...]:
+    """The rows of one job of these runs."""
+    keys = tuple(f"k{i}" for i in range(len(configs)))
+    job = Job(0, keys, tuple(configs), attempt, str(folder or ""))
+    return run_job(job, parts_of(configs[0], BINDINGS), lambda share: None)
+
+
+def row(one: RunConfig, folder: Path | None = None) -> RunRow:
+    """The row of one run."""
+    return rows([one], folder)[0]

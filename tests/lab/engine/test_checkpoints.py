@@ -1,0 +1,99 @@
+"""Checkpoints: a run that goes on from one ends as a run that was never interrupted, bit for bit."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.lab.engine.nets import config, rows
+
+from fanin.lab.study import RunConfig
+from fanin.lab.torch import train as loop
+from fanin.lab.torch.checkpoints import Checkpoints
+from fanin.lab.torch.state import random_state, random_states, set_random_states
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing catches it."""
+
+
+def interrupted(configs: list[RunConfig], folder: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Runs until the `after`-th checkpoint is written, and no further."""
+    written = []
+    save = Checkpoints.save
+
+    def save_and_die(self: Checkpoints, state: dict[str, Any]) -> None:
+        save(self, state)
+        written.append(state)
+        if len(written) == after:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "due", lambda self: True)
+        patch.setattr(Checkpoints, "save", save_and_die)
+        with pytest.raises(Killed):
+            rows(configs, folder)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd(momentum=0.9)", "adam"])
+@pytest.mark.parametrize("kind", ["dropping", "stack", "skip stack"])
+def test_a_run_goes_on_as_if_nothing_had_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, kind: str
+) -> None:
+    if kind == "dropping":
+        some = [config("dropping", optimizer=optimizer, schedule="cosine")]
+    else:
+        model = "skip" if kind.startswith("skip") else "chain"
+        some = [config(model, optimizer=optimizer, seed=s, lr=lr, stacked=True) for s in (0, 1) for lr in (0.01, 0.1)]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole = rows(some, tmp_path / "a")
+    interrupted(some, tmp_path / "b", monkeypatch, after=2)
+    begun: list[int] = []
+    add = loop.Recorder.add
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Recorder, "add", lambda self, losses: (begun.append(self.step), add(self, losses))[1])
+        resumed = rows(some, tmp_path / "b", attempt=1)
+    assert begun[0] == 10  # of 20: the second look after the first
+    for a, b in zip(whole, resumed, strict=True):
+        assert (a.metrics, a.held, a.confusion, a.signals, a.steps) == (
+            b.metrics,
+            b.held,
+            b.confusion,
+            b.signals,
+            b.steps,
+        )
+        one, two = (tmp_path / "a" / a.curve).read_text(), (tmp_path / "b" / b.curve).read_text()
+        assert _without_seconds(one) == _without_seconds(two)
+
+
+def _without_seconds(text: str) -> list[dict[str, Any]]:
+    import json
+
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in text.splitlines()]
+
+
+def test_a_damaged_checkpoint_is_work_lost_and_nothing_worse(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path / "c.pt", ("a",))
+    kept.save({"x": torch.ones(3)})
+    assert kept.load() is not None
+    assert Checkpoints(tmp_path / "c.pt", ("b",)).load() is None
+    data = (tmp_path / "c.pt").read_bytes()
+    (tmp_path / "c.pt").write_bytes(data[: len(data) // 2])
+    assert kept.load() is None
+    assert [f.name for f in tmp_path.iterdir()] == ["c.pt"]
+
+
+def test_random_states_come_back(tmp_path: Path) -> None:
+    import random
+
+    import numpy as np
+
+    with random_state(5):
+        kept = random_states()
+        torch.save(kept, tmp_path / "r.pt")
+        first = torch.rand(3), np.random.rand(3).tolist(), random.random()  # noqa: NPY002
+        set_random_states(torch.load(tmp_path / "r.pt", weights_only=True))
+        again = torch.rand(3), np.random.rand(3).tolist(), random.random()  # noqa: NPY002
+    assert torch.equal(first[0], again[0])
+    assert first[1:] == again[1:]

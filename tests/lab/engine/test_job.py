@@ -1,0 +1,142 @@
+"""Jobs: what a run's row says, and what one run's trouble does to the others."""
+
+import itertools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.lab.engine.nets import config, row, rows
+
+from fanin.lab.data import load
+from fanin.lab.study import CurvePoint
+
+
+def numbers(found) -> tuple:
+    return found.metrics, found.held, found.steps, found.confusion, [s.to_dict() for s in found.signals]
+
+
+def test_a_run_is_repeatable_whatever_ran_before() -> None:
+    first = row(config("dropping"))
+    torch.rand(5)
+    row(config("dropping", seed=3))
+    again = row(config("dropping"))
+    assert numbers(first) == numbers(again)
+    assert numbers(row(config("dropping", seed=1))) != numbers(first)
+
+
+def test_the_curve_is_in_its_file_line_by_line(tmp_path: Path) -> None:
+    found = row(config(), tmp_path)
+    lines = [CurvePoint.from_dict(json.loads(line)) for line in (tmp_path / found.curve).read_text().splitlines()]
+    assert [p.step for p in lines] == [0, 5, 10, 15, 20]
+    assert math.isnan(lines[0].train_loss)
+    assert lines[-1].held_loss < lines[0].held_loss
+    assert lines[-1].held_score == found.summary["final"] == found.held["accuracy"]
+    assert lines[0].moved == 0 < lines[1].moved
+    assert all(a.seconds <= b.seconds for a, b in itertools.pairwise(lines))
+
+
+def test_the_test_part_is_not_what_curves_are_measured_on() -> None:
+    held, test = row(config()), row(config(validation=0.0))
+    data = load("digits:256").with_validation(0.1)
+    assert sum(map(sum, held.confusion)) == len(data.test_inputs)
+    assert held.held["accuracy"] * len(data.held_inputs) == pytest.approx(  # type: ignore[arg-type]
+        round(held.held["accuracy"] * len(data.held_inputs))  # type: ignore[arg-type]
+    )
+    assert test.held["accuracy"] == test.metrics["accuracy"]
+    assert np.trace(np.array(held.confusion)) / np.sum(held.confusion) == pytest.approx(held.metrics["accuracy"])
+
+
+def test_a_run_that_diverges_is_a_result_scored_as_the_best_constant() -> None:
+    found = row(config(plan="exploding"))
+    assert (found.state, found.diverged) == ("done", True)
+    assert found.metrics["accuracy"] == found.summary["constant"] == pytest.approx(0.1, abs=0.02)
+    assert found.steps < found.planned_steps == 20
+    assert found.reached_at is None
+
+
+def test_a_limit_on_the_loss_ends_a_run_that_rises() -> None:
+    wild = config(lr=30.0, optimizer="sgd", loss_limit=3.0)
+    assert row(wild).diverged
+    assert not row(config(loss_limit=3.0)).diverged
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_one_run_that_cannot_be_started_leaves_the_others_alone(stacked: bool) -> None:
+    some = [config(stacked=stacked), config(plan="raising", stacked=stacked), config(seed=1, stacked=stacked)]
+    good, bad, other = rows(some)
+    assert (bad.state, bad.error) == ("failed", "RuntimeError: no such layer")
+    assert good.state == other.state == "done"
+    assert good.metrics["loss"] == pytest.approx(row(some[0]).metrics["loss"], rel=1e-4)
+
+
+def test_steps_to_the_target_are_those_of_the_held_out_curve() -> None:
+    found = row(config(steps=100, evaluations=20, target=0.5))
+    assert found.reached_at is not None
+    assert found.reached_at % 5 == 0
+    assert found.reached_seconds is not None
+    assert row(config(target=1.1)).reached_at is None
+
+
+def test_summary_figures() -> None:
+    figures = row(config(steps=60)).summary
+    assert figures["last_loss"] < figures["first_loss"] == pytest.approx(math.log(10), abs=0.3)
+    assert figures["spike"] >= 1
+    assert 0 <= figures["area"] <= figures["best"]
+    assert 0 < figures["rank"] <= 1
+    assert 0 <= figures["dead"] < 1
+    assert "rank" not in row(config(watch=False)).summary
+
+
+def test_schedules_and_clipping_change_the_run() -> None:
+    plain = row(config()).metrics["loss"]
+    for settings in ({"schedule": "cosine"}, {"schedule": "linear"}, {"warmup": 0.5}, {"clip": 0.01}):
+        assert row(config(**settings)).metrics["loss"] != plain
+    assert row(config(clip=1e9)).metrics["loss"] == pytest.approx(plain, rel=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "sgd(momentum=0.9, nesterov=True)", "adam", "adamw(weight_decay=0.1)"])
+def test_a_run_is_what_torchs_own_optimizer_gives(optimizer: str) -> None:
+    """The loop that everyone writes, on the same batches from the same weights."""
+    from tests.lab.engine.nets import chain
+
+    from fanin.lab.torch.construct import construct
+    from fanin.lab.training import batches, derived_seed
+
+    data = load("digits:256").with_validation(0.1)
+    model = construct(lambda: chain(), 0)
+    makers = {
+        "sgd": lambda p: torch.optim.SGD(p, 0.03),
+        "sgd(momentum=0.9, nesterov=True)": lambda p: torch.optim.SGD(p, 0.03, momentum=0.9, nesterov=True),
+        "adam": lambda p: torch.optim.Adam(p, 0.03),
+        "adamw(weight_decay=0.1)": lambda p: torch.optim.AdamW(p, 0.03, weight_decay=0.1),
+    }
+    steps = makers[optimizer](model.parameters())
+    order = batches(len(data.train_inputs), 32, derived_seed(0, "order"))
+    for _ in range(20):
+        at = next(order)
+        loss = torch.nn.functional.cross_entropy(
+            model(torch.tensor(data.train_inputs[at])), torch.tensor(data.train_targets[at])
+        )
+        steps.zero_grad()
+        loss.backward()
+        steps.step()
+    with torch.no_grad():
+        out = model(torch.tensor(data.test_inputs))
+        by_hand = float(torch.nn.functional.cross_entropy(out, torch.tensor(data.test_targets)))
+    assert row(config(optimizer=optimizer)).metrics["loss"] == pytest.approx(by_hand, rel=1e-4)
+    assert row(config(optimizer=optimizer, stacked=True)).metrics["loss"] == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_the_learning_rate_of_the_last_step_of_a_schedule() -> None:
+    from fanin.lab.torch.train import rate_factor
+
+    cosine = config(schedule="cosine", warmup=0.1).training
+    factors = [rate_factor(cosine, step, 100) for step in range(100)]
+    assert factors[0] == pytest.approx(1 / 11)
+    assert factors[10] == 1
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert 0 < factors[-1] < 0.01
+    assert rate_factor(config(schedule="linear").training, 50, 100) == 0.5
