@@ -13,8 +13,9 @@ GRID = [(plan, lr, seed) for seed in (0, 1) for plan in ("default", "he_normal")
 
 
 @pytest.mark.parametrize("model", ["chain", "skip"])
-@pytest.mark.parametrize("optimizer", ["sgd(momentum=0.9)", "adamw(weight_decay=0.1)"])
+@pytest.mark.parametrize("optimizer", ["sgd(momentum=0.9)", "adamw(weight_decay=0.1, eps=0.001)"])
 def test_a_member_gets_what_it_would_get_alone(model: str, optimizer: str) -> None:
+    # A large eps: without it Adam divides rounding noise by itself, and two orders of sums soon differ in everything.
     some = [config(model, p, lr=lr, seed=s, optimizer=optimizer, stacked=True, clip=1.0) for p, lr, s in GRID]
     together = rows(some)
     for found, one in zip(together, some, strict=True):
