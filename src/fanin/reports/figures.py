@@ -14,6 +14,7 @@ from fanin.reports.words import number
 WIDTH, HEIGHT = 440, 270
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 40
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+LONGEST_BESIDE = 19  # characters of a row's name that have room beside the row
 MOST_POINTS = 240  # a deeper model's curves are thinned to this many points
 
 
@@ -27,6 +28,8 @@ class Series:
         y: one value a point, NaN where there is none.
         low, high: the band around it, empty for none.
         faint: drawn thin and without legend, dots or tooltip (single runs behind their mean).
+        plain: drawn without dots (steps, level lines).
+        said: a remark a point, shown with its value and as a cross; "" for none.
     """
 
     name: str
@@ -35,6 +38,8 @@ class Series:
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     faint: bool = False
+    plain: bool = False
+    said: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,8 @@ def line_figure(
     labels: Sequence[str] = (),
     x_name: str = "depth",
     log: bool = True,
+    log_x: bool = False,
+    x_ticks: Sequence[float] = (),
 ) -> str:
     """A figure of lines over one x axis (same length as each series), with legend, tooltips and its numbers as a table.
 
@@ -114,6 +121,8 @@ def line_figure(
         series: the lines; a band is drawn where a series has one.
         labels: a name for each point (the weight), for the tooltip.
         log: whether the y axis is logarithmic.
+        log_x: whether the x axis is.
+        x_ticks: values to name on the x axis; round ones where none are given.
     """
     keep = thin(len(x), MOST_POINTS)
     x = [x[i] for i in keep]
@@ -126,13 +135,15 @@ def line_figure(
             [s.low[i] for i in keep if s.low],
             [s.high[i] for i in keep if s.high],
             s.faint,
+            s.plain,
+            [s.said[i] for i in keep if s.said],
         )
         for s in series
     ]
     everything = [v for s in lines for v in (*s.y, *_near_band(s))]
-    fx = Scale(x, LEFT, WIDTH - RIGHT, log=False, tight=True)
+    fx = Scale(x, LEFT, WIDTH - RIGHT, log=log_x, tight=True)
     fy = Scale(everything, HEIGHT - BOTTOM, TOP, log=log)
-    parts = [_grid(fy, fx, x_name)]
+    parts = [_grid(fy, fx, x_name, x_ticks)]
     parts += [_band(s, x, fx, fy) for s in lines if s.low]
     parts += [_line(s, x, fx, fy) for s in sorted(lines, key=lambda s: not s.faint)]
     shown = [s for s in lines if not s.faint]
@@ -149,25 +160,28 @@ def line_figure(
             for s in shown
         ],
     }
-    table = _table([x_name, "where", *(s.name for s in shown)], [
-        [number(v), name, *(number(s.y[i]) for s in shown)] for i, (v, name) in enumerate(zip(x, labels, strict=True))
+    table = table_of([x_name, "where", *(s.name for s in shown)], [
+        [number(v), name, *(number(s.y[i]) + _said(s, i) for s in shown)] for i, (v, name) in enumerate(zip(x, labels, strict=True))
     ])  # fmt: skip
-    return _figure(
+    return figure_frame(
         title, caption, "".join(parts), HEIGHT, [(s.name, s.style, bool(s.low)) for s in shown], points, table
     )
 
 
 def dot_figure(title: str, caption: str, rows: Sequence[DotRow], *, log: bool = False) -> str:
     """Every run as a dot, one row a way of initialising, with the mean and its interval."""
-    row_height = 44
+    longest = max((len(r.name) for r in rows), default=0)
+    above = longest > LONGEST_BESIDE  # then names stand over their rows
+    row_height = 58 if above else 44
     height = TOP + row_height * len(rows) + BOTTOM
-    left = min(150, 18 + 7 * max((len(r.name) for r in rows), default=0))
+    left = 16 if above else min(150, 18 + 7 * longest)
     finite = [v for r in rows for v in (*r.values, r.low, r.high) if math.isfinite(v)]
     fx = Scale(finite, left, WIDTH - RIGHT - 6, log=log)
     parts = [f'<g class="grid">{"".join(_vertical(fx(t), height, number(t)) for t in fx.ticks(5))}</g>']
     for i, row in enumerate(rows):
-        y = TOP + row_height * (i + 0.5)
-        parts.append(f'<text class="row-name" x="{left - 10}" y="{y + 4}" text-anchor="end">{escape(row.name)}</text>')
+        y = TOP + row_height * (i + 0.5) + (10 if above else 0)
+        place = f'x="{left}" y="{y - 18}"' if above else f'x="{left - 10}" y="{y + 4}" text-anchor="end"'
+        parts.append(f'<text class="row-name" {place}>{escape(row.name)}</text>')
         if math.isfinite(row.low) and math.isfinite(row.high):
             parts.append(f'<path class="interval {row.style}" d="M{fx(row.low)} {y}H{fx(row.high)}"/>')
         for j, value in enumerate(row.values):
@@ -182,10 +196,10 @@ def dot_figure(title: str, caption: str, rows: Sequence[DotRow], *, log: bool = 
             if math.isfinite(row.low):
                 tip += f", 95 % interval {number(row.low, 4)} to {number(row.high, 4)}"
             parts.append(f'<path class="mean {row.style}" d="M{fx(row.mean)} {y - 13}V{y + 13}">{_tip(tip)}</path>')
-    table = _table(["", "mean", "95 % interval", "runs"], [
+    table = table_of(["", "mean", "95 % interval", "runs"], [
         [r.name, number(r.mean, 4), f"{number(r.low, 4)} to {number(r.high, 4)}", ", ".join(number(v, 4) for v in r.values)] for r in rows
     ])  # fmt: skip
-    return _figure(title, caption, "".join(parts), height, [], None, table)
+    return figure_frame(title, caption, "".join(parts), height, [], None, table)
 
 
 def thin(n: int, most: int) -> list[int]:
@@ -199,8 +213,12 @@ def _texts(s: Series) -> list[str]:
     texts = []
     for i, value in enumerate(s.y):
         band = f" ({number(s.low[i])} to {number(s.high[i])})" if s.low and not math.isnan(s.low[i]) else ""
-        texts.append("" if math.isnan(value) else number(value, 4) + band)
+        texts.append("" if math.isnan(value) else number(value, 4) + band + _said(s, i))
     return texts
+
+
+def _said(s: Series, i: int) -> str:
+    return f" ({s.said[i]})" if s.said and s.said[i] else ""
 
 
 def _near_band(s: Series) -> list[float]:
@@ -223,7 +241,12 @@ def _line(s: Series, x: Sequence[float], fx: Callable[[float], float], fy: Calla
     path = f'<path class="line {s.style}{" faint" if s.faint else ""}" d="{"".join(runs)}"/>'
     broken = [p for p, v in zip(x, s.y, strict=True) if math.isinf(v)]
     crosses = "".join(f'<path class="cross {s.style}" d="M{fx(p) - 4} {TOP}l8 8m0 -8l-8 8"/>' for p in broken)
-    single = sum(not math.isnan(v) for v in s.y) == 1 or (len(x) <= 40 and not s.faint)
+    if s.said:
+        places = [(fx(p), fy(v)) for p, v, said in zip(x, s.y, s.said, strict=True) if said and math.isfinite(v)]
+        crosses += "".join(
+            f'<path class="cross {s.style}" d="M{px - 5} {py - 5}l10 10m0 -10l-10 10"/>' for px, py in places
+        )
+    single = sum(not math.isnan(v) for v in s.y) == 1 or (len(x) <= 40 and not s.faint and not s.plain)
     dots = (
         [(p, v) for p, v in zip(x, s.y, strict=True) if math.isfinite(v)] if single and s.style != "predicted" else []
     )
@@ -250,14 +273,14 @@ def _band(s: Series, x: Sequence[float], fx: Callable[[float], float], fy: Calla
     return "".join(paths)
 
 
-def _grid(fy: Scale, fx: Scale, x_name: str) -> str:
+def _grid(fy: Scale, fx: Scale, x_name: str, x_ticks: Sequence[float] = ()) -> str:
     parts = []
     for tick in fy.ticks():
         y = fy(tick)
         parts.append(
             f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}"/><text x="{LEFT - 7}" y="{y + 4}" text-anchor="end">{tick_text(tick)}</text>'
         )
-    whole = [t for t in fx.ticks(7) if t == int(t)] or fx.ticks(5)
+    whole = x_ticks or [t for t in fx.ticks(7) if t == int(t)] or fx.ticks(5)
     for tick in whole:
         parts.append(f'<text x="{fx(tick)}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{number(tick)}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
@@ -284,7 +307,7 @@ def _tip(text: str) -> str:
     return f"<title>{escape(text)}</title>"
 
 
-def _figure(
+def figure_frame(
     title: str,
     caption: str,
     inside: str,
@@ -293,6 +316,14 @@ def _figure(
     points: dict[str, object] | None,
     table: str,
 ) -> str:
+    """What all figures have around their drawing: title and caption, legend, data of the tooltip, numbers as a table.
+
+    Args:
+        inside: SVG, `WIDTH` wide and `height` high.
+        legend: (name, style, whether it has a band) of each line.
+        points: of the tooltip, as report.js reads them; None for none.
+        table: the numbers as HTML.
+    """
     keys = "".join(
         '<span class="key"><svg class="swatch" viewBox="0 0 22 10" aria-hidden="true">'
         + (f'<path class="band {style}" d="M0 0H22V10H0Z"/>' if band else "")
@@ -311,7 +342,8 @@ def _figure(
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Numbers below a figure as a table."""
     cells = "".join(f"<th>{escape(h)}</th>" for h in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'

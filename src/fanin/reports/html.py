@@ -58,6 +58,11 @@ def comparison_fragment(result: Any) -> str:
     return f'<div class="fanin fragment"><style>{_asset("report.css")}</style>{inside}</div>'
 
 
+def fragment(inside: str) -> str:
+    """A piece of HTML for a notebook, with the reports' styles and no script."""
+    return f'<div class="fanin fragment"><style>{_asset("report.css")}</style>{inside}</div>'
+
+
 def fixed_fragment(fixed: Any) -> str:
     """A fix as a piece of HTML for a notebook."""
     inside = sections.verdict_section(fixed.before, fixed) + sections.signal_section(fixed.before, fixed)

@@ -74,6 +74,14 @@ def _place(plan: str, study: Study) -> int:
     return len(study.plans)
 
 
+def plan_family(plan: str, study: Study) -> str:
+    """The text that a method was written as in the study, with its {variables}; the method itself where there is none."""
+    for template in study.plans:
+        if bindings_of(plan, template, study.variables) is not None:
+            return template
+    return plan
+
+
 def plan_variables(plan: str, study: Study) -> Context:
     """The variables that a method's text stands for: {"gain": 1.5} of "scaled(gain=1.5)"."""
     for template in study.plans:

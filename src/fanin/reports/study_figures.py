@@ -1,0 +1,275 @@
+"""The figures of one context: every seed as a dot, learning curves, learning rates, time to target, confusion."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fanin.lab.analysis.records import Cell, ContextAnalysis
+from fanin.lab.records import Interval, ReferenceLine
+from fanin.lab.results import StudyResults
+from fanin.lab.statistics import t_interval
+from fanin.lab.study.rows import CurvePoint, RunRow
+from fanin.reports.comparison import mean_band
+from fanin.reports.figures import DotRow, Series, dot_figure, line_figure
+from fanin.reports.figures_map import map_figure
+from fanin.reports.words import number
+
+COLOURS = 8
+MOST_BANDS = 5  # methods up to which bands are drawn, and single runs behind them
+MOST_FAINT = 12  # single runs drawn behind a mean
+MOST_CLASSES = 20  # of a confusion matrix that is drawn
+MOST_MATRICES = 4
+MOST_LEARNERS = 5
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a context's figures need.
+
+    Attributes:
+        results: of the study.
+        context: what is drawn.
+        faint: whether single runs are drawn behind their means.
+    """
+
+    results: StudyResults
+    context: ContextAnalysis
+    faint: bool = True
+
+    @property
+    def plans(self) -> tuple[str, ...]:
+        """The methods of the whole study: their colours hold for all of its figures."""
+        return self.results.analysis.plans
+
+    def style(self, plan: str) -> str:
+        """The colour of a method, dashed from the ninth on."""
+        return style_of(plan, self.plans)
+
+    def runs(self, cell: Cell) -> list[RunRow]:
+        """The runs of a cell at its chosen learning rate."""
+        return [self.results.by_key[key] for key in cell.keys]
+
+    def learners(self) -> list[ReferenceLine]:
+        """Ordinary learners that have the score, the best first."""
+        c = self.context
+        found = [r for r in self.results.references.get(c.data, ()) if c.score in r.metrics]
+        return sorted(found, key=lambda r: -r.metrics[c.score] if c.larger_is_better else r.metrics[c.score])
+
+
+def style_of(plan: str, plans: Sequence[str]) -> str:
+    """The CSS classes of a method's colour."""
+    at = plans.index(plan)
+    return f"c{at % COLOURS}" + (" second" if at >= COLOURS else "")
+
+
+def score_figure(d: Drawing) -> str:
+    """The test score, every run as a dot; ordinary learners below."""
+    c, rows = d.context, []
+    for cell in c.done:
+        e = cell.metrics.get(c.score)
+        mean, low, high = (e.value, e.low, e.high) if e else (math.nan,) * 3
+        rows.append(DotRow(cell.plan, d.style(cell.plan), cell.scores, mean, low, high))
+    rows += [
+        DotRow(r.name, "reference", (), r.metrics[c.score], math.nan, math.nan) for r in d.learners()[:MOST_LEARNERS]
+    ]
+    caption = (
+        "On the test part, at each method's own learning rate. A dot is one run (a diverged one with what a constant "
+        "prediction scores), the bar mean and 95 % interval of the others."
+    )
+    return dot_figure(f"Final {c.score}", caption, rows) if rows else ""
+
+
+def curve_figures(d: Drawing) -> str:
+    """Held-out score and losses through training."""
+    c = d.context
+    held = (
+        "On the held-out part" if d.results.study.training.validation > 0 else "On the test part (nothing was held out)"
+    )
+    curves = {cell.plan: [d.results.curve(row) for row in d.runs(cell)] for cell in c.done}
+    words = "; band: 95 % interval of the mean" if len(curves) <= MOST_BANDS else ""
+    levels = d.learners()[:1] + [r for r in d.learners()[1:] if r.name.startswith(("logistic", "linear"))]
+    return (
+        _curve(d, curves, f"{_title(c.score)} through training", f"{held}{words}.", lambda p: p.held_score, levels=levels[:2])
+        + _curve(d, curves, "Held-out loss", f"{held}; geometric mean.", lambda p: p.held_loss, log=True)
+        + _curve(d, curves, "Training loss", "Between two looks; geometric mean.", lambda p: p.train_loss, log=True)
+    )  # fmt: skip
+
+
+def stability_figures(d: Drawing) -> str:
+    """Gradient norm and movement of the weights through training."""
+    curves = {cell.plan: [d.results.curve(row) for row in d.runs(cell)] for cell in d.context.done}
+    norm = "Norm of the whole gradient of the last batch; geometric mean."
+    moved = "Distance of the weights from their start, over the norm that they started with."
+    return _curve(d, curves, "Gradient norm", norm, lambda p: p.grad_norm, log=True) + _curve(
+        d, curves, "Weights moved", moved, lambda p: p.moved
+    )
+
+
+def _title(name: str) -> str:
+    return name[:1].upper() + name[1:]
+
+
+def _curve(
+    d: Drawing,
+    curves: dict[str, list[tuple[CurvePoint, ...]]],
+    title: str,
+    caption: str,
+    value: Callable[[CurvePoint], float],
+    *,
+    log: bool = False,
+    levels: Sequence[ReferenceLine] = (),
+) -> str:
+    steps = sorted({p.step for found in curves.values() for curve in found for p in curve})
+    series: list[Series] = []
+    for plan, found in curves.items():
+        lines = [_on_grid(curve, steps, value) for curve in found if curve]
+        if not any(math.isfinite(v) for line in lines for v in line):
+            continue
+        mean, low, high = mean_band(lines, log)
+        banded = len(curves) <= MOST_BANDS and len(lines) > 1
+        if d.faint and banded:
+            series += [Series(plan, d.style(plan), line, faint=True) for line in lines[:MOST_FAINT]]
+        series.append(Series(plan, d.style(plan), mean, low if banded else (), high if banded else ()))
+    if len(steps) < 2 or not series:
+        return ""
+    for r in levels:
+        y = [r.metrics[d.context.score]] * len(steps)
+        series.append(Series(f"{r.name} (test part)", "reference", y, plain=True))
+    labels = [f"step {step:,}" for step in steps]
+    return line_figure(title, caption, [float(s) for s in steps], series, labels=labels, x_name="step", log=log)
+
+
+def _on_grid(curve: Sequence[CurvePoint], steps: Sequence[int], value: Callable[[CurvePoint], float]) -> list[float]:
+    known = {p.step: value(p) for p in curve}
+    return [v if math.isfinite(v := known.get(step, math.nan)) else math.nan for step in steps]
+
+
+def lr_figure(d: Drawing) -> str:
+    """Score against learning rate, one line a method; a cross where runs diverged."""
+    c = d.context
+    lrs = sorted({p.lr for cell in c.cells for p in cell.lrs})
+    if len(lrs) < 2:
+        return ""
+    series = []
+    for cell in c.done:
+        points = {p.lr: p for p in cell.lrs if p.runs}
+        held: list[Interval | None] = [points[lr].held if lr in points else None for lr in lrs]
+        said = [_diverged_at(points, lr) for lr in lrs]
+        y, low, high = ([getattr(i, end) if i else math.nan for i in held] for end in ("mean", "low", "high"))
+        banded = len(c.done) <= MOST_BANDS and any(math.isfinite(v) for v in low)
+        band = (low, high) if banded else ((), ())
+        series.append(Series(cell.plan, d.style(cell.plan), y, *band, said=said))
+    caption = (
+        "Mean held-out score over the seeds, diverged runs with what a constant prediction scores (×: some diverged)."
+    )
+    labels = [f"learning rate {number(lr)}" for lr in lrs]
+    ticks = lrs if len(lrs) <= 9 else lrs[:: math.ceil(len(lrs) / 8)]
+    return line_figure(
+        "Learning-rate sensitivity", caption, lrs, series,
+        labels=labels, x_name="learning rate (log)", log=False, log_x=True, x_ticks=ticks,
+    )  # fmt: skip
+
+
+def _diverged_at(points: dict, lr: float) -> str:
+    point = points.get(lr)
+    return f"{point.diverged} of {point.runs} diverged" if point and point.diverged else ""
+
+
+def target_figure(d: Drawing) -> str:
+    """The share of runs that have reached the target score by each step (Kaplan-Meier)."""
+    c = d.context
+    survivals = {cell.plan: cell.survival for cell in c.done if cell.survival is not None}
+    if not survivals or not any(s.reached for s in survivals.values()):
+        return ""
+    horizon = max(s.horizon for s in survivals.values())
+    times = sorted({0.0, horizon, *(t for s in survivals.values() for t in s.times)})
+    x = [times[0], *(t for t in times[1:] for _ in range(2))]  # each time twice: before its events and after them
+    series = []
+    for plan, s in survivals.items():
+        after = [_share_at(s.times, s.share, t) for t in times]
+        y = [1 - after[0]] + [1 - v for i in range(1, len(times)) for v in (after[i - 1], after[i])]
+        series.append(Series(plan, d.style(plan), y, plain=True))
+    name = (
+        f"{c.score} {number(c.target)}" if c.target is not None and math.isfinite(c.target) else f"the target {c.score}"
+    )
+    caption = f"Share of runs that have reached {name} on the held-out part; runs that never did stay in."
+    labels = [f"step {t:,.0f}" for t in x]
+    return line_figure("Time to target", caption, x, series, labels=labels, x_name="step", log=False)
+
+
+def _share_at(times: Sequence[float], share: Sequence[float], t: float) -> float:
+    return next((s for at, s in zip(reversed(times), reversed(share), strict=True) if at <= t), 1.0)
+
+
+def confusion_figures(d: Drawing) -> str:
+    """Confusion matrices over all runs of a method that did not diverge; of the best and the baseline where there are many."""
+    c = d.context
+    cells = [cell for cell in c.done if any(row.confusion for row in d.runs(cell))]
+    if len(cells) > MOST_MATRICES:
+        cells = [cell for cell in cells if cell.plan in (c.cells[0].plan, c.best)]
+    figures = []
+    for cell in cells:
+        runs = [row for row in d.runs(cell) if row.confusion and not row.diverged]
+        if not runs or len(runs[0].confusion) > MOST_CLASSES:
+            continue
+        total = [
+            [sum(cells) for cells in zip(*lines, strict=True)]
+            for lines in zip(*(r.confusion for r in runs), strict=True)
+        ]
+        shares = [[n / max(1, sum(line)) for n in line] for line in total]
+        names = [str(i) for i in range(len(total))]
+        caption = f"Percent of each class, {len(runs)} run{'' if len(runs) == 1 else 's'} together."
+        figures.append(
+            map_figure(
+                f"Confusion of {cell.plan}", caption, names, names, shares,
+                x_name="predicted", y_name="class", text=lambda v: f"{100 * v:.0f}", span=(0.0, 1.0),
+            )
+        )  # fmt: skip
+    return "".join(figures)
+
+
+def signal_figures(d: Drawing) -> str:
+    """Signal through depth before training and after it: rms, dead units, effective rank."""
+    figures = []
+    for place, when in ((0, "at the start"), (-1, "after training")):
+        for field, title, log in (
+            ("rms", "Rms of the outputs", True),
+            ("dead", "Dead units", False),
+            ("rank", "Effective rank", False),
+        ):
+            figures.append(_signal(d, place, field, f"{title} {when}", log))
+    return "".join(figures)
+
+
+def _signal(d: Drawing, place: int, field: str, title: str, log: bool) -> str:
+    series, names = [], []
+    for cell in d.context.done:
+        runs = [row.signals[place].layers for row in d.runs(cell) if row.signals and (place == 0 or not row.diverged)]
+        if not runs or len({len(layers) for layers in runs}) > 1:
+            continue
+        columns = [[getattr(layer, field) for layer in layers] for layers in zip(*runs, strict=True)]
+        values = [_median(column) for column in columns]
+        if len(values) < 2 or not any(math.isfinite(v) for v in values):
+            continue
+        if names and len(names) != len(values):
+            continue
+        names = [layer.name for layer in runs[0]]
+        series.append(Series(cell.plan, d.style(cell.plan), values))
+    if not series:
+        return ""
+    what = {"rms": "Root mean square of each layer's outputs", "dead": "Share of units that are constant over a batch",
+            "rank": "Effective rank over the most that it could be"}[field]  # fmt: skip
+    caption = f"{what}, median over the seeds."
+    return line_figure(
+        title, caption, [float(i) for i in range(len(names))], series, labels=names, x_name="layer", log=log
+    )
+
+
+def _median(values: Sequence[float]) -> float:
+    known = sorted(v for v in values if not math.isnan(v))
+    return known[len(known) // 2] if known else math.nan
+
+
+def interval_of(scores: Sequence[float]) -> Interval:
+    """Mean and interval of the scores that are numbers."""
+    return t_interval([s for s in scores if math.isfinite(s)])

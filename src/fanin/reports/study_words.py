@@ -1,0 +1,269 @@
+"""The words of a study, shared by page, Markdown and terminal: verdict first, one sentence a comparison, expectations."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fanin.lab.analysis.records import Cell, ContextAnalysis, Outcome, Pair
+from fanin.lab.records import Interval
+from fanin.lab.results import StudyResults
+from fanin.lab.statistics import Estimate
+from fanin.lab.study.records import Expectation
+from fanin.reports.compared import metric_text, signed
+from fanin.reports.words import count, number
+
+Level = Literal["ok", "info", "warning", "error"]
+STATE_LEVELS: dict[str, Level] = {"came out": "ok", "did not come out": "error", "cannot be said": "warning"}
+FINDINGS = ("better", "worse", "no difference shown", "too few seeds to say")
+
+
+@dataclass(frozen=True)
+class StudyVerdict:
+    """The first thing to know of a study.
+
+    Attributes:
+        level: "ok" where a method is better than the baseline, "warning" where one is worse or nothing is done, else "info".
+        headline: one sentence.
+        detail: what was run.
+        sentences: one a comparison (or, with many contexts, one a method).
+    """
+
+    level: Level
+    headline: str
+    detail: str
+    sentences: tuple[str, ...]
+
+
+def study_verdict(results: StudyResults) -> StudyVerdict:
+    """The verdict on a study, in words."""
+    a = results.analysis
+    done = [c for c in a.contexts if c.done]
+    if not done:
+        return StudyVerdict("warning", "No run is done yet", detail_text(results), ())
+    if len(a.contexts) == 1:
+        return _of_one(done[0], detail_text(results))
+    return _of_many(results)
+
+
+def _of_one(c: ContextAnalysis, detail: str) -> StudyVerdict:
+    sentences = tuple(pair_sentence(c, pair) for pair in c.pairs)
+    best = c.cell(c.best)
+    if best is None:
+        return StudyVerdict("warning", "No run has a score", detail, sentences)
+    if not c.pairs:
+        return StudyVerdict("info", f"{best.plan}: {c.score} {cell_text(best, c.score)}", detail, ())
+    pair = next((p for p in c.pairs if p.plan == best.plan and p.role == "baseline"), None)
+    if pair is not None and pair.verdict.finding == "better":
+        return StudyVerdict("ok", pair_sentence(c, pair), detail, sentences)
+    worse = [p for p in c.pairs if p.role == "baseline" and p.verdict.finding == "worse"]
+    baseline = c.cells[0].plan
+    if pair is None and worse and len(worse) == len(c.pairs):
+        others = "all others are" if len(worse) > 1 else f"{worse[0].plan} is"
+        return StudyVerdict(
+            "info", f"{baseline} {cell_text(best, c.score)} is the best: {others} worse", detail, sentences
+        )
+    if all(p.verdict.finding == "too few seeds to say" for p in c.pairs):
+        return StudyVerdict("info", f"Too few seeds to say which is better: {_range(c)}", detail, sentences)
+    return StudyVerdict("info", f"No difference shown between {baseline} and the best of the others: {_range(c)}"
+                        if len(c.cells) > 2 else pair_sentence(c, c.pairs[0]), detail, sentences)  # fmt: skip
+
+
+def _range(c: ContextAnalysis) -> str:
+    means = [cell.overall[c.score] for cell in c.done if c.score in cell.overall]
+    return f"{c.score} {metric_text(min(means))} to {metric_text(max(means))}"
+
+
+def _of_many(results: StudyResults) -> StudyVerdict:
+    a = results.analysis
+    counts = {plan: finding_counts(a.contexts, plan) for plan in a.plans[1:]}
+    counts = {plan: found for plan, found in counts.items() if sum(found.values())}
+    sentences = [f"{plan} against {a.baseline}: {_counted(found)}." for plan, found in counts.items()]
+    if a.across:
+        best = max(a.across, key=lambda m: m.mean.value if _larger(a.contexts) else -m.mean.value)
+        what = "interquartile mean" + (" (share of the way to a perfect score)" if a.scale == "share" else "")
+        sentences.append(
+            f"Over all {best.contexts} contexts {best.plan} has the best {what}, {estimate_text(best.mean)}."
+        )
+    detail = detail_text(results)
+    if not counts:
+        return StudyVerdict("info", f"{a.baseline} in {count(len(a.contexts), 'context')}", detail, tuple(sentences))
+    means = {m.plan: m.mean.value if _larger(a.contexts) else -m.mean.value for m in a.across}
+    best = max(counts, key=lambda p: (counts[p]["better"] - counts[p]["worse"], means.get(p, -math.inf)))
+    found = counts[best]
+    if found["better"] > found["worse"]:
+        return StudyVerdict("ok", f"{best} against {a.baseline}: {_counted(found)}", detail, tuple(sentences))
+    if any(f["worse"] > f["better"] for f in counts.values()):
+        worst = max(counts, key=lambda p: counts[p]["worse"] - counts[p]["better"])
+        text = f"Nothing does better than {a.baseline} on the whole; {worst}: {_counted(counts[worst])}"
+        return StudyVerdict("info", text, detail, tuple(sentences))
+    if all(f["too few seeds to say"] == sum(f.values()) for f in counts.values()):
+        seeds, made = count(len(results.study.seeds), "seed"), max(len(c.pairs) for c in a.contexts)
+        text = f"{seeds} cannot show a difference among {count(made, 'comparison')} at once"
+        return StudyVerdict("info", text, detail, tuple(sentences))
+    return StudyVerdict("info", f"No difference shown against {a.baseline} on the whole", detail, tuple(sentences))
+
+
+def _larger(contexts: Sequence[ContextAnalysis]) -> bool:
+    return next((c.larger_is_better for c in contexts if c.score), True)
+
+
+def finding_counts(contexts: Sequence[ContextAnalysis], plan: str) -> dict[str, int]:
+    """In how many contexts a method was found better than the baseline, worse, and so on."""
+    found = [p.verdict.finding for c in contexts for p in c.pairs if p.plan == plan and p.role == "baseline"]
+    return {finding: found.count(finding) for finding in FINDINGS}
+
+
+def _counted(found: dict[str, int]) -> str:
+    total = sum(found.values())
+    parts = [f"{finding} in {n}" for finding, n in found.items() if n]
+    return f"{', '.join(parts)} of {count(total, 'context')}"
+
+
+def pair_sentence(c: ContextAnalysis, pair: Pair) -> str:
+    """One comparison: "fanin 0.912 ± 0.004 against default 0.871 ± 0.031: better in 10 of 10 seeds, p = 0.002"."""
+    v = pair.verdict
+    first, second = c.cell(pair.plan), c.cell(pair.other)
+    assert first is not None
+    assert second is not None
+    both = f"{pair.plan} {cell_text(first, c.score)} against {pair.other} {cell_text(second, c.score)}"
+    n = len(pair.seeds)
+    if v.finding == "too few seeds to say":
+        return f"{both}: too few seeds to say ({signed(v.difference.value)} over {count(n, 'seed')})"
+    if v.finding == "no difference shown":
+        could = f"; {n} seeds would show {metric_text(v.detectable)}" if 0 < v.detectable < math.inf else ""
+        return f"No difference shown between {pair.plan} and {pair.other}: {both}, {p_text(v.p_adjusted)}{could}"
+    seeds = v.wins if v.finding == "better" else v.losses
+    return f"{both}: {v.finding} in {seeds} of {count(n, 'seed')}, {p_text(v.p_adjusted)}"
+
+
+def p_text(p: float) -> str:
+    """ "p = 0.006"; "p < 0.0001" below that."""
+    if math.isnan(p):
+        return "no p"
+    return "p < 0.0001" if p < 1e-4 else f"p = {number(p, 2)}"
+
+
+def cell_text(cell: Cell, metric: str) -> str:
+    """A metric of the runs that did not diverge, and how many did: "0.871 ± 0.031 (3 of 10 diverged)"."""
+    if not cell.keys:
+        return "–"
+    if cell.diverged == cell.runs:
+        return f"(all {cell.runs} diverged)" if cell.runs > 1 else "(diverged)"
+    text = estimate_text(cell.metrics[metric]) if metric in cell.metrics else "–"
+    return text + (f" ({cell.diverged} of {cell.runs} diverged)" if cell.diverged else "")
+
+
+def lr_note(cell: Cell) -> str:
+    """The learning rate of a cell, with a remark where it is an end of the axis."""
+    if not cell.keys:
+        return "–"
+    return number(cell.lr) + (f" ({cell.edge} of the grid)" if cell.edge else "")
+
+
+def estimate_text(e: Estimate | Interval) -> str:
+    """Value and interval: "0.912 ± 0.004"; "0.844 (0.832 to 0.849)" where it lies skew."""
+    value = e.value
+    if not (math.isfinite(e.low) and math.isfinite(e.high)):
+        return metric_text(value)
+    up, down = e.high - value, value - e.low
+    small = max(up, down) < 0.0005
+    if abs(up - down) <= 0.1 * max(up, down) or small:
+        return f"{metric_text(value)} ± {'0.000' if small and max(up, down) > 0 else metric_text((up + down) / 2)}"
+    return f"{metric_text(value)} ({metric_text(e.low)} to {metric_text(e.high)})"
+
+
+def share_text(e: Estimate) -> str:
+    """A share with its interval in percent: "30 % (11 to 60)"."""
+    if math.isnan(e.value):
+        return "–"
+    return f"{e.value * 100:.0f} % ({e.low * 100:.0f} to {e.high * 100:.0f})"
+
+
+def detail_text(results: StudyResults) -> str:
+    """What was run, in one line."""
+    a, s = results.analysis, results.study
+    parts = [f"{a.done:,} of {a.runs:,} runs" if a.done < a.runs else f"{count(a.runs, 'run')}"]
+    parts[0] += f", {a.diverged:,} diverged" if a.diverged else ""
+    parts.append(f"{count(len(a.plans), 'method')}")
+    parts += (
+        [f"{len(a.contexts)} contexts ({', '.join(a.varying)})"] if len(a.contexts) > 1 else _context_words(a.contexts)
+    )
+    parts.append(f"{count(len(s.lrs), 'learning rate')}")
+    parts.append(f"{count(len(s.seeds), 'seed')}")
+    parts.append(f"{time_text(results.seconds)} of computing")
+    return " · ".join(parts)
+
+
+def _context_words(contexts: Sequence[ContextAnalysis]) -> list[str]:
+    return (
+        [str(contexts[0].context[n]) for n in ("model", "data", "optimizer") if n in contexts[0].context]
+        if contexts
+        else []
+    )
+
+
+def time_text(seconds: float) -> str:
+    """ "42 s", "12 min", "3.4 h"."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{number(seconds, 2)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """What became of an expectation, with the numbers where there is one cell, and counts where there are many."""
+    if not outcome.cells:
+        return outcome.reason
+    if len(outcome.cells) == 1:
+        return "; ".join(
+            filter(None, (evidence_text(outcome.expectation, outcome.cells[0].numbers), outcome.cells[0].reason))
+        )
+    states = [c.state for c in outcome.cells]
+    counted = ", ".join(f"{s} in {states.count(s)}" for s in STATE_LEVELS if s in states)
+    where = next((c for c in outcome.cells if c.state == outcome.state and c.reason), None)
+    told = f"; {where.label}: {where.reason}" if where else ""
+    return f"{counted} of {len(states)} cells{told}"
+
+
+def evidence_text(e: Expectation, numbers: dict[str, float]) -> str:
+    """The numbers that an outcome rests on, in words; "" where there are none."""
+    if not numbers:
+        return ""
+    n = {name: metric_text(value) for name, value in numbers.items()}
+    if "other mean" in n and "difference" not in n:
+        return f"{n['mean']} against {n['other mean']}"
+    if e.kind == "better":
+        seeds = count(int(numbers["seeds"]), "seed")
+        won = f"better in {numbers['wins']:.0f} of {seeds}, {p_text(numbers['p'])}"
+        return f"{n['mean']} against {n['other mean']}: {signed(numbers['difference'])}, {won}"
+    if e.kind == "no_difference":
+        between = f"{signed(numbers['low'])} to {signed(numbers['high'])}"
+        seeds = count(int(numbers["seeds"]), "seed")
+        return f"{n['mean']} against {n['other mean']}: {signed(numbers['difference'])} ({between}), {seeds}"
+    runs = count(int(numbers["runs"]), "run")
+    if e.kind in ("at_least", "at_most"):
+        between = f" ({n['low']} to {n['high']})" if math.isfinite(numbers["low"]) else ""
+        return f"mean {n['mean']}{between} of {runs}, {e.kind.replace('_', ' ')} {n['bound']} expected"
+    if e.kind == "diverges":
+        share = f"{100 * numbers['diverged']:.0f} % of {runs} diverged"
+        between = f" ({100 * numbers['low']:.0f} to {100 * numbers['high']:.0f})"
+        return f"{share}{between}, at least {100 * numbers['bound']:.0f} % expected"
+    diverged = f", {100 * numbers['diverged']:.0f} % diverged" if numbers["diverged"] else ""
+    return f"mean {n['mean']} of {runs}{diverged}; a constant prediction scores {n['constant']}"
+
+
+def outcomes_headline(outcomes: Sequence[Outcome]) -> str:
+    """ "3 of 4 expectations came out, 1 did not"."""
+    states = [o.state for o in outcomes]
+    total = len(states)
+    words = [f"{states.count('came out')} of {count(total, 'expectation')} came out"]
+    words += [f"{n} did not" for n in [states.count("did not come out")] if n]
+    words += [f"of {n} nothing can be said" for n in [states.count("cannot be said")] if n]
+    return ", ".join(words)
+
+
+def run_again(results: StudyResults) -> tuple[str, ...]:
+    """The commands that run the study again from its definition, and show it."""
+    name = results.study.name
+    source = f"{results.folder.name}/study.json" if results.folder else f"{name}.toml"
+    return (f"fanin lab run {source} --out {name}-again", f"fanin lab report {name}-again --html {name}.html")
