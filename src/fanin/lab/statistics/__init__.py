@@ -1,7 +1,6 @@
 """The lab's statistics: pure functions from numbers to records, each with how far it is to be trusted."""
 
 from fanin.lab.statistics.aggregates import (
-    improvement_of,
     interquartile_mean,
     interquartile_mean_of,
     mean_of,
@@ -11,14 +10,16 @@ from fanin.lab.statistics.aggregates import (
     optimality_gap,
     optimality_gap_of,
     performance_profile,
-    probability_of_improvement,
 )
 from fanin.lab.statistics.bootstrap import stratified_bootstrap
+from fanin.lab.statistics.cells import given_convergence
 from fanin.lab.statistics.corrections import holm
+from fanin.lab.statistics.improvement import improvement_of, probability_of_improvement
 from fanin.lab.statistics.means import mean_interval, median_interval, skew_interval, skewness, t_interval
 from fanin.lab.statistics.paired import equivalence, hodges_lehmann, paired_t, paired_test
 from fanin.lab.statistics.power import detectable_difference, power, seeds_needed, smallest_p
 from fanin.lab.statistics.records import (
+    Cell,
     Equivalence,
     Estimate,
     Finding,
@@ -27,15 +28,18 @@ from fanin.lab.statistics.records import (
     Seeds,
     Survival,
     Tested,
+    TunedVerdict,
     Verdict,
 )
 from fanin.lab.statistics.samples import permutation_test, welch_interval, welch_test
 from fanin.lab.statistics.shares import wilson
 from fanin.lab.statistics.survival import kaplan_meier, log_rank
+from fanin.lab.statistics.tuned import Tuned, choose_lr, null_study, tuned_verdicts
 from fanin.lab.statistics.verdicts import unpaired_verdict, verdict, verdicts
 
 __all__ = [
     # one cell
+    "given_convergence",
     "t_interval",
     "skew_interval",
     "median_interval",
@@ -46,6 +50,9 @@ __all__ = [
     "verdict",
     "verdicts",
     "unpaired_verdict",
+    "tuned_verdicts",
+    "choose_lr",
+    "null_study",
     "paired_test",
     "paired_t",
     "hodges_lehmann",
@@ -76,6 +83,7 @@ __all__ = [
     "kaplan_meier",
     "log_rank",
     # records
+    "Cell",
     "Equivalence",
     "Estimate",
     "Finding",
@@ -84,5 +92,7 @@ __all__ = [
     "Seeds",
     "Survival",
     "Tested",
+    "Tuned",
+    "TunedVerdict",
     "Verdict",
 ]

@@ -13,11 +13,10 @@ from functools import partial
 
 import numpy as np
 
-from fanin.errors import FaninValueError
-from fanin.lab.statistics.arguments import Values, columns, numbers, share
-from fanin.lab.statistics.bootstrap import RESAMPLES, Scores, Statistic, stratified_bootstrap
+from fanin.lab.statistics.arguments import Scores, Values, columns, numbers, share
+from fanin.lab.statistics.bootstrap import RESAMPLES, Statistic, stratified_bootstrap
 from fanin.lab.statistics.records import Estimate, Profile
-from fanin.lab.statistics.shares import wilson_ends
+from fanin.lab.statistics.shares import share_ends
 
 
 def interquartile_mean_of(pooled: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
@@ -56,13 +55,13 @@ def interquartile_mean(
     """The mean of the middle half of all runs over all cells: odd runs do not move it, and it uses more than a median.
 
     Args:
-        scores: matrix (runs × cells), or one list of scores a cell where their numbers differ.
+        scores: matrix (runs × cells), or a dictionary cell → scores where cells have different numbers of runs.
         level, method, resamples, seed: of the interval, see `stratified_bootstrap`.
 
     Agarwal et al. 2021, section 4.3.
 
     Example:
-        >>> interquartile_mean([[0, 1, 2, 3], [4, 5, 6, 70]]).value
+        >>> interquartile_mean([[0, 4], [1, 5], [2, 6], [3, 70]]).value
         3.5
     """
     return stratified_bootstrap(
@@ -88,7 +87,7 @@ def median_score(
     """The median over cells of their means; arguments as in `interquartile_mean`.
 
     Example:
-        >>> median_score([[0, 1], [2, 3], [40, 50]]).value
+        >>> median_score({"a": [0, 1], "b": [2, 3, 2.5], "c": [40, 50]}).value
         2.5
     """
     return stratified_bootstrap(scores, median_of, level=level, method=method, resamples=resamples, seed=seed)
@@ -117,18 +116,18 @@ def optimality_gap(
 def performance_profile(scores: Scores, thresholds: Values, level: float = 0.95) -> Profile:
     """The share of runs above each threshold, cells weighing the same (run-score distribution), with a pointwise band.
 
-    The band is Wilson's, with the number of runs that a binomial share of the same spread would have. A bootstrap band
-    shrinks to nothing where no run, or every run, of the sample lies above the threshold.
+    The band is that of `wilson`: a bootstrap band shrinks to nothing where no run, or every run, lies above the threshold.
+    It is right for one cell and errs on the safe side for several, whose shares spread less than one binomial share.
 
     Args:
-        scores: matrix (runs × cells), or one list of scores a cell where their numbers differ.
+        scores: matrix (runs × cells), or a dictionary cell → scores where cells have different numbers of runs.
         thresholds: τ, shape (t,).
         level: of the band at each threshold by itself.
 
     Agarwal et al. 2021, section 4.2 and eq. 1.
 
     Example:
-        >>> p = performance_profile([[0.1, 0.5, 0.9], [0.4, 0.6, 0.8]], [0.0, 0.45, 0.85]); [round(s, 3) for s in p.share]
+        >>> p = performance_profile([[0.1, 0.4], [0.5, 0.6], [0.9, 0.8]], [0.0, 0.45, 0.85]); [round(s, 3) for s in p.share]
         [1.0, 0.667, 0.167]
     """
     share("level", level)
@@ -138,7 +137,7 @@ def performance_profile(scores: Scores, thresholds: Values, level: float = 0.95)
     mean = above.mean(0)
     weight = np.array([1 / (len(cells) ** 2 * cell.size) for cell in cells])
     runs = 1 / weight.sum()  # of one sample as large as all cells together, where their sizes are the same
-    low, high = wilson_ends(mean, runs, level)
+    low, high = share_ends(mean, runs, level)
     total = sum(cell.size for cell in cells)
     return Profile(
         thresholds=tuple(taus.tolist()),
@@ -149,36 +148,3 @@ def performance_profile(scores: Scores, thresholds: Values, level: float = 0.95)
         count=total,
         method="Wilson",
     )
-
-
-def probability_of_improvement(
-    a: Scores, b: Scores, level: float = 0.95, method: str = "expanded", resamples: int = RESAMPLES, seed: int = 0
-) -> Estimate:
-    """The chance that a run of `a` beats one of `b` in a cell chosen at random; ties count as half.
-
-    Args:
-        a, b: matrices (runs × cells) with the same cells, or one list of scores a cell; larger scores are better.
-        level, method, resamples, seed: of the interval, see `stratified_bootstrap`.
-
-    Agarwal et al. 2021, section 4.3; H. B. Mann, D. R. Whitney, Ann. Math. Statist. 18 (1947).
-
-    Example:
-        >>> probability_of_improvement([[2.0, 3.0]], [[1.0, 2.0]]).value
-        0.875
-    """
-    x, y = columns("a", a), columns("b", b)
-    if len(x) != len(y):
-        raise FaninValueError(f"a has {len(x)} cells and b {len(y)}, but they must have the same")
-    return stratified_bootstrap([*x, *y], improvement_of, level=level, method=method, resamples=resamples, seed=seed)
-
-
-def improvement_of(pooled: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
-    """Of the cells of two methods, first all of the one and then all of the other: the mean of P(a > b) + ½ P(a = b)."""
-    ends = np.cumsum(sizes)
-    cells = len(sizes) // 2
-    parts = [pooled[..., end - n : end] for end, n in zip(ends, sizes, strict=True)]
-    wins = 0.0
-    for x, y in zip(parts[:cells], parts[cells:], strict=True):
-        between = x[..., :, None] - y[..., None, :]
-        wins = wins + ((between > 0).mean((-1, -2)) + 0.5 * (between == 0).mean((-1, -2)))
-    return np.asarray(wins) / cells

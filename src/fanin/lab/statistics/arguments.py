@@ -1,7 +1,7 @@
 """Arguments of the statistics, checked: numbers become arrays of float64, everything else becomes one clear sentence."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from fanin.errors import FaninTypeError, FaninValueError
 
 Values = Sequence[float] | np.ndarray
+Scores = np.ndarray | Sequence[Sequence[float]] | Mapping[Any, Values]  # a matrix (runs × cells), or cell → scores
 
 
 def numbers(name: str, values: Any, least: int = 0, *, finite: bool = False) -> np.ndarray:
@@ -27,16 +28,22 @@ def numbers(name: str, values: Any, least: int = 0, *, finite: bool = False) -> 
 
 
 def columns(name: str, scores: Any) -> list[np.ndarray]:
-    """A score matrix (runs × cells), or a list with the scores of each cell, as one array a cell."""
-    if isinstance(scores, np.ndarray):
-        if scores.ndim != 2:
-            raise FaninValueError(f"{name} has {scores.ndim} axes, but must be a matrix (runs × cells)")
-        scores = list(scores.T)
-    if not isinstance(scores, list | tuple):
-        raise FaninTypeError(f"{name}={_short(scores)} must be a matrix (runs × cells) or a list of lists, one a cell")
-    if not scores:
+    """A score matrix (runs × cells), or a dictionary cell → scores of its runs, as one array a cell."""
+    if isinstance(scores, Mapping):
+        cells = [(f"{name}[{key!r}]", cell) for key, cell in scores.items()]
+    else:
+        try:
+            matrix = np.asarray(scores, dtype=float)
+        except (TypeError, ValueError):
+            raise FaninTypeError(
+                f"{name}={_short(scores)} must be a matrix of numbers (runs × cells), or a dictionary cell → scores"
+            ) from None
+        if matrix.ndim != 2:
+            raise FaninValueError(f"{name} has {matrix.ndim} axes, but must be a matrix (runs × cells)")
+        cells = [(f"{name}[:, {i}]", cell) for i, cell in enumerate(matrix.T)]
+    if not cells:
         raise FaninValueError(f"{name} has no cell, but must have at least one")
-    return [numbers(f"{name}[{i}]", cell, least=1, finite=True) for i, cell in enumerate(scores)]
+    return [numbers(label, cell, least=1, finite=True) for label, cell in cells]
 
 
 def share(name: str, value: Any) -> float:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
-from fanin.lab.statistics.arguments import Values, columns, count, one_of, share
+from fanin.lab.statistics.arguments import Scores, columns, count, one_of, share
 from fanin.lab.statistics.records import Estimate
 
 # A statistic takes pooled scores (..., total), cell after cell, and the cells' sizes, and gives figures (...).
 Statistic = Callable[[np.ndarray, Sequence[int]], np.ndarray]
-Scores = np.ndarray | Sequence[Values]  # a matrix (runs × cells), or one list of scores a cell
 METHODS = ("expanded", "percentile", "bca")
 RESAMPLES = 2000
-FEWEST_RUNS = 20.0  # degrees of freedom of the spread, over all cells
+FREEDOM = 7.0  # least degrees of freedom of the figure's spread: of eight runs of one cell, of five in each of a few
+SKEW = 0.2  # largest skewness of the figure (its runs' influences added up); of one cell that is skewness over √n
 AT_ONCE = 4_000_000  # resampled scores held at once
 
 
@@ -30,7 +30,7 @@ def stratified_bootstrap(
     """A figure across cells with its bootstrap interval: runs are resampled within each cell, cells are kept.
 
     Args:
-        scores: matrix (runs × cells), or one list of scores a cell where their numbers differ.
+        scores: matrix (runs × cells), or a dictionary cell → scores where cells have different numbers of runs.
         statistic: see `fanin.lab.statistics.aggregates`: `interquartile_mean_of` and its like.
         level: coverage of the interval.
         method: "percentile" (R. Agarwal et al. 2021: too narrow for few runs, as a resample has (n - 1)/n of the spread),
@@ -55,9 +55,10 @@ def stratified_bootstrap(
     pooled = np.concatenate(cells)
     value = float(statistic(pooled, sizes))
     drawn = resampled(cells, statistic, resamples, np.random.default_rng(count("seed", seed)))
-    df = freedom(cells)
-    low, high = percentiles(method, level, drawn, value, min(sizes), df, lambda: _influence(pooled, sizes, statistic))
-    why = _doubt(min(sizes), df, bool(np.ptp(drawn) == 0))
+    pull = influence(pooled, sizes, statistic)
+    df = freedom(pull)
+    low, high = _percentiles(method, level, drawn, value, min(sizes), df, np.concatenate(pull))
+    why = _doubt(min(sizes), df, np.concatenate(pull), bool(np.ptp(drawn) == 0))
     ends = np.quantile(drawn, [low, high])
     return Estimate(value, float(ends[0]), float(ends[1]), level, len(pooled), f"bootstrap, {method}", not why, why)
 
@@ -75,21 +76,33 @@ def resampled(
     return np.concatenate(found)
 
 
-def freedom(cells: Sequence[np.ndarray]) -> float:
-    """Degrees of freedom of the spread of a sum over cells (F. E. Satterthwaite 1946); 0 where nothing spreads."""
-    parts = [(float(c.var(ddof=1)) / c.size, c.size - 1) for c in cells if c.size > 1]
+def influence(pooled: np.ndarray, sizes: Sequence[int], statistic: Statistic) -> list[np.ndarray]:
+    """How much each run moves the figure, one array a cell, by leaving it out of its cell.
+
+    A. C. Davison, D. V. Hinkley, Bootstrap Methods and their Application (1997), section 3.2.1.
+    """
+    found, start = [], 0
+    for i, n in enumerate(sizes):
+        pull = np.zeros(n)
+        if n > 1:
+            smaller = [*sizes[:i], n - 1, *sizes[i + 1 :]]
+            rows = np.stack([np.delete(pooled, start + j) for j in range(n)])
+            without = statistic(rows, smaller)
+            pull = (n - 1) * (without.mean() - without) / n
+        found.append(pull)
+        start += n
+    return found
+
+
+def freedom(pull: Sequence[np.ndarray]) -> float:
+    """Degrees of freedom of the figure's spread, from the runs' influence (F. E. Satterthwaite 1946); 0 if nothing moves it."""
+    parts = [(float(np.sum(p**2)) / (p.size * (p.size - 1)), p.size - 1) for p in pull if p.size > 1]
     total = sum(v for v, _ in parts)
     return total**2 / sum(v * v / df for v, df in parts) if total > 0 else 0.0
 
 
-def percentiles(
-    method: str,
-    level: float,
-    drawn: np.ndarray,
-    value: float,
-    runs: int,
-    df: float,
-    influence: Callable[[], np.ndarray],
+def _percentiles(
+    method: str, level: float, drawn: np.ndarray, value: float, runs: int, df: float, pull: np.ndarray
 ) -> tuple[float, float]:
     """The two shares of the resampled figures that are the ends of the interval."""
     tail = (1 - level) / 2
@@ -102,30 +115,24 @@ def percentiles(
         return wide, 1 - wide
     below = (np.sum(drawn < value) + 0.5 * np.sum(drawn == value)) / drawn.size
     bias = float(ndtri(min(max(below, 0.5 / drawn.size), 1 - 0.5 / drawn.size)))
-    pull = influence()
-    spread = float(np.sum(pull**2)) ** 1.5
-    a = float(np.sum(pull**3)) / (6 * spread) if spread > 0 else 0.0
+    a = _skew(pull) / 6
     low, high = (bias + (bias + z) / (1 - a * (bias + z)) for z in (float(ndtri(tail)), float(ndtri(1 - tail))))
     return float(ndtr(low)), float(ndtr(high))
 
 
-def _influence(pooled: np.ndarray, sizes: Sequence[int], statistic: Statistic) -> np.ndarray:
-    """Jackknife influence of each run within its cell (A. C. Davison, D. V. Hinkley, Bootstrap Methods, 1997, 3.2.1)."""
-    found, start = [], 0
-    for i, n in enumerate(sizes):
-        if n > 1:
-            smaller = [*sizes[:i], n - 1, *sizes[i + 1 :]]
-            without = np.array([statistic(np.delete(pooled, start + j), smaller) for j in range(n)], dtype=float)
-            found.append((n - 1) * (without.mean() - without) / n)
-        start += n
-    return np.concatenate(found) if found else np.zeros(1)
+def _skew(pull: np.ndarray) -> float:
+    """Skewness of the sum of the influences."""
+    spread = float(np.sum(pull**2)) ** 1.5
+    return float(np.sum(pull**3)) / spread if spread > 0 else 0.0
 
 
-def _doubt(runs: int, df: float, flat: bool) -> str:
+def _doubt(runs: int, df: float, pull: np.ndarray, flat: bool) -> str:
     if runs < 2:
         return "a cell has one run only, which has no spread"
     if flat:
         return "no resample differs from the scores"
-    if df < FEWEST_RUNS:
-        return f"the spread rests on {df:.0f} degrees of freedom over all cells; it takes {FEWEST_RUNS:.0f}"
+    if df < FREEDOM:
+        return f"the figure's spread rests on {df:.2g} degrees of freedom; it takes {FREEDOM:g}"
+    if abs(_skew(pull)) > SKEW:
+        return f"the figure's skewness of {_skew(pull):.2g} is too much for so few runs (at most ± {SKEW:g})"
     return ""

@@ -13,7 +13,8 @@ from fanin.lab.statistics.arguments import Values, numbers, share
 from fanin.lab.statistics.records import Estimate
 
 FEWEST = 8  # values that can show their shape: of fewer, a hump that holds 30 % of a population is missed too often
-T_SKEW, HALL_SKEW = 0.22, 0.55  # largest sample skewness over √n at which the interval is trusted
+T_SKEW = 0.2  # largest sample skewness over √n at which the t-interval is trusted
+HALL_SKEW = 0.08  # largest sample skewness over n at which Hall's is
 
 
 def t_interval(values: Values, level: float = 0.95) -> Interval:
@@ -41,7 +42,7 @@ def t_interval(values: Values, level: float = 0.95) -> Interval:
         why = "one value has no spread" if x.size == 1 else "a value is not finite"
         return Interval(mean, math.nan, math.nan, math.nan, int(x.size), level, False, why)
     low, high = t_ends(x, level)
-    why = _doubt(x, T_SKEW, "skew_interval")
+    why = _doubt(x, t_limit(int(x.size)), "skew_interval")
     return Interval(mean, float(low), float(high), float(np.std(x, ddof=1)), int(x.size), level, not why, why)
 
 
@@ -63,7 +64,7 @@ def skew_interval(values: Values, level: float = 0.95) -> Estimate:
     share("level", level)
     x = numbers("values", values, least=3, finite=True)
     low, high = skew_ends(x, level)
-    why = _doubt(x, HALL_SKEW, "median_interval")
+    why = _doubt(x, skew_limit(int(x.size)), "median_interval")
     return Estimate(float(np.mean(x)), float(low), float(high), level, int(x.size), "Hall's t", not why, why)
 
 
@@ -150,19 +151,24 @@ def _uncubed(w: float, skew: np.ndarray, n: int) -> np.ndarray:
     return np.where(small, w, 3 / safe * (np.cbrt(1 + safe * (w - safe / (6 * n))) - 1))
 
 
-def shape_trusted(x: np.ndarray, limit: float) -> np.ndarray:
-    """Of each row of x (..., n): whether an interval that bears a skewness of `limit` √n is to be trusted."""
-    n = x.shape[-1]
-    if n < FEWEST:
-        return np.zeros(x.shape[:-1], dtype=bool)
-    return np.abs(skewness(x)) <= limit * math.sqrt(n)
+def t_limit(n: int) -> float:
+    """The largest sample skewness of n values at which the t-interval is trusted; negative where none is.
+
+    The error of its coverage goes with γ²/n (P. Hall, The Bootstrap and Edgeworth Expansion, 1992, section 3.5).
+    """
+    return T_SKEW * math.sqrt(n) if n >= FEWEST else -1.0
+
+
+def skew_limit(n: int) -> float:
+    """The same for Hall's interval."""
+    return HALL_SKEW * n if n >= FEWEST else -1.0
 
 
 def _doubt(x: np.ndarray, limit: float, instead: str) -> str:
     n = x.size
     if n < FEWEST:
         return f"{n} values cannot show whether their population is skewed or has two humps; it takes {FEWEST}"
-    if shape_trusted(x, limit):
-        return ""
     skew = float(skewness(x))
-    return f"skewness {skew:.2g} is too much for {n} values (limit ± {limit * math.sqrt(n):.2g}); see {instead}"
+    if abs(skew) <= limit:
+        return ""
+    return f"a skewness of {skew:.2g} is too much for {n} values (at most ± {limit:.2g}); see {instead}"

@@ -34,6 +34,21 @@ class Estimate(Record):
 
 
 @dataclass(frozen=True)
+class Cell(Record):
+    """All runs of one configuration.
+
+    Attributes:
+        metric: mean of the runs that converged, with its interval.
+        diverged: share of the runs that did not, with its interval.
+        median: over all runs, diverged ones counting as worse than every other (infinitely bad where half of them are).
+    """
+
+    metric: Estimate
+    diverged: Estimate
+    median: Estimate
+
+
+@dataclass(frozen=True)
 class Tested(Record):
     """What a test said.
 
@@ -106,6 +121,25 @@ class Verdict(Record):
 
 
 @dataclass(frozen=True)
+class TunedVerdict(Record):
+    """A verdict on two methods, each at the learning rate that it chose on validation data.
+
+    Attributes:
+        verdict: of the test scores there. A difference counts as shown only where it is also shown when the loser takes
+            the winner's learning rate.
+        lr, baseline_lr: the learning rates chosen.
+        own_p: p of the comparison at their own learning rates alone.
+        in_disguise: whether a difference at their own learning rates went away at the winner's.
+    """
+
+    verdict: Verdict
+    lr: float
+    baseline_lr: float
+    own_p: float
+    in_disguise: bool
+
+
+@dataclass(frozen=True)
 class Profile(Record):
     """The share of runs that score above each threshold, with a pointwise band.
 
@@ -138,6 +172,7 @@ class Survival(Record):
         times: of events, rising.
         share: not there yet, just after each time.
         low, high: ends of the band at `level`, at each time by itself.
+        low_before: lower end of the band before the first time, where the share is 1.
         at_risk: runs watched until just before each time.
         events: runs that reached the target at each time.
         median: time at which half of the runs are there (infinite where fewer ever are), with its interval.
@@ -151,6 +186,7 @@ class Survival(Record):
     share: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    low_before: float
     at_risk: tuple[int, ...]
     events: tuple[int, ...]
     median: Estimate
@@ -197,8 +233,8 @@ class NullStudy(Record):
         no_difference: share of them that came out as "no difference shown" (or "too few seeds to say").
         better, worse: shares of the false alarms.
         seeds: a block has.
-        other_choice: share in which the two names chose different learning rates.
-        test: that was used.
+        choices_differ: share in which the two names chose different learning rates.
+        in_disguise: share in which a difference at their own learning rates went away at the winner's.
     """
 
     replications: int
@@ -206,5 +242,5 @@ class NullStudy(Record):
     better: float
     worse: float
     seeds: int
-    other_choice: float
-    test: str
+    choices_differ: float
+    in_disguise: float

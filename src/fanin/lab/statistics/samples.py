@@ -1,5 +1,6 @@
 """Two methods whose runs are no pairs: other seeds, or other numbers of them."""
 
+import functools
 import itertools
 import math
 
@@ -7,7 +8,7 @@ import numpy as np
 from scipy.special import comb, stdtr, stdtrit
 
 from fanin.lab.statistics.arguments import Values, count, numbers, share
-from fanin.lab.statistics.means import FEWEST, T_SKEW, skewness
+from fanin.lab.statistics.means import FEWEST, skewness, t_limit
 from fanin.lab.statistics.records import Estimate, Tested
 
 EXACT_SPLITS = 200_000  # ways to deal the runs out that are listed one by one (ten and ten: 184,756)
@@ -35,7 +36,7 @@ def welch_interval(a: Values, b: Values, level: float = 0.95) -> Estimate:
     why = ""
     if fewer < FEWEST:
         why = f"{fewer} values cannot show whether their population is skewed or has two humps; it takes {FEWEST}"
-    elif max(abs(float(skewness(v))) / math.sqrt(v.size) for v in (x, y)) > 2 * T_SKEW:
+    elif abs(_skew_between(x, y)) > 1:
         why = "the values are too skewed for their number; see permutation_test"
     return Estimate(delta, delta - half, delta + half, level, runs, "Welch's t", not why, why)
 
@@ -67,6 +68,13 @@ def _welch(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
     error = math.sqrt(u + v)
     df = (u + v) ** 2 / (u**2 / (x.size - 1) + v**2 / (y.size - 1)) if error > 0 else 1.0
     return float(x.mean() - y.mean()), error, df
+
+
+def _skew_between(x: np.ndarray, y: np.ndarray) -> float:
+    """The skewness of the difference of the means over what the t-interval bears: skewness of equal sign cancels."""
+    parts = [(float(v.var(ddof=1)) / v.size, float(skewness(v)) / t_limit(v.size)) for v in (x, y)]
+    total = sum(u for u, _ in parts)
+    return (parts[0][0] ** 1.5 * parts[0][1] - parts[1][0] ** 1.5 * parts[1][1]) / total**1.5 if total > 0 else 0.0
 
 
 def permutation_test(a: Values, b: Values, seed: int = 0) -> Tested:
@@ -102,5 +110,10 @@ def permutation_test(a: Values, b: Values, seed: int = 0) -> Tested:
 
 def _all_sums(values: np.ndarray, n: int) -> np.ndarray:
     """Sums of all ways to take n of the values."""
-    chosen = np.fromiter(itertools.chain.from_iterable(itertools.combinations(range(values.size), n)), dtype=np.intp)
-    return values[chosen.reshape(-1, n)].sum(1)
+    return values[_ways(values.size, n)].sum(1)
+
+
+@functools.lru_cache(maxsize=2)
+def _ways(total: int, n: int) -> np.ndarray:
+    chosen = itertools.chain.from_iterable(itertools.combinations(range(total), n))
+    return np.fromiter(chosen, dtype=np.intp).reshape(-1, n)

@@ -7,17 +7,26 @@ import numpy as np
 from scipy.special import chdtrc, ndtri, stdtrit
 
 from fanin.errors import FaninValueError
-from fanin.lab.statistics.arguments import Values, numbers, share
-from fanin.lab.statistics.means import FEWEST
+from fanin.lab.statistics.arguments import Values, numbers, one_of, positive, share
+from fanin.lab.statistics.means import FEWEST, skewness, t_limit
 from fanin.lab.statistics.records import Estimate, Survival, Tested
+from fanin.lab.statistics.shares import share_ends
 
 
-def kaplan_meier(times: Values, reached: Sequence[bool], horizon: float | None = None, level: float = 0.95) -> Survival:
+def kaplan_meier(
+    times: Values,
+    reached: Sequence[bool],
+    horizon: float | None = None,
+    level: float = 0.95,
+    band: str = "rothman",
+) -> Survival:
     """The share of runs that have not reached the target yet, with its band, its median and its restricted mean.
 
-    The band is Greenwood's variance on the scale of log(-log share), which stays between 0 and 1. The median's interval
-    holds the times at which that band holds ½ (R. Brookmeyer, J. Crowley, Biometrics 38, 1982). The mean of
-    min(time, horizon) is the area under the curve; its interval takes Greenwood's variance and Student's quantile.
+    The band is that of `wilson`, for as many runs as would give a plain share Greenwood's variance (Rothman): it is not
+    empty before the first run arrives nor after the last. The "log-log" band of most packages (Greenwood's variance on the
+    scale of log(-log share)) is, and covers too seldom below ten runs. The median's interval holds the times at which
+    the log-log band holds ½ (R. Brookmeyer, J. Crowley, Biometrics 38, 1982). The mean of min(time, horizon) is the area
+    under the curve; its interval takes Greenwood's variance and Student's quantile.
 
     Args:
         times: shape (n,), time of the event where `reached`, else the time up to which the run was watched; finite, ≥ 0.
@@ -25,10 +34,11 @@ def kaplan_meier(times: Values, reached: Sequence[bool], horizon: float | None =
             never be there.
         horizon: the time up to which the restricted mean is taken; the largest time unless said.
         level: of band and intervals.
+        band: "rothman" or "log-log".
 
     E. L. Kaplan, P. Meier, Nonparametric estimation from incomplete observations, JASA 53 (1958); M. Greenwood, Reports
-    on Public Health and Medical Subjects 33 (1926); J. D. Kalbfleisch, R. L. Prentice, The Statistical Analysis of Failure
-    Time Data (1980), section 1.3.
+    on Public Health and Medical Subjects 33 (1926); K. J. Rothman, Journal of Chronic Diseases 31 (1978); J. D.
+    Kalbfleisch, R. L. Prentice, The Statistical Analysis of Failure Time Data (1980), section 1.3.
 
     Example:
         >>> s = kaplan_meier([10, 20, 30, 30], [True, True, False, False])
@@ -36,20 +46,23 @@ def kaplan_meier(times: Values, reached: Sequence[bool], horizon: float | None =
         ((0.75, 0.5), 20.0, 22.5)
     """
     share("level", level)
+    one_of("band", band, ("rothman", "log-log"))
     t, event = _watched(times, reached)
-    end = float(t.max()) if horizon is None else float(numbers("horizon", [horizon], finite=True)[0])
+    end = float(t.max()) if horizon is None else positive("horizon", horizon)
     at, deaths, risk = _table(t, event)
     curve = np.cumprod(1 - deaths / risk)
-    low, high = _band(curve, deaths, risk, level)
+    log_log = _log_log(curve, deaths, risk, level)
+    low, high = log_log if band == "log-log" else _rothman(curve, deaths, risk, level)
     return Survival(
         times=tuple(at.tolist()),
         share=tuple(curve.tolist()),
         low=tuple(low.tolist()),
         high=tuple(high.tolist()),
+        low_before=1.0 if band == "log-log" else float(share_ends(np.ones(()), t.size, level)[0]),
         at_risk=tuple(risk.tolist()),
         events=tuple(deaths.tolist()),
-        median=_median(at, curve, low, high, int(t.size), level),
-        restricted_mean=_restricted_mean(at, curve, deaths, risk, end, int(t.size), level),
+        median=_median(at, curve, *log_log, int(t.size), level),
+        restricted_mean=_restricted_mean(t, event, end, level),
         horizon=end,
         level=level,
         runs=int(t.size),
@@ -72,14 +85,25 @@ def _table(t: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     return at, deaths, t.size - np.searchsorted(np.sort(t), at, "left")
 
 
-def _band(curve: np.ndarray, deaths: np.ndarray, risk: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+def _log_log(curve: np.ndarray, deaths: np.ndarray, risk: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     z = float(ndtri(0.5 + level / 2))
     with np.errstate(divide="ignore", invalid="ignore"):
         greenwood = np.cumsum(deaths / (risk * (risk - deaths)))
         wide = z * np.sqrt(greenwood) / np.log(curve)
         low, high = curve ** np.exp(-wide), curve ** np.exp(wide)
-    gone = curve <= 0  # the variance of a share of 0 is 0/0: nothing is known but that it fell to 0
+    gone = curve <= 0  # the variance of a share of 0 is 0/0: all that is known is that it fell to 0
     return np.where(gone, 0.0, low), np.where(gone, 0.0, high)
+
+
+def _rothman(curve: np.ndarray, deaths: np.ndarray, risk: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    left = risk > deaths  # where no run is left, as many count as just before
+    greenwood = np.cumsum(deaths[left] / (risk[left] * (risk[left] - deaths[left])))
+    runs = np.full(curve.size, float(risk[0]) if risk.size else 0.0)
+    runs[left] = (1 - curve[left]) / (curve[left] * greenwood)
+    if left.any() and not left.all():
+        runs[~left] = runs[left][-1]
+    ends = [share_ends(np.asarray(s), float(n), level) for s, n in zip(curve, runs, strict=True)]
+    return np.array([float(low) for low, _ in ends]), np.array([float(high) for _, high in ends])
 
 
 def _crossing(at: np.ndarray, curve: np.ndarray) -> float:
@@ -88,30 +112,44 @@ def _crossing(at: np.ndarray, curve: np.ndarray) -> float:
 
 
 def _median(at: np.ndarray, curve: np.ndarray, low: np.ndarray, high: np.ndarray, runs: int, level: float) -> Estimate:
-    why = "" if runs >= FEWEST else f"{runs} runs are too few for the band; it takes {FEWEST}"
+    reaches = 1 - 2.0 ** (1 - runs)  # the chance that the median lies between the first and the last of so many
+    why = "" if reaches >= level else f"{runs} runs cannot cover a median at {level:g}, but at {max(reaches, 0):.3g}"
     ends = _crossing(at, low), _crossing(at, high)
     return Estimate(_crossing(at, curve), *ends, level, runs, "Brookmeyer-Crowley", not why, why)
 
 
-def _restricted_mean(
-    at: np.ndarray, curve: np.ndarray, deaths: np.ndarray, risk: np.ndarray, end: float, runs: int, level: float
-) -> Estimate:
-    inside = at < end
-    edges = np.concatenate([[0.0], at[inside], [end]])
-    areas = np.concatenate([[1.0], curve[inside]]) * np.diff(edges)
-    value = float(areas.sum())
-    after = np.cumsum(areas[::-1])[::-1][1:]  # area under the curve from each event on
-    d, r = deaths[inside], risk[inside]
-    left = r > d
-    variance = float(np.sum(after[left] ** 2 * d[left] / (r[left] * (r[left] - d[left]))))
-    if runs < 2:
-        return Estimate(value, math.nan, math.nan, level, runs, "Greenwood", False, "one run has no spread")
+def _restricted_mean(t: np.ndarray, event: np.ndarray, end: float, level: float) -> Estimate:
+    n = int(t.size)
+    value, variance = _area(t, event, end)
+    if n < 2:
+        return Estimate(value, math.nan, math.nan, level, n, "Greenwood", False, "one run has no spread")
     # n/(n - 1) makes it the usual variance of a mean where nothing is censored before the horizon
-    half = float(stdtrit(runs - 1, 0.5 + level / 2)) * math.sqrt(variance * runs / (runs - 1))
-    why = "" if runs >= FEWEST else f"{runs} runs cannot show the shape of their times; it takes {FEWEST}"
-    if not why and not inside.any():
-        why = "no run reached the target before the horizon"
-    return Estimate(value, value - half, value + half, level, runs, "Greenwood", not why, why)
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * math.sqrt(variance * n / (n - 1))
+    why = ""
+    if n < FEWEST:
+        why = f"{n} runs cannot show the shape of their times; it takes {FEWEST}"
+    elif variance == 0:
+        why = "all runs took the same time, or none arrived before the horizon"
+    else:
+        kept = ~np.eye(n, dtype=bool)
+        pseudo = np.array([n * value - (n - 1) * _area(t[k], event[k], end)[0] for k in kept])
+        skew = float(skewness(pseudo))
+        if abs(skew) > t_limit(n):
+            why = f"a skewness of {skew:.2g} is too much for {n} runs (at most ± {t_limit(n):.2g}); see the median"
+    return Estimate(value, max(0.0, value - half), min(end, value + half), level, n, "Greenwood", not why, why)
+
+
+def _area(t: np.ndarray, event: np.ndarray, end: float) -> tuple[float, float]:
+    """The area under the curve up to `end`, and Greenwood's variance of it."""
+    at, deaths, risk = _table(t, event)
+    inside = at < end
+    at, deaths, risk = at[inside], deaths[inside], risk[inside]
+    edges = np.concatenate([[0.0], at, [end]])
+    areas = np.concatenate([[1.0], np.cumprod(1 - deaths / risk)]) * np.diff(edges)
+    after = np.cumsum(areas[::-1])[::-1][1:]  # from each event on
+    left = risk > deaths
+    terms = after[left] ** 2 * deaths[left] / (risk[left] * (risk[left] - deaths[left]))
+    return float(areas.sum()), float(np.sum(terms))
 
 
 def log_rank(*groups: tuple[Values, Sequence[bool]]) -> Tested:

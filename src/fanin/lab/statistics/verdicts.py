@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import comb
@@ -12,8 +13,18 @@ from fanin.lab.statistics.corrections import holm
 from fanin.lab.statistics.means import mean_interval
 from fanin.lab.statistics.paired import equivalence, hodges_lehmann, paired_test
 from fanin.lab.statistics.power import detectable_difference, smallest_p
-from fanin.lab.statistics.records import Finding, Verdict
+from fanin.lab.statistics.records import Finding, Tested, Verdict
 from fanin.lab.statistics.samples import permutation_test, welch_interval
+
+
+@dataclass(frozen=True)
+class Question:
+    """What verdicts of paired differences share; the fields are the arguments of `verdict`."""
+
+    larger_is_better: bool = True
+    margin: float | None = None
+    alpha: float = 0.05
+    level: float = 0.95
 
 
 def verdict(
@@ -65,37 +76,66 @@ def verdicts(
         ['too few seeds to say', 'too few seeds to say']
     """
     share("alpha", alpha)
-    found = [numbers(f"comparisons[{i}]", d, least=1) for i, d in enumerate(comparisons)]
-    for i, d in enumerate(found):
-        if np.isnan(d).any():
-            raise FaninValueError(f"comparisons[{i}] has a difference that is NaN, but each must be a number")
+    found = [differences_of(f"comparisons[{i}]", d) for i, d in enumerate(comparisons)]
     tests = [paired_test(d) for d in found]
-    adjusted = holm([t.p for t in tests])
-    reachable = holm([math.nan if math.isnan(t.p) else smallest_p(d.size) for t, d in zip(tests, found, strict=True)])
-    results = []
-    for d, test, p, least in zip(found, tests, adjusted, reachable, strict=True):
-        whole = d.size > 1 and bool(np.isfinite(d).all())
-        std = float(d.std(ddof=1)) if whole else math.nan
-        more, fewer = int(np.sum(d > 0)), int(np.sum(d < 0))
-        results.append(
-            Verdict(
-                finding=_finding(test.statistic, p, least, alpha, larger_is_better),
-                difference=mean_interval(d, level),
-                typical=hodges_lehmann(d).value if whole else math.nan,
-                wins=more if larger_is_better else fewer,
-                ties=int(d.size) - more - fewer,
-                losses=fewer if larger_is_better else more,
-                test=test,
-                p_adjusted=p,
-                comparisons=len(found),
-                alpha=alpha,
-                detectable=detectable_difference(std, d.size, alpha=alpha, comparisons=len(found))
-                if whole
-                else math.nan,
-                equivalence=equivalence(d, margin, alpha) if margin is not None and whole else None,
-            )
-        )
-    return tuple(results)
+    return judged(found, tests, [t.p for t in tests], Question(larger_is_better, margin, alpha, level))
+
+
+def differences_of(name: str, values: Values) -> np.ndarray:
+    """Paired differences, checked."""
+    d = numbers(name, values, least=1)
+    if np.isnan(d).any():
+        raise FaninValueError(f"{name} has a difference that is NaN, but each must be a number")
+    return d
+
+
+def judged(
+    differences: Sequence[np.ndarray], tests: Sequence[Tested], ps: Sequence[float], question: Question
+) -> tuple[Verdict, ...]:
+    """Verdicts from differences and their tests; `ps` are what the findings rest on, before Holm's correction."""
+    adjusted = holm(ps)
+    least = holm([math.nan if math.isnan(p) else smallest_p(d.size) for p, d in zip(ps, differences, strict=True)])
+    return tuple(
+        _paired(d, test, p, finding(test.statistic, p, q, question), len(differences), question)
+        for d, test, p, q in zip(differences, tests, adjusted, least, strict=True)
+    )
+
+
+def finding(statistic: float, p: float, least: float, question: Question) -> Finding:
+    """The finding of one test: `least` is the smallest p that it could have given."""
+    if math.isnan(p) or least > question.alpha:
+        return "too few seeds to say"
+    if p > question.alpha:
+        return "no difference shown"
+    return "better" if (statistic > 0) == question.larger_is_better else "worse"
+
+
+def _paired(d: np.ndarray, test: Tested, p: float, found: Finding, comparisons: int, question: Question) -> Verdict:
+    whole = d.size > 1 and bool(np.isfinite(d).all())
+    alpha, margin = question.alpha, question.margin
+    wins, losses = _sides(d, question)
+    detectable = math.nan
+    if whole:
+        detectable = detectable_difference(float(d.std(ddof=1)), d.size, alpha=alpha, comparisons=comparisons)
+    return Verdict(
+        finding=found,
+        difference=mean_interval(d, question.level),
+        typical=hodges_lehmann(d).value if whole else float(np.median(d)),
+        wins=wins,
+        ties=int(d.size) - wins - losses,
+        losses=losses,
+        test=test,
+        p_adjusted=p,
+        comparisons=comparisons,
+        alpha=alpha,
+        detectable=detectable,
+        equivalence=equivalence(d, margin, alpha) if margin is not None and whole else None,
+    )
+
+
+def _sides(d: np.ndarray, question: Question) -> tuple[int, int]:
+    more, fewer = int(np.sum(d > 0)), int(np.sum(d < 0))
+    return (more, fewer) if question.larger_is_better else (fewer, more)
 
 
 def unpaired_verdict(
@@ -111,21 +151,21 @@ def unpaired_verdict(
         >>> unpaired_verdict([0.95, 0.96, 0.94, 0.95], [0.90, 0.91, 0.92, 0.90]).finding
         'better'
     """
-    share("alpha", alpha)
+    question = Question(larger_is_better, None, share("alpha", alpha), level)
     x, y = numbers("a", a, least=2, finite=True), numbers("b", b, least=2, finite=True)
     test = permutation_test(x, y)
     least = (2.0 if x.size == y.size else 1.0) / float(comb(x.size + y.size, x.size))
     between = np.subtract.outer(x, y)
-    more, fewer = int(np.sum(between > 0)), int(np.sum(between < 0))
+    wins, losses = _sides(between, question)
     seeds = 2 / (1 / x.size + 1 / y.size)  # of each, in two equal samples of this precision
     spread = math.sqrt((x.var(ddof=1) / x.size + y.var(ddof=1) / y.size) * seeds / 2)
     return Verdict(
-        finding=_finding(float(x.mean() - y.mean()), test.p, least, alpha, larger_is_better),
+        finding=finding(test.statistic, test.p, least, question),
         difference=welch_interval(x, y, level),
         typical=float(np.median(between)),
-        wins=more if larger_is_better else fewer,
-        ties=int(between.size) - more - fewer,
-        losses=fewer if larger_is_better else more,
+        wins=wins,
+        ties=int(between.size) - wins - losses,
+        losses=losses,
         test=test,
         p_adjusted=test.p,
         comparisons=1,
@@ -133,11 +173,3 @@ def unpaired_verdict(
         detectable=detectable_difference(spread, int(seeds), alpha=alpha, paired=False),
         paired=False,
     )
-
-
-def _finding(centre: float, p: float, least: float, alpha: float, larger_is_better: bool) -> Finding:
-    if math.isnan(p) or least > alpha:
-        return "too few seeds to say"
-    if p > alpha:
-        return "no difference shown"
-    return "better" if (centre > 0) == larger_is_better else "worse"
