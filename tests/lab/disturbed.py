@@ -121,13 +121,27 @@ def _done(folder: Path) -> int:
 
 def _workers_of(driver: int) -> list[int]:
     """Ids of the spawned workers of a process (Linux)."""
-    found = []
+    return sorted(p for p, (_, parent, _, words) in _processes().items() if parent == driver and "spawn_main" in words)
+
+
+def alive_in(group: int) -> list[int]:
+    """Ids of the processes of a group that have not ended (Linux)."""
+    return sorted(p for p, (state, _, of, _) in _processes().items() if of == group and state != "Z")
+
+
+def _processes() -> dict[int, tuple[str, int, int, str]]:
+    """State, parent, group and command line of every process (Linux)."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, IndexError):
-            parent = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if parent == driver and b"spawn_main" in (path / "cmdline").read_bytes():
-                found.append(int(path.name))
-    return sorted(found)
+        with contextlib.suppress(OSError):
+            state, parent, group, *_ = (path / "stat").read_text().rsplit(")", 1)[1].split()
+            found[int(path.name)] = (
+                state,
+                int(parent),
+                int(group),
+                (path / "cmdline").read_bytes().decode(errors="replace"),
+            )
+    return found
 
 
 def prepare(folder: Path, study: Study, configs: Mapping[str, RunConfig]) -> None:
@@ -141,7 +155,9 @@ def drive(folder: Path, carry_out: str = FAKE) -> None:
     assert (folder / NAME).exists()
     with Store.open(folder, readonly=True) as store:
         configs = {row.key: row.config for row in store.rows()}
-    run_study(read_study(folder), folder, Processes(2, carry_out=carry_out), configs=configs)
+    got = run_study(read_study(folder), folder, Processes(2, carry_out=carry_out), configs=configs)
+    if got.interrupted:
+        print("interrupted")
 
 
 if __name__ == "__main__":

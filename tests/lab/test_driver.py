@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -252,8 +253,33 @@ def test_ctrl_c_keeps_what_is_done_and_the_rest_is_run_by_resuming(tmp_path: Pat
     got = run(study, folder, executor=executor, on_event=stop)
     assert got.interrupted
     assert executor.closed
-    assert (got.done, got.pending) == (2, 4)
-    assert resume_study(folder, Serial(carry_out=CARRY_OUT), configs=configs_of(study)).ran == 4
+    assert 2 <= got.done < 6
+    assert got.done + got.pending == 6
+    assert resume_study(folder, Serial(carry_out=CARRY_OUT), configs=configs_of(study)).ran == got.pending
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds workers in /proc")
+def test_a_real_ctrl_c_ends_the_driver_and_its_workers_in_order(tmp_path: Path) -> None:
+    """Sent to the whole group, as a terminal does: workers leave it to the driver."""
+    study = study_of(("slow:0.05",), 200)
+    configs = configs_of(study)
+    disturbed.prepare(tmp_path / "s", study, configs)
+    environment = {**os.environ, "PYTHONPATH": str(disturbed.ROOT)}
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "tests.lab.disturbed", str(tmp_path / "s"), CARRY_OUT],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, process_group=0,
+    )  # fmt: skip
+    while sum(r.state == "done" for r in rows_of(tmp_path / "s")) < 3:
+        time.sleep(0.05)
+    os.killpg(driver.pid, signal.SIGINT)
+    out, err = driver.communicate(timeout=30)
+    assert (driver.returncode, err) == (0, "")
+    assert "interrupted" in out
+    assert not disturbed.alive_in(driver.pid)
+    rows = rows_of(tmp_path / "s")
+    assert 3 <= sum(r.state == "done" for r in rows) < 200
+    assert sum(r.attempts for r in rows) <= sum(r.state == "done" for r in rows) + 4  # two at work, two ready to be
 
 
 def test_a_second_driver_is_refused(tmp_path: Path) -> None:

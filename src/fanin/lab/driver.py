@@ -22,6 +22,7 @@ from fanin.records import Record
 DEATHS = 5  # of a run, in a row and without a checkpoint between them, after which it counts as failed
 SPLITS = 3  # of a stack, after which it is halved: one of its runs may be at fault
 WAIT = 1.0  # seconds to wait for an event
+PULSE = 0.1  # seconds between two reports of nothing but steps
 
 Group = Callable[[Mapping[str, RunConfig], Study], Iterable[tuple[str, ...]]]  # keys of each job
 
@@ -194,6 +195,7 @@ class _Drive:
         self.counts = store.counts()
         self.estimate = Estimate(pending.values())
         self.begun = time.monotonic()
+        self.reported = -PULSE
         if isinstance(executor, Serial):
             executor.on_step = self._stepped
 
@@ -242,7 +244,8 @@ class _Drive:
 
     def _stepped(self, event: Stepped) -> None:
         self.shares[event.job.number] = event.share
-        self._report()
+        if self.on_event and time.monotonic() - self.reported >= PULSE:
+            self._report()
 
     def _commit(self, finished: Sequence[Finished]) -> None:
         try:
@@ -295,7 +298,8 @@ class _Drive:
             return
         counts = self.counts
         total = counts["done"] + counts["failed"] + counts["pending"]
-        seconds = time.monotonic() - self.begun
+        self.reported = time.monotonic()
+        seconds = self.reported - self.begun
         at_work = [(job.configs, self.shares.get(number, 0.0)) for number, job in self.at_work.items()]
         begun = sum(len(configs) * share for configs, share in at_work)
         self.on_event(

@@ -56,7 +56,9 @@ class Store:
         others = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
         if NAME in others:
             raise FaninValueError(f"folder={str(folder)!r} holds a study already")
-        if set(others) - {"lock"}:
+        if others := [
+            name for name in others if name != "lock" and not name.startswith(f".{NAME}.")
+        ]:  # of a driver that ended
             raise FaninValueError(
                 f"folder={str(folder)!r} holds other files ({others[0]}, …); name an empty or a new folder"
             )
@@ -65,6 +67,7 @@ class Store:
             lock = Lock(folder)
             try:
                 write_study(folder, study)
+                curves.settle_folder(folder)
                 return cls._writable(folder, study, lock)
             except BaseException:
                 lock.release()
