@@ -5,7 +5,7 @@ import itertools
 import json
 import pickle
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fanin.errors import FaninValueError
@@ -14,6 +14,7 @@ from fanin.lab.inits import Init, parse_init, parse_inits
 from fanin.lab.jobs import Job, Payload
 from fanin.lab.study.records import Bindings, RunConfig, TrainingSettings
 from fanin.lab.study.rows import RunRow
+from fanin.records import Record
 
 MOST_STACKED = 48  # members of one stack: beyond, the stack's weights leave the cache and nothing more is gained
 WORTH_TWO = 16  # members that are better halved, so that two workers have something to do
@@ -161,3 +162,45 @@ def whether_stacked(config: RunConfig, bindings: Bindings) -> bool:
     except FaninValueError:
         return False
     return stackable(parts, config)
+
+
+@dataclass(frozen=True)
+class Cost(Record):
+    """What a study will take.
+
+    Attributes:
+        runs: how many.
+        steps: of the optimizer, in all runs together.
+        seconds: of one core of this machine, about.
+        stacked: runs that train in stacks.
+    """
+
+    runs: int
+    steps: int
+    seconds: float
+    stacked: int
+
+
+def estimate(configs: Iterable[RunConfig], bindings: Bindings) -> Cost:
+    """What these runs will take on this machine, from a few timed steps of each kind of run.
+
+    Args:
+        configs: with `stacked` set (see `with_stacking`).
+    """
+    from fanin.lab.torch.cost import seconds_of_run
+
+    kinds: dict[Any, list[RunConfig]] = {}
+    for config in configs:
+        kinds.setdefault((config.model, config.data, config.optimizer, config.batch_size, config.training), []).append(
+            config
+        )
+    runs = steps = stacked = 0
+    seconds = 0.0
+    for alike in kinds.values():
+        members = len(_evenly([""] * len(alike))[0])
+        own_steps, own_seconds = seconds_of_run(alike[0], parts_of(alike[0], bindings), members)
+        runs += len(alike)
+        steps += own_steps * len(alike)
+        seconds += own_seconds * len(alike)
+        stacked += len(alike) * alike[0].stacked
+    return Cost(runs, steps, seconds, stacked)

@@ -134,7 +134,7 @@ def _train(job: Job, group: Sequence[_Member], parts: Parts, report: Callable[[f
         (folder / "curves").mkdir(parents=True, exist_ok=True)
         files = [curve_file(folder, key, job.attempt) for key in keys]
     recorder = Recorder(configs, files, parts.data.task, steps)
-    trainee = _trainee(configs, group, parts)
+    trainee = trainee_of(configs, [m.model for m in group], [m.given.lr_scales for m in group], parts)
     part = Job(job.number, keys, tuple(configs), job.attempt, job.folder)
     checkpoints = Checkpoints(checkpoint_file(folder, part) if folder else None, keys)
     seeds = tuple(config.seed for config in configs)
@@ -157,10 +157,18 @@ def _tensors(data: DataSet, device: torch.device) -> Tensors:
     return found[1]
 
 
-def _trainee(configs: Sequence[RunConfig], group: Sequence[_Member], parts: Parts) -> Trainee:
+def trainee_of(
+    configs: Sequence[RunConfig], models: Sequence[nn.Module], scales: Sequence[dict[str, float]], parts: Parts
+) -> Trainee:
+    """The models with their optimizer: a stack, or the one model alone.
+
+    Args:
+        configs: of the runs.
+        models: initialised, one a run.
+        scales: factors on the learning rate by parameter name, one dictionary a run.
+    """
     training = configs[0].training
     rule = read_optimizer(configs[0].optimizer, training.weight_decay)
-    models, scales = [m.model for m in group], [m.given.lr_scales for m in group]
     if configs[0].stacked:
         return Stack(models, parts.loss, rule, [c.lr for c in configs], scales, training.clip)
     seed = derived_seed(configs[0].seed, "evaluation")
