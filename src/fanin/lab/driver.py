@@ -191,6 +191,7 @@ class _Drive:
         self.waiting = deque(self._job(k, tuple(pending[key] for key in k)) for k in keys)
         self.at_work: dict[int, Job] = {}
         self.shares: dict[int, float] = {}
+        self.finished: list[Finished] = []  # and not committed yet: Ctrl-C may come at any moment
         self.deaths: dict[tuple[str, ...], _Deaths] = {}
         self.counts = store.counts()
         self.estimate = Estimate(pending.values())
@@ -223,7 +224,6 @@ class _Drive:
             self.executor.submit(job)
 
     def _take(self, events: Iterable[Any]) -> None:
-        finished: list[Finished] = []
         for event in events:
             if event.job.number not in self.at_work:  # an end that was counted already
                 continue
@@ -233,14 +233,14 @@ class _Drive:
             self.at_work.pop(event.job.number)
             self.shares.pop(event.job.number, None)
             if isinstance(event, Finished) and {row.key for row in event.rows} == set(event.job.keys):
-                finished.append(event)
+                self.finished.append(event)
             elif isinstance(event, Finished):
                 self._died(Died(event.job, "it gave no row for some of its runs", raised=True))
             else:
                 self._died(event)
-        if finished:
-            self._fill()  # first, so that workers are busy while the disk is
-            self._commit(finished)
+        if self.finished:
+            self._commit(self.finished)
+            self.finished = []
 
     def _stepped(self, event: Stepped) -> None:
         self.shares[event.job.number] = event.share
