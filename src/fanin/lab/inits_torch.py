@@ -42,7 +42,7 @@ def initialise(
     if init.kind == "lsuv":
         stuck = _lsuv(model, batch)
         return Initialised(note=f"could not bring the output of {', '.join(stuck)} to unit variance" if stuck else "")
-    plan = _plan(model, init, batch, targets, loss, seed)
+    plan = plan_of(model, init, batch, targets, loss, seed)
     note = ""
     if plan.architecture and init.kind in ("preset", "rule"):
         from fanin.plans.requirements import listed
@@ -55,7 +55,8 @@ def initialise(
     return Initialised(scales, note)
 
 
-def _plan(model: nn.Module, init: Init, batch: Tensor, targets: Tensor, loss: Callable[..., Tensor], seed: int) -> Any:
+def plan_of(model: nn.Module, init: Init, batch: Tensor, targets: Tensor, loss: Callable[..., Tensor], seed: int) -> Any:
+    """The plan of an init that has one: a rule, a preset, a plan, or "fanin"; arguments as of `initialise`."""
     if init.kind == "plan":
         return init.value
     if init.kind == "rule":
