@@ -14,13 +14,32 @@ from fanin.lab.study.rows import CurvePoint, RunRow
 
 if TYPE_CHECKING:
     from fanin.lab.analysis.records import StudyAnalysis
+    from fanin.lab.store import Store
 
+INPUTS = "inputs:"  # choices of a study that hold what was measured on the inputs of a data set
 Curve = tuple[CurvePoint, ...]
 
 
 def no_curve(row: RunRow) -> Curve:
     """The curve of a run whose folder is not at hand."""
     return ()
+
+
+def measured_inputs(data: str, study: Study) -> dict[str, Any] | None:
+    """What is measured on the inputs of a data set, split as the study splits it; None where it cannot be loaded."""
+    from fanin.lab.data import load
+
+    try:
+        return load(data).with_validation(study.training.validation).statistics.to_dict()
+    except FaninError:
+        return None
+
+
+def keep_inputs(store: "Store") -> None:
+    """Measures the inputs of every data set of a study once, and keeps it in the study, so that reports need no data."""
+    for data in dict.fromkeys(row.config.data for row in store.rows()):
+        if store.choice(f"{INPUTS}{data}") is None and (measured := measured_inputs(data, store.study)):
+            store.choose(f"{INPUTS}{data}", measured)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +80,15 @@ class StudyResults:
 
         folder = Path(folder)
         with Store.open(folder, readonly=True) as store:
-            began = store.began()
+            began, rows = store.began(), store.rows()
+            held = {data: store.choice(f"{INPUTS}{data}") for data in {row.config.data for row in rows}}
             return cls(
                 study=store.study,
-                rows=store.rows(),
+                rows=rows,
                 references=store.references(),
                 environments=store.environments(),
                 date=began[-1][:10] if began else "",
-                inputs=store.choice("inputs") or {},
+                inputs={data: measured for data, measured in held.items() if measured},
                 log=store.log(),
                 folder=folder,
                 curve=lambda row: read_curve(folder / row.curve) if row.curve else (),
@@ -98,14 +118,7 @@ class StudyResults:
 
     def input_statistics(self, data: str) -> dict[str, Any] | None:
         """What is measured on the inputs of a data set; measured now where the study does not hold it, None if it cannot be."""
-        if data in self.inputs:
-            return self.inputs[data]
-        from fanin.lab.data import load
-
-        try:
-            return load(data).statistics.to_dict()
-        except FaninError:
-            return None
+        return self.inputs.get(data) or measured_inputs(data, self.study)
 
     def to_pandas(self) -> Any:
         """The runs as a `pandas.DataFrame`, one row a run; see `fanin.lab.export`."""

@@ -175,7 +175,7 @@ def dot_figure(title: str, caption: str, rows: Sequence[DotRow], *, log: bool = 
     row_height = 58 if above else 44
     height = TOP + row_height * len(rows) + BOTTOM
     left = 16 if above else min(150, 18 + 7 * longest)
-    finite = [v for r in rows for v in (*r.values, r.low, r.high) if math.isfinite(v)]
+    finite = [v for r in rows for v in (*r.values, r.mean, r.low, r.high) if math.isfinite(v)]
     fx = Scale(finite, left, WIDTH - RIGHT - 6, log=log)
     parts = [f'<g class="grid">{"".join(_vertical(fx(t), height, number(t)) for t in fx.ticks(5))}</g>']
     for i, row in enumerate(rows):

@@ -52,7 +52,8 @@ class Drawing:
     def learners(self) -> list[ReferenceLine]:
         """Ordinary learners that have the score, the best first."""
         c = self.context
-        found = [r for r in self.results.references.get(c.data, ()) if c.score in r.metrics]
+        found = self.results.references.get(c.data, ())
+        found = [r for r in found if c.score in r.metrics and "constant" not in r.name]
         return sorted(found, key=lambda r: -r.metrics[c.score] if c.larger_is_better else r.metrics[c.score])
 
 
@@ -230,15 +231,11 @@ def confusion_figures(d: Drawing) -> str:
 
 def signal_figures(d: Drawing) -> str:
     """Signal through depth before training and after it: rms, dead units, effective rank."""
-    figures = []
-    for place, when in ((0, "at the start"), (-1, "after training")):
-        for field, title, log in (
-            ("rms", "Rms of the outputs", True),
-            ("dead", "Dead units", False),
-            ("rank", "Effective rank", False),
-        ):
-            figures.append(_signal(d, place, field, f"{title} {when}", log))
-    return "".join(figures)
+    shown = (("rms", "Rms of the outputs", True), ("dead", "Dead units", False), ("rank", "Effective rank", False))
+    when = ((0, "at the start"), (-1, "after training"))
+    return "".join(
+        _signal(d, place, field, f"{title} {words}", log) for field, title, log in shown for place, words in when
+    )
 
 
 def _signal(d: Drawing, place: int, field: str, title: str, log: bool) -> str:

@@ -55,7 +55,7 @@ def study_fragment(results: StudyResults) -> str:
     inside = _verdict(results, "h3") + _expectations(a.outcomes)
     if len(a.contexts) == 1:
         d = Drawing(results, a.contexts[0], faint=False)
-        inside += f'<div class="figures">{study_figures.score_figure(d)}{study_figures.lr_figure(d)}</div>'
+        inside += f'<div class="figures fill">{study_figures.score_figure(d)}{study_figures.lr_figure(d)}</div>'
         inside += table_html(study_tables.means_table(a.contexts[0]))
     else:
         inside += _overview_inside(results)
@@ -133,7 +133,7 @@ def _overview_inside(results: StudyResults) -> str:
     across = study_tables.across_table(a)
     figures = study_maps.map_figures(results) + study_maps.along_figures(results) + study_maps.profile_figure(results)
     return (
-        (f'<div class="figures">{figures}</div>' if figures else "")
+        (f'<div class="figures fill">{figures}</div>' if figures else "")
         + (table_html(across) if across else "")
         + table_html(study_tables.contexts_table(a))
     )
@@ -169,7 +169,7 @@ def _context(results: StudyResults, c: ContextAnalysis, cut: str) -> str:
         return shown
     f = study_figures
     main = f.score_figure(d) + f.curve_figures(d) + f.lr_figure(d) + f.target_figure(d)
-    text = f'<div class="figures">{main}</div>{shown}'
+    text = f'<div class="figures fill">{main}</div>{shown}'
     if cut in ("all", "no runs"):
         stability = study_tables.stability_table(c)
         text += _part("Signal through depth", f.signal_figures(d))
@@ -181,7 +181,7 @@ def _context(results: StudyResults, c: ContextAnalysis, cut: str) -> str:
 def _part(title: str, figures: str, more: str = "") -> str:
     if not figures and not more:
         return ""
-    drawn = f'<div class="figures">{figures}</div>' if figures else ""
+    drawn = f'<div class="figures fill">{figures}</div>' if figures else ""
     return f'<details class="part"><summary>{title}</summary>{drawn}{more}</details>'
 
 

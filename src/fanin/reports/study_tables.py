@@ -66,7 +66,7 @@ def means_table(c: ContextAnalysis, references: Sequence[ReferenceLine] = ()) ->
         values = [metric_text(r.metrics[m]) if m in r.metrics else "–" for m in metrics or [c.score]]
         steps = ["–"] if c.target is not None else []
         rows.append((f"{r.name} (no network)", "–", *values, "–", *steps, metric_text(r.seconds)))
-    if math.isfinite(c.constant):
+    if math.isfinite(c.constant) and not any("constant" in r.name for r in references):
         blank = ["–"] * (len(metrics or [c.score]) - 1 + 1 + (c.target is not None))
         rows.append(("best constant prediction", "–", metric_text(c.constant), *blank, "–"))
     best = next((i for i, cell in enumerate(c.cells) if cell.plan == c.best), None)
@@ -131,8 +131,8 @@ def widths_table(c: ContextAnalysis) -> Table | None:
             (
                 cell.plan,
                 number(cell.lr),
-                f"{number(w.low)} to {number(w.high)}",
-                ("at least " if w.open else "") + f"{w.decades:.1f}",
+                f"{number(w.low)} to {number(w.high)}" if w.decades else "none",
+                ("at least " if w.open and w.decades else "") + f"{w.decades:.1f}",
             )
         )
     if not rows:

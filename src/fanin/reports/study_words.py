@@ -131,7 +131,11 @@ def pair_sentence(c: ContextAnalysis, pair: Pair) -> str:
     if v.finding == "too few seeds to say":
         return f"{both}: too few seeds to say ({signed(v.difference.value)} over {count(n, 'seed')})"
     if v.finding == "no difference shown":
-        could = f"; {n} seeds would show {metric_text(v.detectable)}" if 0 < v.detectable < math.inf else ""
+        could = (
+            f"; {count(n, 'seed')} would show {metric_text(v.detectable)} 4 times in 5"
+            if 0 < v.detectable < math.inf
+            else ""
+        )
         return f"No difference shown between {pair.plan} and {pair.other}: {both}, {p_text(v.p_adjusted)}{could}"
     seeds = v.wins if v.finding == "better" else v.losses
     return f"{both}: {v.finding} in {seeds} of {count(n, 'seed')}, {p_text(v.p_adjusted)}"
@@ -141,7 +145,7 @@ def p_text(p: float) -> str:
     """ "p = 0.006"; "p < 0.0001" below that."""
     if math.isnan(p):
         return "no p"
-    return "p < 0.0001" if p < 1e-4 else f"p = {number(p, 2)}"
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
 
 
 def cell_text(cell: Cell, metric: str) -> str:

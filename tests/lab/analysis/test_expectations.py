@@ -1,0 +1,206 @@
+"""Expectations: each kind comes out where it should, does not where it should not, and says why."""
+
+import math
+from typing import Any
+
+import pytest
+from tests.lab.analysis import samples
+
+from fanin.errors import FaninValueError
+from fanin.lab.analysis import Outcome, judge
+from fanin.lab.results import StudyResults
+from fanin.lab.study.records import Expectation
+from fanin.lab.study.rows import RunRow
+
+PLANS = ("default", "he_normal", "fanin")
+
+
+def outcome(levels: dict[str, float], kind: Any, plan: str = "fanin", spread: float = 0.01, **rest: Any) -> Outcome:
+    e = Expectation(
+        "as written", kind, plan, **{k: v for k, v in rest.items() if k in Expectation.__dataclass_fields__}
+    )
+    changes = {k: v for k, v in rest.items() if k not in Expectation.__dataclass_fields__}
+    results = samples.expected(e, scorer=samples.by_plan(levels, spread), plans=tuple(levels), **changes)
+    (found,) = results.analysis.outcomes
+    assert judge(e, results) == found
+    return found
+
+
+def test_better_by_enough() -> None:
+    found = outcome({"default": 0.80, "fanin": 0.90}, "better", than="default", by=0.05)
+    assert found.state == "came out"
+    assert found.reason == ""
+    assert found.cells[0].numbers["wins"] == 10
+    assert found.metric == "accuracy"
+
+
+def test_better_but_not_by_enough() -> None:
+    found = outcome({"default": 0.80, "fanin": 0.90}, "better", than="default", by=0.2)
+    assert found.state == "did not come out"
+    assert "not by 0.2" in found.reason
+
+
+def test_worse_is_not_better() -> None:
+    found = outcome({"default": 0.90, "fanin": 0.80}, "better", than="default")
+    assert found.state == "did not come out"
+    assert "it is worse, by 0.09" in found.reason
+
+
+def test_no_difference_shown_names_what_could_have_been_shown() -> None:
+    found = outcome({"default": 0.80, "fanin": 0.80}, "better", than="default", spread=0.05)
+    assert found.state == "did not come out"
+    assert "no difference was shown" in found.reason
+    assert "10 seeds show a difference of" in found.reason
+
+
+def test_too_few_seeds_say_nothing() -> None:
+    found = outcome({"default": 0.5, "fanin": 0.9}, "better", than="default", seeds=samples.seeds(5))
+    assert found.state == "cannot be said"
+    assert "5 seeds are too few" in found.reason
+
+
+def test_ceiling_and_floor_are_named() -> None:
+    top = outcome({"default": 1.5, "fanin": 1.5}, "better", than="default", by=0.01)
+    assert "ceiling: default leaves only 0" in top.reason
+    low = outcome({"default": 0.1, "fanin": 0.1}, "better", than="default", spread=0.001)
+    assert "floor" in low.reason
+
+
+def test_the_end_of_the_grid_is_named() -> None:
+    e = Expectation("as written", "at_least", "fanin", value=0.95)
+    levels = dict.fromkeys(PLANS, 0.9)
+    found = samples.expected(e, scorer=samples.by_plan(levels, best=1.0)).analysis.outcomes[0]
+    assert found.state == "did not come out"
+    assert "the best learning rate of fanin is the largest of the grid, 0.1" in found.reason
+
+
+def test_the_same_within_a_tolerance() -> None:
+    assert outcome({"default": 0.9, "fanin": 0.9}, "no_difference", than="default", by=0.03).state == "came out"
+    wide = outcome({"default": 0.9, "fanin": 0.9}, "no_difference", than="default", by=0.004, spread=0.01)
+    assert wide.state == "cannot be said"
+    assert "seeds would narrow it enough" in wide.reason or "is not within ± 0.004" in wide.reason
+    apart = outcome({"default": 0.8, "fanin": 0.9}, "no_difference", than="default", by=0.03)
+    assert apart.state == "did not come out"
+    assert "they differ" in apart.reason
+
+
+@pytest.mark.parametrize(("kind", "value", "state"), [
+    ("at_least", 0.85, "came out"), ("at_least", 0.95, "did not come out"),
+    ("at_most", 0.95, "came out"), ("at_most", 0.85, "did not come out"),
+])  # fmt: skip
+def test_bounds(kind: Any, value: float, state: str) -> None:
+    found = outcome({"fanin": 0.9}, kind, value=value)
+    assert found.state == state
+    assert bool(found.reason) == (state != "came out")
+
+
+def test_fails_and_trains_are_opposites() -> None:
+    for level, fails in ((0.1, True), (0.9, False), (math.nan, True)):
+        states = [outcome({"fanin": level}, kind, by=0.05).state for kind in ("fails", "trains")]
+        assert states == (["came out", "did not come out"] if fails else ["did not come out", "came out"])
+
+
+def test_half_of_the_runs_diverged_is_a_failure_whatever_the_others_score() -> None:
+    def score(plan: str, lr: float, context: object, seed: int, noise: float) -> float:
+        return math.nan if seed % 2 else 0.9
+
+    e = Expectation("as written", "fails", "fanin")
+    assert samples.expected(e, scorer=score).analysis.outcomes[0].state == "came out"
+
+
+def test_diverges() -> None:
+    def score(plan: str, lr: float, context: object, seed: int, noise: float) -> float:
+        return math.nan if lr == 0.1 and seed < 8 else 0.9
+
+    at = Expectation("as written", "diverges", "fanin", value=0.8, lr=0.1)
+    more = Expectation("as written", "diverges", "fanin", value=0.9, lr=0.1)
+    best = Expectation("as written", "diverges", "fanin", value=0.5)
+    states = [o.state for o in samples.expected(at, more, best, scorer=score).analysis.outcomes]
+    assert states == ["came out", "did not come out", "did not come out"]
+    reason = samples.expected(best, scorer=score).analysis.outcomes[0].reason
+    assert "at 0.1 it was 8 of 10" in reason
+
+
+def test_a_learning_rate_of_its_own() -> None:
+    e = Expectation("as written", "better", "fanin", "default", lr=0.1)
+
+    def score(plan: str, lr: float, context: object, seed: int, noise: float) -> float:
+        return 0.9 + (0.05 if lr == 0.1 and plan == "fanin" else 0.0) - (0.3 if lr == 0.1 else 0.0) + 0.003 * noise
+
+    assert samples.expected(e, scorer=score).analysis.outcomes[0].cells[0].numbers["mean"] == pytest.approx(
+        0.65, abs=0.01
+    )
+    absent = Expectation("as written", "better", "fanin", "default", lr=0.5)
+    found = samples.expected(absent, scorer=score).analysis.outcomes[0]
+    assert found.state == "cannot be said"
+    assert "at a learning rate of 0.5" in found.reason
+
+
+def deep(plan: str, lr: float, context: dict, seed: int, noise: float) -> float:
+    return 0.9 - (0.02 * context["depth"] if plan == "default" else 0.0) + 0.003 * noise
+
+
+def many(*expectations: Expectation) -> StudyResults:
+    grid: dict[str, Any] = {"models": ("mlp(depth={depth})",), "variables": {"depth": (2, 10, 30)}}
+    return samples.expected(*expectations, scorer=deep, **grid)
+
+
+def test_every_cell_that_it_speaks_of_must_come_out() -> None:
+    everywhere = Expectation("as written", "better", "fanin", "default", by=0.1)
+    deep_only = Expectation("as written", "better", "fanin", "default", by=0.1, where={"depth": 30})
+    first, second = many(everywhere, deep_only).analysis.outcomes
+    assert [c.state for c in first.cells] == ["did not come out", "came out", "came out"]
+    assert first.state == "did not come out"
+    assert "it is better, but by 0.03" in first.reason
+    assert (second.state, len(second.cells), second.cells[0].label) == ("came out", 1, "depth 30")
+
+
+def test_a_cell_that_the_grid_does_not_have() -> None:
+    missing = many(Expectation("as written", "trains", "fanin", where={"depth": 5})).analysis.outcomes[0]
+    assert (missing.state, missing.cells) == ("cannot be said", ())
+    assert "no cell with depth = 5" in missing.reason
+    unknown = many(Expectation("as written", "trains", "fanin", where={"width": 5})).analysis.outcomes[0]
+    assert "no cell with width = 5" in unknown.reason
+    other = many(Expectation("as written", "trains", "lsuv")).analysis.outcomes[0]
+    assert "lsuv has no finished run" in other.reason
+
+
+def test_variables_of_a_methods_own_text_belong_to_the_method() -> None:
+    def score(plan: str, lr: float, context: dict, seed: int, noise: float) -> float:
+        return (0.9 if "1.0" in plan else 0.1) + 0.003 * noise
+
+    e = Expectation("as written", "fails", "scaled(gain=0.5)", by=0.05, where={"gain": 0.5, "data": "digits"})
+    results = samples.expected(e, scorer=score, plans=("scaled(gain={gain})",), variables={"gain": (0.5, 1.0)})
+    assert results.analysis.outcomes[0].state == "came out"
+
+
+def test_a_metric_of_its_own_and_which_way_it_is_better() -> None:
+    e = Expectation("as written", "better", "fanin", "default", metric="loss", by=0.1)
+    found = samples.expected(e).analysis.outcomes[0]
+    assert found.metric == "loss"
+    assert found.state == "came out"
+    assert found.cells[0].numbers["difference"] < 0
+    absent = Expectation("as written", "at_least", "fanin", metric="auc", value=0.5)
+    assert "no metric 'auc'" in samples.expected(absent).analysis.outcomes[0].reason
+
+
+def test_a_kind_that_is_not_known() -> None:
+    e = Expectation("as written", "louder", "fanin")  # type: ignore[arg-type]
+    with pytest.raises(FaninValueError, match="louder.*better"):
+        judge(e, samples.results())
+
+
+def test_runs_without_a_result_are_named() -> None:
+    def score(plan: str, lr: float, context: object, seed: int, noise: float) -> float | None:
+        return None if seed == 3 else 0.5
+
+    e = Expectation("as written", "at_least", "fanin", value=0.9)
+    assert "1 runs of fanin have no result" in samples.expected(e, scorer=score).analysis.outcomes[0].reason
+
+
+def test_rows_of_other_contexts_do_not_matter() -> None:
+    e = Expectation("as written", "better", "fanin", "default", by=0.1, where={"depth": 30})
+    results = many(e)
+    kept: tuple[RunRow, ...] = tuple(r for r in results.rows if r.config.context["depth"] == 30)
+    alone = judge(e, StudyResults(results.study, kept))
+    assert alone.cells[0].numbers == results.analysis.outcomes[0].cells[0].numbers
