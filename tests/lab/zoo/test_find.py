@@ -48,6 +48,25 @@ def test_a_model_gets_what_it_must_know_from_the_data() -> None:
     assert diabetes(torch.zeros(3, 10)).shape == (3, 1)
 
 
+@pytest.mark.parametrize(
+    ("spec", "data"),
+    [
+        ("mlp", "imbalanced"),
+        ("mlp(width=8)", "multilabel"),
+        ("autoencoder", "digits_autoencoder"),
+        ("lenet", "digits"),
+        ("lstm", "digits"),
+        ("lstm", "adding:100:20"),
+        ("gru", "copying:100:10"),
+        ("char_transformer", "copying:100:10"),
+        ("series_lstm", "series"),
+        ("linear", "diabetes"),
+    ],
+)
+def test_models_fit_data_of_every_task(spec: str, data: str) -> None:
+    check(spec, data)
+
+
 def test_each_call_gives_a_fresh_model_by_the_state_of_the_generator() -> None:
     make = factory("mlp", "digits")
     torch.manual_seed(0)
@@ -64,11 +83,11 @@ def test_a_spec_written_otherwise_is_the_same_factory() -> None:
 
 
 def test_factories_go_to_other_processes(own: str) -> None:
-    for spec in ("mlp(depth=1)", f"{own}:net(depth=2)"):
-        pickled = pickle.dumps(factory(spec, "digits"))
-        code = f"import pickle; m = pickle.loads({pickled!r})(); print(sum(p.numel() for p in m.parameters()))"
-        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
-        assert int(run.stdout) == parameters(build(spec, "digits"))
+    specs = ("mlp(depth=1)", f"{own}:net(depth=2)")
+    pickled = pickle.dumps([factory(spec, "digits") for spec in specs])
+    code = f"import pickle; print([sum(p.numel() for p in f().parameters()) for f in pickle.loads({pickled!r})])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    assert run.stdout.strip() == str([parameters(build(spec, "digits")) for spec in specs])
 
 
 @pytest.mark.parametrize(
@@ -78,6 +97,12 @@ def test_factories_go_to_other_processes(own: str) -> None:
         ("mlp(deph=3)", "digits", "no argument 'deph'.*did you mean 'depth'"),
         ("mlp(3)", "digits", "does not parse"),
         ("resnet", "diabetes", r"needs images \(channels, height, width\), but data='diabetes' gives vectors \(10,\)"),
+        ("lenet", "series", r"needs images .* but data='series' gives sequences \(32, 1\) or vectors \(32,\)"),
+        ("lstm", "diabetes", r"needs ids \(positions,\) or sequences .*gives vectors \(10,\)"),
+        ("autoencoder", "digits", "64 numbers, but the target has 10"),
+        ("vit(patch=3)", "digits", "patch=3 does not divide"),
+        ("text_cnn(windows=(3, 200))", "copying:100:10", "gives one output for each example"),
+        ("char_transformer(context=3)", "copying:100:10", "context=3 is too short"),
         ("mlp(width=0)", "digits", "width=0 must be a whole number"),
         ("mlp(activation='reluu')", "digits", "activation='reluu'.*did you mean 'relu'"),
         ("mlp(norm='bach')", "digits", "norm='bach' is unknown; accepted are batch, layer, rms"),

@@ -2,20 +2,16 @@
 
 import pytest
 import torch
-from tests.lab.zoo.tools import parameters
+from tests.lab.zoo.tools import CIFAR, parameters, size
 
 from fanin.errors import FaninValueError
-from fanin.lab.models.facts import Facts
 from fanin.lab.models.resnet_torch import Shortcut, resnet
-
-CIFAR = Facts((3, 32, 32), "image", 10)
 
 
 @pytest.mark.parametrize(("depth", "millions"), [(20, "0.27"), (32, "0.46"), (44, "0.66"), (56, "0.85"), (110, "1.7")])
 def test_sizes_are_those_of_the_paper(depth: int, millions: str) -> None:
     """Table 6 of He et al. 2016."""
-    with torch.device("meta"):
-        found = parameters(resnet(CIFAR, depth)) / 1e6
+    found = size("resnet", CIFAR, depth=depth) / 1e6
     assert f"{found:.{len(millions) - 2}f}" == millions
 
 
