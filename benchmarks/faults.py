@@ -21,6 +21,7 @@ from tests.lab import disturbed, fake_runs
 from fanin.lab.driver import RunSummary, run_study
 from fanin.lab.executors import Processes
 from fanin.lab.executors.attempt import CARRY_OUT
+from fanin.lab.prepare import runs_of
 from fanin.lab.store import Store
 from fanin.lab.study import RunConfig, Study, TrainingSettings
 
@@ -45,16 +46,13 @@ def fake(runs: int) -> tuple[Study, dict[str, RunConfig]]:
 def real(runs: int) -> tuple[Study, dict[str, RunConfig]]:
     """Training runs of a small MLP on digits: plans × learning rates × seeds."""
     plans, rates = ("default", "he_normal", "orthogonal", "lsuv", "xavier_normal"), (0.003, 0.01, 0.03, 0.1, 1e6)
-    model, training = "mlp(depth=3, width=32)", TrainingSettings(epochs=4.0, evaluations=4)
-    seeds = range(-(-runs // (len(plans) * len(rates))))
-    study = Study("faults", models=(model,), plans=plans, lrs=rates, seeds=tuple(seeds), training=training)
-    configs = [
-        RunConfig(model, plan, "digits", "sgd(momentum=0.9)", lr, 64, seed, training, context={"model": model})
-        for plan in plans
-        for lr in rates
-        for seed in seeds
-    ][:runs]
-    return study, {fake_runs.key_of(config): config for config in configs}
+    training = TrainingSettings(epochs=6.0, evaluations=4)
+    seeds = tuple(range(-(-runs // (len(plans) * len(rates)))))
+    study = Study(
+        "faults", models=("mlp(depth=3, width=32)",), plans=plans, lrs=rates, seeds=seeds, training=training,
+        stacking="never",
+    )  # fmt: skip
+    return study, dict(list(runs_of(study, Path("nowhere"), {}).items())[:runs])
 
 
 def kills(folder: Path, runs: int, count: int, seed: int, of_real: bool) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from fanin.lab.study.records import RunConfig
 from fanin.lab.study.rows import RunRow
@@ -98,11 +98,13 @@ class Payload:
         bindings: objects of the user's own by name (see `Bindings`), pickled.
         modules: files of modules that a fresh process could not import by name: name → file.
         environment: variables that workers need (FANIN_DATA).
+        here: the objects themselves, for an executor that carries jobs out in this process; never sent.
     """
 
     bindings: bytes = b""
     modules: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    here: dict[str, Any] | None = None
 
 
 def curve_file(folder: Path, key: str, attempt: int) -> Path:

@@ -12,6 +12,7 @@ from fanin.errors import FaninValueError
 from fanin.lab.data import DataSet, load
 from fanin.lab.inits import Init, parse_init, parse_inits
 from fanin.lab.jobs import Job, Payload
+from fanin.lab.machine import is_of_the_machine
 from fanin.lab.study.records import Bindings, RunConfig, TrainingSettings
 from fanin.lab.study.rows import RunRow
 from fanin.records import Record
@@ -29,30 +30,46 @@ def carry_out(job: Job, payload: Payload | None, report: Callable[[float], None]
     """
     from fanin.lab.torch.job import failure, run_job
 
-    bindings = _unpacked(payload.bindings) if payload is not None and payload.bindings else {}
+    bindings = _bindings_of(payload)
     try:
         parts = parts_of(job.configs[0], bindings)
     except Exception as error:
+        if is_of_the_machine(error):
+            raise
         return tuple(failure(job, place, error) for place in range(len(job.configs)))
     return run_job(job, parts, report)
 
 
+def _bindings_of(payload: Payload | None) -> Bindings:
+    if payload is not None and payload.here is not None:
+        return payload.here
+    return _unpacked(payload.bindings if payload else b"")
+
+
 @functools.lru_cache(maxsize=4)
 def _unpacked(bindings: bytes) -> Bindings:
-    return pickle.loads(bindings)
+    return pickle.loads(bindings) if bindings else {}
 
 
-_found: dict[Any, Any] = {}  # the last parts of this process: runs of one model and data follow each other
+def _bindings_of(payload: Payload | None) -> Bindings:
+    if payload is None:
+        return NOTHING
+    if payload.here is not None:
+        return payload.here
+    return _unpacked(payload.bindings) if payload.bindings else NOTHING
+
+
+NOTHING: Bindings = {}
+_last: list[tuple[Any, Bindings, Any]] = []  # of this process: runs of one model and data follow each other
 
 
 def parts_of(config: RunConfig, bindings: Bindings) -> Any:
     """Factory, data, loss and inits of a run (`fanin.lab.torch.job.Parts`); the last ones are kept."""
     training = config.training
-    key = (config.model, config.data, training.validation, training.loss, training.metrics, id(bindings))
-    if key not in _found:
-        _found.clear()
-        _found[key] = _parts(config, bindings)
-    return _found[key]
+    asked = (config.model, config.data, training.validation, training.loss, training.metrics)
+    if not _last or _last[0][0] != asked or _last[0][1] is not bindings:
+        _last[:] = [(asked, bindings, _parts(config, bindings))]
+    return _last[0][2]
 
 
 def _parts(config: RunConfig, bindings: Bindings) -> Any:
@@ -141,11 +158,16 @@ def with_stacking(
     """
     found = []
     for config in configs:
-        kind = json.dumps([config.model, config.data, config.optimizer, config.batch_size])
+        kind = kind_of(config)
         if kind not in chosen:
             chosen[kind] = not never and whether_stacked(config, bindings)
         found.append(replace(config, stacked=chosen[kind]))
     return tuple(found)
+
+
+def kind_of(config: RunConfig) -> str:
+    """What the choice is made for: model, data, optimizer and batch size, as text."""
+    return json.dumps([config.model, config.data, config.optimizer, config.batch_size])
 
 
 def whether_stacked(config: RunConfig, bindings: Bindings) -> bool:

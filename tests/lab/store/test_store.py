@@ -228,11 +228,24 @@ def test_growing_keeps_what_is_done(tmp_path: Path) -> None:
         assert store.rows() == rows
 
 
+def test_a_context_that_has_grown_by_an_axis_costs_no_run(tmp_path: Path) -> None:
+    rows = finished(tmp_path / "s")
+    wider = {key: replace(config, context={**config.context, "depth": 3}) for key, config in CONFIGS.items()}
+    with Store.open(tmp_path / "s") as store:
+        assert store.define(STUDY, wider) == 0
+        assert store.rows() == tuple(replace(row, config=wider[row.key]) for row in rows)
+    with Store.open(tmp_path / "s") as store:
+        assert store.pending() == {}
+        assert store.log() == ()
+
+
 def test_choices_are_made_once(tmp_path: Path) -> None:
     with begun(tmp_path / "s") as store:
         assert store.choice("stacked") is None
         assert store.choose("stacked", {"mlp": True}) == {"mlp": True}
         assert store.choose("stacked", {"mlp": False}) == {"mlp": True}
+        store.choose("kind:a: b", 1)
+        assert store.choices("kind") == {"a: b": 1}
     with Store.open(tmp_path / "s", readonly=True) as store:
         assert store.choice("stacked") == {"mlp": True}
 

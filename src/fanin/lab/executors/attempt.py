@@ -6,7 +6,7 @@ from typing import Protocol
 
 from fanin.errors import FaninError
 from fanin.lab.jobs import Died, Finished, Job, Payload
-from fanin.lab.store.schema import is_full
+from fanin.lab.machine import is_full, is_out_of_memory
 from fanin.lab.study.rows import RunRow
 
 CARRY_OUT = "fanin.lab.worker:carry_out"
@@ -41,9 +41,9 @@ def attempt(
         return Finished(job, tuple(carry_out(job, payload, heard))), None
     except KeyboardInterrupt:
         raise
-    except MemoryError as error:
-        return Died(job, "it ran out of memory", share=shares[0]), error
     except BaseException as error:  # SystemExit too: a model of the user's may call sys.exit
+        if is_out_of_memory(error):
+            return Died(job, "it ran out of memory", share=shares[0]), error
         if is_full(error):
             return Died(job, f"the disk is full ({error})", share=shares[0], full=True), error
         return Died(job, words_of(error), share=shares[0], raised=True), error

@@ -22,13 +22,18 @@ ONE_THREAD = {
 }
 
 
-def payload_of(bindings: Mapping[str, Any] | None = None) -> Payload:
+def payload_of(bindings: Mapping[str, Any] | None = None, here: bool = False) -> Payload:
     """The payload of a study whose specs name these objects.
+
+    Args:
+        here: whether jobs are carried out in this process: nothing need be sent then, so anything may be bound.
 
     Raises:
         FaninValueError: one of them cannot be sent to another process.
     """
     bindings = dict(bindings or {})
+    if here:
+        return Payload(here=bindings)
     for name, value in bindings.items():
         try:
             pickle.dumps(value)

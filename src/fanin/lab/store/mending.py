@@ -2,12 +2,14 @@
 
 import re
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 from fanin.lab.store.curves import Extent, is_whole
 from fanin.lab.store.salvage import finish, salvage
 from fanin.lab.store.schema import connect, transaction
-from fanin.lab.store.texts import checksum
+from fanin.lab.store.texts import checksum, config_of, config_text
+from fanin.lab.study.records import RunConfig
 from fanin.lab.study.rows import RunRow
 
 CURVE = re.compile(r"(?P<key>.+)\.(?P<attempt>\d+)\.jsonl")
@@ -61,6 +63,20 @@ def forget(db: sqlite3.Connection, key: str, why: str) -> None:
     )
     db.execute("DELETE FROM metrics WHERE key = ?", (key,))
     say(db, key, why)
+
+
+def put_config(db: sqlite3.Connection, key: str, before: str, config: RunConfig) -> None:
+    """Gives a run another config under its key: only its context may differ (the study has grown by an axis)."""
+    text = config_text(config)
+    try:
+        grown = replace(config_of(before), context={}) == replace(config, context={})
+    except ValueError:
+        grown = False
+    if not grown:
+        forget(db, key, "its config in the store was damaged, and it is run again")
+    found = db.execute("SELECT row, curve_length, curve_crc FROM runs WHERE key = ?", (key,)).fetchone()
+    crc = checksum(key, text, found[0], Extent(*found[1:])) if found[0] else 0
+    db.execute("UPDATE runs SET config = ?, crc = ? WHERE key = ?", (text, crc, key))
 
 
 def say(db: sqlite3.Connection, key: str, said: str) -> None:

@@ -1,12 +1,12 @@
 """The tables of a study's database, and connections to it."""
 
 import contextlib
-import errno
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from fanin.errors import FaninError, FaninValueError
+from fanin.lab.machine import is_full
 
 SCHEMA = 1  # of the folder: of the tables, of study.json, and of the lines of the curves
 FILE = "study.sqlite"
@@ -112,17 +112,6 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room on the disk, in the user's share of it, in the largest file
-FULL_TO_SQLITE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
-
-
-def is_full(error: BaseException) -> bool:
-    """Whether an error says that there is no room to write."""
-    if isinstance(error, sqlite3.OperationalError):
-        return getattr(error, "sqlite_errorcode", 0) in FULL_TO_SQLITE
-    return isinstance(error, OSError) and error.errno in FULL
 
 
 @contextlib.contextmanager

@@ -141,12 +141,12 @@ class Store:
             db.execute("UPDATE runs SET position = NULL")
             for position, (key, config) in enumerate(configs.items()):
                 text = texts.config_text(config)
-                if key not in known or known[key] != text:  # damaged: a key stands for one config
-                    if key in known:
-                        mending.forget(db, key, "its config in the store was damaged")
+                if known.get(key) not in (text, None):
+                    mending.put_config(db, key, known[key], config)
+                elif key not in known:
                     db.execute(
                         "INSERT INTO runs (key, model, plan, data, optimizer, lr, batch_size, seed, stacked, config) "
-                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET config = excluded.config",
+                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                         (
                             *(key, config.model, config.plan, config.data, config.optimizer, config.lr),
                             *(config.batch_size, config.seed, config.stacked, text),

@@ -17,6 +17,7 @@ from fanin.lab.data import DataSet
 from fanin.lab.inits import Init
 from fanin.lab.inits_torch import Initialised, initialise
 from fanin.lab.jobs import Job, checkpoint_file, curve_file
+from fanin.lab.machine import is_of_the_machine
 from fanin.lab.study.records import RunConfig
 from fanin.lab.study.rows import CurvePoint, RunRow
 from fanin.lab.torch.checkpoints import Checkpoints
@@ -77,6 +78,8 @@ def run_job(job: Job, parts: Parts, report: Callable[[float], None]) -> tuple[Ru
                 model, given = _start(config, parts)
                 started.append(_Member(place, model, given, time.perf_counter() - begun))
             except Exception as error:
+                if is_of_the_machine(error):
+                    raise
                 rows[place] = failure(job, place, error)
             report(0.0)
         for group in _groups(job, started):
@@ -84,6 +87,8 @@ def run_job(job: Job, parts: Parts, report: Callable[[float], None]) -> tuple[Ru
             try:
                 done = _train(job, group, parts, report)
             except Exception as error:
+                if is_of_the_machine(error):
+                    raise
                 done = [failure(job, place, error) for place in places]
             rows.update(zip(places, done, strict=True))
         return tuple(rows[place] for place in range(len(job.configs)))
