@@ -51,15 +51,6 @@ def _unpacked(bindings: bytes) -> Bindings:
     return pickle.loads(bindings) if bindings else {}
 
 
-def _bindings_of(payload: Payload | None) -> Bindings:
-    if payload is None:
-        return NOTHING
-    if payload.here is not None:
-        return payload.here
-    return _unpacked(payload.bindings) if payload.bindings else NOTHING
-
-
-NOTHING: Bindings = {}
 _last: list[tuple[Any, Bindings, Any]] = []  # of this process: runs of one model and data follow each other
 
 

@@ -1,0 +1,80 @@
+"""An init with its sizes changed, carried out on a PyTorch model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fanin.distributions import Constant
+from fanin.lab.inits import parse_init
+from fanin.lab.inits_torch import plan_of
+from fanin.lab.tuning.records import Adjustment
+from fanin.plans import Plan
+from fanin.slots import Slot
+from fanin.traces.torch import trace
+
+WEIGHTS = ("weight", "recurrent")  # roles of slots that a gain is for
+
+
+@dataclass(frozen=True, eq=False)
+class Adjusted:
+    """A function of a model that initialises it as `start` says; its seed is drawn from torch's default generator.
+
+    Attributes:
+        start: what to do.
+        inputs, targets: a batch of the training part, shape (examples, …), to trace the model with.
+        loss: called as loss(output, targets).
+    """
+
+    start: Adjustment
+    inputs: np.ndarray
+    targets: np.ndarray
+    loss: Callable[..., Tensor]
+
+    def __call__(self, model: nn.Module) -> None:
+        seed = int(torch.randint(2**62, ()))
+        plan = self.plan(model, seed)
+        if plan is None:
+            return
+        if plan.architecture:
+            from fanin.plans.torch.edits import edit
+
+            edit(model, plan)
+        plan.apply(model, seed=seed)
+
+    def plan(self, model: nn.Module, seed: int = 0) -> Plan | None:
+        """What is drawn; None where the model keeps its own weights as they are."""
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        x, y = torch.tensor(self.inputs, device=device), torch.tensor(self.targets, device=device)
+        init = parse_init(self.start.init)
+        if init.kind == "default":
+            return None
+        plan = plan_of(model, init, x, y, self.loss, seed)
+        return adjust(plan, self.start)
+
+
+def adjust(plan: Plan, start: Adjustment) -> Plan:
+    """The plan with its weights multiplied and its biases set, as `start` says; made from a trace just now."""
+    entries = dict(plan.entries)
+    for slot in plan.slots:
+        entry = entries.get(slot.name)
+        if entry is None:
+            continue
+        if slot.role in WEIGHTS:
+            entries[slot.name] = replace(entry, multiplier=entry.multiplier * _factor(slot, start))
+        elif slot.role == "bias" and start.bias and not slot.head:
+            entries[slot.name] = replace(entry, distribution=Constant(start.bias), reason="bias that was tuned")
+    return replace(plan, entries=entries)
+
+
+def _factor(slot: Slot, start: Adjustment) -> float:
+    ends_branch = slot.residual is not None and slot.residual.last
+    return start.gain * (start.residual if ends_branch else 1.0)
+
+
+def has_branches(model: nn.Module, inputs: np.ndarray, targets: np.ndarray, loss: Callable[..., Tensor]) -> bool:
+    """Whether the model has residual branches, so that their scale is worth searching."""
+    x, y = torch.tensor(inputs), torch.tensor(targets)
+    return any(slot.residual is not None and slot.residual.last for slot in trace(model, x, y, loss).slots)
