@@ -1,0 +1,168 @@
+"""A session of a study: everything checked, its runs made, what is missing run, and what holds for the whole kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fanin.errors import FaninError, FaninValueError
+from fanin.lab.driver import RunSummary, StudyProgress, run_study
+from fanin.lab.jobs import Executor
+from fanin.lab.store import Store
+from fanin.lab.store.study_file import NAME, read_study
+from fanin.lab.study import grid
+from fanin.lab.study.fits import check_grid
+from fanin.lab.study.records import Bindings, RunConfig, Study
+from fanin.lab.worker import Cost, data_of, estimate, grouping, kind_of, with_stacking
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A study that can be run.
+
+    Attributes:
+        study: checked.
+        configs: its runs by key, in the order of the grid, with the choice of stacks made.
+        bindings: objects that its specs name, under every text that the runs have.
+    """
+
+    study: Study
+    configs: dict[str, RunConfig]
+    bindings: Bindings
+
+    def cost(self, done: frozenset[str] = frozenset()) -> Cost:
+        """What the runs will take on this machine, those aside that are done."""
+        return estimate([config for key, config in self.configs.items() if key not in done], self.bindings)
+
+
+def prepare(study: Study, bindings: Bindings | None = None, folder: str | Path | None = None) -> Prepared:
+    """A study, checked as a whole, with its runs; nothing is written.
+
+    Args:
+        study: any.
+        bindings: objects of the caller's own that it names.
+        folder: where it was run before: the choice of stacks that was made there holds.
+
+    Raises:
+        FaninValueError, FaninTypeError: something in it cannot be used, in one sentence.
+    """
+    study = check_grid(study, bindings)
+    runs = grid.configs(study, bindings)
+    filled = grid.filled_bindings(study, bindings or {})
+    chosen = {kind_of(c): c.stacked for c in _earlier(folder)} if folder is not None else {}
+    stacked = with_stacking(runs, chosen, filled, never=study.stacking == "never")
+    return Prepared(study, {grid.key_of(config): config for config in stacked}, filled)
+
+
+def finished(folder: str | Path) -> frozenset[str]:
+    """Keys of the runs that have a result in `folder`; none where there is no study."""
+    if not (Path(folder) / NAME).exists():
+        return frozenset()
+    with Store.open(folder, readonly=True) as store:
+        return frozenset(store.finished())
+
+
+def run(
+    study: Study | Prepared,
+    folder: str | Path,
+    executor: str | Executor = "processes",
+    *,
+    workers: int | None = None,
+    bindings: Bindings | None = None,
+    source: str = "",
+    replace: bool = False,
+    retry_failed: bool = False,
+    on_event: Callable[[StudyProgress], None] | None = None,
+) -> RunSummary:
+    """Runs what is missing of a study in `folder`; a study that has grown since it was run there is gone on with.
+
+    Args:
+        study: any, or one that `prepare` gave.
+        folder: of its results; made where there is none.
+        executor: "serial", "processes", "ray", "slurm", or one that is made.
+        workers: how many runs at once; as many as there are cores, unless said.
+        bindings: objects of the caller's own that the study names (of a prepared one they are known).
+        source: where the study and its objects were found ("file.py:name"), for `resume` to find them again.
+        replace, retry_failed, on_event: as `fanin.lab.driver.run_study`.
+
+    Returns:
+        What became of it; `fanin.lab.results.StudyResults.load(folder)` has the results.
+
+    Raises:
+        FaninValueError, FaninTypeError: something cannot be used; nothing is changed then.
+        FaninError: another driver is at work in the folder, or it cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> study = Study("mine", models=("mlp(depth=1, width=8)",), lrs=(0.1,), seeds=(0,), plans=("default",))
+        >>> run(study, tempfile.mkdtemp(), "serial").done
+        1
+    """
+    prepared = study if isinstance(study, Prepared) else prepare(study, bindings, folder)
+    folder = Path(folder)
+    if not (folder / NAME).exists() and source:
+        with Store.create(folder, prepared.study) as store:
+            store.choose("source", source)
+    summary = run_study(
+        prepared.study,
+        folder,
+        executor,
+        configs=prepared.configs,
+        group=grouping(prepared.configs),
+        workers=workers,
+        bindings=prepared.bindings,
+        replace=replace,
+        retry_failed=retry_failed,
+        on_event=on_event,
+    )
+    if not summary.interrupted:
+        _keep_whole(prepared, folder)
+    return summary
+
+
+def source_of(folder: str | Path) -> str:
+    """Where the study in `folder` and its objects were found, "" where it needs none."""
+    with Store.open(folder, readonly=True) as store:
+        return store.choice("source") or ""
+
+
+def resume(folder: str | Path, executor: str | Executor = "processes", **options: Any) -> RunSummary:
+    """Runs what is missing of the study in `folder`; options as `run`."""
+    return run(read_study(Path(folder)), folder, executor, **options)
+
+
+def _earlier(folder: str | Path) -> tuple[RunConfig, ...]:
+    """The runs that `folder` holds, () where there is no study."""
+    if not (Path(folder) / NAME).exists():
+        return ()
+    with Store.open(folder, readonly=True) as store:
+        return tuple(row.config for row in store.rows())
+
+
+def _keep_whole(prepared: Prepared, folder: Path) -> None:
+    """What holds for every run of a data set: what was measured on its inputs, and what ordinary learners reach."""
+    study = prepared.study
+    names = tuple(dict.fromkeys(config.data for config in prepared.configs.values()))
+    with Store.open(folder) as store:
+        if store.choice("inputs") is None:
+            store.choose("inputs", {name: _statistics(name, prepared) for name in names})
+        if not study.references:
+            return
+        from fanin.lab.reference import reference_lines
+
+        for name in names:
+            if name in store.references():
+                continue
+            data = data_of(name, study.training, prepared.bindings)
+            own = tuple(n for n in study.training.metrics if n not in prepared.bindings)
+            try:
+                store.put_references(name, reference_lines(data, measures=own))
+            except FaninError as error:
+                store.note(f"ordinary learners could not be fitted on {name}: {error}")
+
+
+def _statistics(name: str, prepared: Prepared) -> dict[str, Any]:
+    try:
+        return data_of(name, prepared.study.training, prepared.bindings).statistics.to_dict()
+    except FaninValueError:
+        return {}
