@@ -104,3 +104,95 @@ def test_a_preset_is_an_init_and_a_rule_of_the_same_name_has_brackets() -> None:
     assert preset.value.parameters == {"std": 0.5}
     assert rule.kind == "rule"
     assert parse_inits("default,deepnorm")[1].kind == "preset"
+
+
+def recurrent() -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
+    from fanin.lab.models import Facts
+    from fanin.lab.models.recurrent_torch import lstm
+
+    torch.manual_seed(0)
+    return lstm(Facts((6, 2), "sequence", 3), width=8), torch.randn(16, 6, 2), torch.randint(0, 3, (16,))
+
+
+def test_a_sum_draws_anew_what_its_rule_is_for_and_nothing_else() -> None:
+    model, x, y = recurrent()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    initialise(model, parse_init("default+forget_bias(value=2)"), x, y, cross_entropy, 0)
+    bias = model.layers.bias_ih_l0.detach() + model.layers.bias_hh_l0.detach()
+    assert bias.reshape(4, 8)[1].tolist() == [2.0] * 8
+    assert not bias.reshape(4, 8)[[0, 2, 3]].any()
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters() if "layers.bias" not in name)
+
+
+def test_parts_of_a_sum_are_carried_out_in_order() -> None:
+    model, x, y = recurrent()
+    initialise(model, parse_init("xavier_uniform+chrono(t_max=50)+zeros@head"), x, y, cross_entropy, 3)
+    steps = 1 + model.layers.bias_ih_l0.detach().reshape(4, 8)[1].exp()
+    assert bool((steps >= 2).all())
+    assert bool((steps <= 50).all())
+    assert not model.head.weight.any()
+    alone, _, _ = recurrent()
+    initialise(alone, parse_init("xavier_uniform"), x, y, cross_entropy, 3)
+    assert torch.equal(model.layers.weight_hh_l0, alone.layers.weight_hh_l0)
+
+
+def residual(norm: str | None) -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
+    from fanin.lab.models import Facts
+    from fanin.lab.models.resnet_torch import resnet
+
+    torch.manual_seed(0)
+    model = resnet(Facts((3, 8, 8), "image", 3), 8, norm=norm, width=4)
+    return model, torch.randn(8, 3, 8, 8), torch.randint(0, 3, (8,))
+
+
+def test_scales_of_the_last_norms_alone_are_zero() -> None:
+    model, x, y = residual("batch")
+    initialise(model, parse_init("he_normal+zero_gamma"), x, y, cross_entropy, 0)
+    zero = [
+        name
+        for name, p in model.named_parameters()
+        if p.dim() == 1 and "norm" in name and "weight" in name and not p.any()
+    ]
+    assert zero == [f"stage{k}_0.branch.norm2.weight" for k in (1, 2, 3)]
+
+
+def test_scalars_are_put_on_branches_and_the_weights_are_left() -> None:
+    model, x, y = residual(None)
+    before = model.stage1_0.branch.conv2.weight.detach().clone()
+    given = initialise(model, parse_init("default+rezero"), x, y, cross_entropy, 0)
+    assert model.stage1_0.branch.conv2.fanin_scale.item() == 0
+    assert torch.equal(model.stage1_0.branch.conv2.weight, before)
+    assert given.note.startswith("the model was edited as the init requires: a trainable scalar")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("default+he_normal", "he_normal is for whole models"),
+        ("default+forget_bais", "did you mean 'forget_bias'"),
+        ("defalt+forget_bias", "did you mean 'default'"),
+        ("default+zeros@haed", "'haed' is unknown; did you mean 'head'"),
+        ("default+chrono", "t_max"),
+    ],
+)
+def test_a_bad_sum_is_said(text: str, message: str) -> None:
+    with pytest.raises(FaninValueError, match=message):
+        parse_init(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["default+forget_bias", "default+zero_gamma", "default+ones@nothing*", "default+rezero"]
+)
+def test_a_sum_for_weights_that_there_are_not_is_said(text: str) -> None:
+    model = models.small()
+    before = model[0].weight.detach().clone()
+    with pytest.raises(FaninValueError, match="but the model has no"):
+        initialise(model, parse_init(text), torch.randn(8, 64), torch.arange(8), cross_entropy, 0)
+    assert torch.equal(model[0].weight, before)
+
+
+def test_a_plus_in_the_name_of_a_plan_file_is_no_sum(tmp_path: Path) -> None:
+    from fanin.distributions import Constant
+
+    Plan({"2.bias": Entry(Constant(3.0), "test")}, requires={"2.bias": Need((10,))}).save(tmp_path / "a+b.json")
+    assert parse_init(str(tmp_path / "a+b.json")).kind == "plan"

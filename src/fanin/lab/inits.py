@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.lab.additions import Addition, parse_addition, split_additions
 
 NAMED = {
     "default": "the weights that the factory itself gives",
@@ -22,16 +23,27 @@ class Init:
     Attributes:
         name: unique in a comparison.
         kind: what `value` is.
-        value: a rule, a preset, a plan, or a function that is given the model and changes its weights in place.
+        value: a rule, a preset, a plan, a function that is given the model and changes its weights in place, or a `Sum`.
     """
 
     name: str
-    kind: Literal["default", "fanin", "lsuv", "rule", "preset", "plan", "function"]
+    kind: Literal["default", "fanin", "lsuv", "rule", "preset", "plan", "function", "sum"]
     value: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """One init, and rules that draw some of the weights anew after it, in order."""
+
+    base: Init
+    additions: tuple[Addition, ...]
 
 
 def parse_inits(inits: Any) -> tuple[Init, ...]:
     """Every init of a comparison: names, rules, plans, plan files, functions, or a mapping name → any of them.
+
+    A text may add rules for some weights to an init for the whole model: "default+forget_bias" draws the biases of gates anew,
+    "he_normal+zeros@head" the weights of the head (see `fanin.lab.additions`).
 
     Raises `FaninValueError` for an unknown name, two inits of the same name, or none at all.
     """
@@ -104,6 +116,9 @@ def _kind(value: Any) -> tuple[Any, Any]:
 def _from_text(text: str) -> tuple[Any, Any]:
     from fanin.rules import registry
 
+    first, *rest = split_additions(text)
+    if rest:
+        return "sum", Sum(parse_init(first), tuple(parse_addition(part, text) for part in rest))
     if text in NAMED:
         return text, None
     if text.endswith(".json"):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fanin.errors import FaninError, FaninValueError
 from fanin.lab.inits import Init
 
 
@@ -39,12 +40,20 @@ def initialise(
     if init.kind == "function":
         init.value(model)
         return Initialised()
+    if init.kind == "sum":
+        given = initialise(model, init.value.base, batch, targets, loss, seed)
+        return _then(given, _add(model, init, batch, targets, loss, seed))
     if init.kind == "lsuv":
         stuck = _lsuv(model, batch)
         return Initialised(note=f"could not bring the output of {', '.join(stuck)} to unit variance" if stuck else "")
     plan = plan_of(model, init, batch, targets, loss, seed)
+    return _applied(model, plan, init.kind in ("preset", "rule"), seed)
+
+
+def _applied(model: nn.Module, plan: Any, edited: bool, seed: int) -> Initialised:
+    """Draws the weights of a plan, after the edits that it requires where `edited` says that they may be made."""
     note = ""
-    if plan.architecture and init.kind in ("preset", "rule"):
+    if plan.architecture and edited:
         from fanin.plans.requirements import listed
         from fanin.plans.torch.edits import edit
 
@@ -55,8 +64,53 @@ def initialise(
     return Initialised(scales, note)
 
 
-def plan_of(model: nn.Module, init: Init, batch: Tensor, targets: Tensor, loss: Callable[..., Tensor], seed: int) -> Any:
-    """The plan of an init that has one: a rule, a preset, a plan, or "fanin"; arguments as of `initialise`."""
+def _then(first: Initialised, second: Initialised) -> Initialised:
+    """What two inits ask for, one carried out after the other."""
+    notes = [given.note for given in (first, second) if given.note]
+    return Initialised({**first.lr_scales, **second.lr_scales}, "; ".join(notes))
+
+
+def _add(
+    model: nn.Module, init: Init, batch: Tensor, targets: Tensor, loss: Callable[..., Tensor], seed: int
+) -> Initialised:
+    """Draws the weights that the additions of a sum are for."""
+    from fanin.plans.context import in_context
+    from fanin.plans.entries import Entry
+    from fanin.plans.matching import Gathered, completed, keep_padding, lr_scale
+    from fanin.traces.torch import trace
+
+    watched = trace(model, batch, targets, loss, seed=seed)
+    slots = tuple(in_context(watched).values())
+    gathered = Gathered(watched)
+    for addition in init.value.additions:
+        rule, needs = addition.rule, ()
+        found = [slot for slot in slots if addition.holds(slot)]
+        if (
+            addition.where == "scales"
+        ):  # what the rule is for is perhaps not there yet: it is put in behind these weights
+            needs = tuple(need for slot in slots if slot.role == "weight" for need in rule.requires(slot))
+            gathered.needs += needs
+        if not found and not needs:
+            raise FaninValueError(f"inits has {init.name!r}, but the model has no {addition.words}")
+        for slot in found:
+            try:
+                law = keep_padding(slot, completed(rule, slot, watched)(slot))
+            except FaninError as error:
+                raise FaninValueError(f"inits has {init.name!r}, but {error}") from error
+            gathered.add(slot, Entry(law, f"{rule.spec} for {addition.words}", lr_scale(rule, slot)), rule)
+    return _applied(model, gathered.plan(seed), True, seed)
+
+
+def plan_of(
+    model: nn.Module, init: Init, batch: Tensor, targets: Tensor, loss: Callable[..., Tensor], seed: int
+) -> Any:
+    """The plan of an init that has one: a rule, a preset, a plan, or "fanin"; arguments as of `initialise`.
+
+    Raises:
+        FaninValueError: for an init that is none of these.
+    """
+    if init.kind in ("default", "function", "lsuv", "sum"):
+        raise FaninValueError(f"init={init.name!r} is not one plan; accepted are rules, presets, plans and 'fanin'")
     if init.kind == "plan":
         return init.value
     if init.kind == "rule":
