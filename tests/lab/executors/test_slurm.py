@@ -1,0 +1,120 @@
+"""Slurm jobs, with processes of this machine in Slurm's place: submitit starts both alike."""
+
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.lab import fake_runs
+from tests.lab.executors.far_work import BOUND, results, run, undisturbed
+
+from fanin.errors import FaninError, FaninValueError
+from fanin.lab.executors import make_executor, payload_of
+
+pytest.importorskip("submitit")
+
+
+def here(carry_out: str = fake_runs.CARRY_OUT, **options: Any) -> Any:
+    return make_executor("slurm", 2, carry_out=carry_out, cluster="local", **options)
+
+
+@pytest.mark.slow
+def test_same_rows_as_here(tmp_path: Path) -> None:
+    """One that is done at once, one whose process is killed at the first attempt, one that raises: each as in this process."""
+    models = ("ok", "once:1", "raise")
+    summary, rows = run(tmp_path / "slurm", here(), *models, seeds=1)
+    assert (summary.done, summary.failed, summary.pending) == (2, 1, 0)
+    assert [row.attempts for row in rows] == [1, 2, 1]
+    assert [row.error for row in rows] == ["", "", "RuntimeError: no such layer"]
+    assert results(tmp_path / "slurm") == undisturbed(tmp_path / "here", *models, seeds=1)
+    assert not (tmp_path / "slurm" / "signs").exists()
+    assert not list((tmp_path / "slurm" / "slurm").glob("*.pkl"))  # neither rows nor payload are kept twice
+
+
+@pytest.mark.slow
+def test_what_hangs_is_ended_and_objects_travel(tmp_path: Path) -> None:
+    summary, rows = run(tmp_path / "hang", here(), "hang", seeds=1, patience=1.5)
+    assert (summary.failed, rows[0].error) == (1, "it made no step in 1.5 s")
+    main: Any = sys.modules["__main__"]
+    exec("def own_function():\n    return 0.625\n", main.__dict__)
+    try:
+        _, rows = run(tmp_path / "own", here(BOUND, payload=payload_of({"own": main.own_function})), "ok", seeds=1)
+    finally:
+        del main.own_function
+    assert rows[0].metrics["accuracy"] == 0.625
+
+
+def test_no_slurm_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FaninError, match=r"needs Slurm's commands \(sbatch, srun\), which are not on this machine"):
+        make_executor("slurm", 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"partion": "gpu"}, "slurm has no parameter 'partion'; did you mean partition?"),
+        ({"cluster": "pbs"}, "cluster='pbs' is unknown; accepted are slurm, local"),
+        ({"time": "soon"}, "slurm's time='soon' must be minutes"),
+        ({"cpus_per_task": "two"}, "slurm's cpus_per_task='two' must be a whole number"),
+    ],
+)
+def test_bad_input(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(FaninValueError, match=sentence):
+        make_executor("slurm", 2, **({"cluster": "local"} | options))
+
+
+FAKE = """#!{python}
+import sys, pathlib
+folder = pathlib.Path({folder!r})
+name = pathlib.Path(sys.argv[0]).name
+with open(folder / "calls", "a") as calls:
+    print(name, *sys.argv[1:], file=calls)
+if name == "sbatch":
+    text = pathlib.Path(sys.argv[1]).read_text()
+    (folder / "script").write_text(text)
+    print("Submitted batch job 4711")
+if name == "sacct":
+    print("JobID|State|NodeList")
+    for index in range(3):
+        print(f"4711_{{index}}|TIMEOUT|node1")
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Commands by Slurm's names that write down how they are called; every job runs into its time limit."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("sbatch", "srun", "scancel", "sacct"):
+        (folder / name).write_text(FAKE.format(python=sys.executable, folder=str(folder)))
+        (folder / name).chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return folder
+
+
+def test_one_array_with_the_users_parameters(slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fanin.lab.executors import slurm as module
+    from fanin.lab.jobs import Died, Job
+
+    monkeypatch.setattr(module, "ASK", 0.0)
+    monkeypatch.setattr(module, "GRACE", 0.0)
+    executor = make_executor("slurm", 8, partition="cpu", time="1:30:00", mem="4GB", account="lab")
+    configs = fake_runs.configs_of(fake_runs.study_of(("ok",), 3))
+    for number, (key, config) in enumerate(configs.items()):
+        executor.submit(Job(number, (key,), (config,), 0, str(tmp_path / "study")))
+    events = list(executor.events(30.0))
+    assert [(type(event), event.why) for event in events] == [(Died, "Slurm ended it (TIMEOUT)")] * 3
+    script = (slurm / "script").read_text()
+    wanted = ("array=0-2%3", "partition=cpu", "time=90", "mem=4GB", "account=lab", "cpus-per-task=1", "no-requeue")
+    assert [f"#SBATCH --{line}" in script for line in wanted] == [True] * len(wanted)
+    executor.submit(Job(9, ("k",), (next(iter(configs.values())),), 0, str(tmp_path / "study")))
+    list(executor.events(0.0))
+    executor.close()
+    calls = [line.split() for line in (slurm / "calls").read_text().splitlines()]
+    named = [words for words in calls if words[0] == "scancel"]
+    assert len(named) == 2  # what a driver that was killed has left, and what is at work now
+    assert named[0] == named[1]
+    assert named[0][1].startswith("--name=fanin-")
