@@ -1,5 +1,6 @@
 """The results of a study in its folder."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from tests.lab.analysis import samples
 
 from fanin.errors import FaninValueError
 from fanin.lab.results import INPUTS, StudyResults, keep_inputs
-from fanin.lab.store import Store, curve_line
+from fanin.lab.store import Store
 
 
 def stored(folder: Path) -> StudyResults:
@@ -16,7 +17,7 @@ def stored(folder: Path) -> StudyResults:
     with Store.create(folder, results.study) as store:
         store.define(results.study, {row.key: row.config for row in results.rows})
         for row in results.rows:
-            lines = "".join(map(curve_line, samples.curve_of(row)))
+            lines = "".join(json.dumps(point.to_dict()) + "\n" for point in samples.curve_of(row))
             (folder / row.curve).write_text(lines, encoding="utf-8")
         store.commit(results.rows)
         store.put_references("digits", results.references["digits"])
@@ -66,5 +67,5 @@ def test_a_folder_without_a_study(tmp_path: Path) -> None:
 
 def test_results_show_themselves() -> None:
     results = samples.results()
-    assert "better in 10 of 10 seeds" in str(results)
+    assert "better in 10 of 10" in str(results)
     assert results._repr_html_().startswith('<div class="fanin fragment">')

@@ -59,14 +59,14 @@ class StudyResults:
     """
 
     study: Study
-    rows: tuple[RunRow, ...]
-    references: dict[str, tuple[ReferenceLine, ...]] = field(default_factory=dict)
-    environments: tuple[dict[str, str], ...] = ()
+    rows: tuple[RunRow, ...] = field(repr=False)
+    references: dict[str, tuple[ReferenceLine, ...]] = field(default_factory=dict, repr=False)
+    environments: tuple[dict[str, str], ...] = field(default=(), repr=False)
     date: str = ""
-    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    log: tuple[str, ...] = ()
+    inputs: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    log: tuple[str, ...] = field(default=(), repr=False)
     folder: Path | None = None
-    curve: Callable[[RunRow], Curve] = no_curve
+    curve: Callable[[RunRow], Curve] = field(default=no_curve, repr=False)
 
     @classmethod
     def load(cls, folder: str | Path) -> "StudyResults":

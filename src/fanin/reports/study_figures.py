@@ -1,5 +1,6 @@
 """The figures of one context: every seed as a dot, learning curves, learning rates, time to target, confusion."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,18 +37,19 @@ class Drawing:
     context: ContextAnalysis
     faint: bool = True
 
-    @property
-    def plans(self) -> tuple[str, ...]:
-        """The methods of the whole study: their colours hold for all of its figures."""
-        return self.results.analysis.plans
-
-    def style(self, plan: str) -> str:
-        """The colour of a method, dashed from the ninth on."""
-        return style_of(plan, self.plans)
+    def style(self, name: str) -> str:
+        """The colour of a plan's method, which holds for all figures of the study; dashed from the ninth on."""
+        cell = self.context.cell(name)
+        return style_of(cell.method if cell else name, self.results.analysis.methods)
 
     def runs(self, cell: Cell) -> list[RunRow]:
         """The runs of a cell at its chosen learning rate."""
         return [self.results.by_key[key] for key in cell.keys]
+
+    @functools.cached_property
+    def curves(self) -> dict[str, list[tuple[CurvePoint, ...]]]:
+        """Plan → the curves of its runs, read once for all figures."""
+        return {cell.plan: [self.results.curve(row) for row in self.runs(cell)] for cell in self.context.done}
 
     def learners(self) -> list[ReferenceLine]:
         """Ordinary learners that have the score, the best first."""
@@ -57,9 +59,9 @@ class Drawing:
         return sorted(found, key=lambda r: -r.metrics[c.score] if c.larger_is_better else r.metrics[c.score])
 
 
-def style_of(plan: str, plans: Sequence[str]) -> str:
+def style_of(method: str, methods: Sequence[str]) -> str:
     """The CSS classes of a method's colour."""
-    at = plans.index(plan)
+    at = methods.index(method)
     return f"c{at % COLOURS}" + (" second" if at >= COLOURS else "")
 
 
@@ -86,7 +88,7 @@ def curve_figures(d: Drawing) -> str:
     held = (
         "On the held-out part" if d.results.study.training.validation > 0 else "On the test part (nothing was held out)"
     )
-    curves = {cell.plan: [d.results.curve(row) for row in d.runs(cell)] for cell in c.done}
+    curves = d.curves
     words = "; band: 95 % interval of the mean" if len(curves) <= MOST_BANDS else ""
     levels = d.learners()[:1] + [r for r in d.learners()[1:] if r.name.startswith(("logistic", "linear"))]
     return (
@@ -98,7 +100,7 @@ def curve_figures(d: Drawing) -> str:
 
 def stability_figures(d: Drawing) -> str:
     """Gradient norm and movement of the weights through training."""
-    curves = {cell.plan: [d.results.curve(row) for row in d.runs(cell)] for cell in d.context.done}
+    curves = d.curves
     norm = "Norm of the whole gradient of the last batch; geometric mean."
     moved = "Distance of the weights from their start, over the norm that they started with."
     return _curve(d, curves, "Gradient norm", norm, lambda p: p.grad_norm, log=True) + _curve(

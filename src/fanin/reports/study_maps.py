@@ -173,22 +173,24 @@ def along_figures(results: StudyResults) -> str:
         for p in places:
             others = {n: v for n, v in p.context.context.items() if n in a.varying and n != name}
             groups.setdefault(axes.label_of(others, a.varying), []).append(p)
-        figures += [_along(group, label, name, a.plans) for label, group in groups.items()]
+        figures += [_along(group, label, name, a.methods) for label, group in groups.items()]
     return "".join(figures[:MOST_FIGURES])
 
 
-def _along(group: list[Place], label: str, name: str, plans: tuple[str, ...]) -> str:
+def _along(group: list[Place], label: str, name: str, methods: tuple[str, ...]) -> str:
     xs = sorted({p.numbers[name] for p in group})
     if len(xs) < 3:
         return ""
     series = []
-    shown = [plan for plan in plans if any(p.cell.plan == plan for p in group)]
-    for plan in shown:
-        at = {p.numbers[name]: interval_of(p.cell.scores) for p in group if p.cell.plan == plan}
+    shown = [m for m in methods if any(p.cell.method == m for p in group)]
+    for method in shown:
+        at = {p.numbers[name]: interval_of(p.cell.scores) for p in group if p.cell.method == method}
         y, low, high = ([getattr(at[x], end) if x in at else math.nan for x in xs] for end in ("mean", "low", "high"))
-        said = [_mark(next((p for p in group if p.cell.plan == plan and p.numbers[name] == x), None)) for x in xs]
+        said = [_mark(next((p for p in group if p.cell.method == method and p.numbers[name] == x), None)) for x in xs]
         banded = len(shown) <= MOST_BANDS and any(math.isfinite(v) for v in low)
-        series.append(Series(plan, style_of(plan, plans), y, low if banded else (), high if banded else (), said=said))
+        series.append(
+            Series(method, style_of(method, methods), y, low if banded else (), high if banded else (), said=said)
+        )
     c = group[0].context
     if math.isfinite(c.constant):
         series.append(Series("best constant prediction", "reference", [c.constant] * len(xs), plain=True))
@@ -207,14 +209,16 @@ def _along(group: list[Place], label: str, name: str, plans: tuple[str, ...]) ->
 def profile_figure(results: StudyResults) -> str:
     """The share of runs above each score, over all contexts."""
     a = results.analysis
-    profiles = {m.plan: m.profile for m in a.across if m.profile is not None}
+    profiles = {m.method: m.profile for m in a.across if m.profile is not None}
     if not profiles:
         return ""
     thresholds = next(iter(profiles.values())).thresholds
     banded = len(profiles) <= MOST_BANDS
     series = [
-        Series(plan, style_of(plan, a.plans), p.share, p.low if banded else (), p.high if banded else (), plain=True)
-        for plan, p in profiles.items()
+        Series(
+            method, style_of(method, a.methods), p.share, p.low if banded else (), p.high if banded else (), plain=True
+        )
+        for method, p in profiles.items()
     ]
     what = "share of the way to a perfect score" if a.scale == "share" else next(c.score for c in a.contexts if c.score)
     caption = "Share of runs that score above each threshold, contexts weighing the same; higher is better. Band: 95 %."

@@ -9,6 +9,7 @@ from fanin.reports.rich_parts import sparkline
 from fanin.reports.study_curves import mean_curves
 from fanin.reports.study_tables import Table
 from fanin.reports.study_words import (
+    definition,
     evidence_text,
     outcome_text,
     outcomes_headline,
@@ -116,6 +117,7 @@ def _setting(results: StudyResults) -> list[str]:
     )
     lines = ["## Setting", ""] + [line for table in tables if table for line in table_lines(table)]
     lines += ["Run it again:", "", "```sh", *run_again(results), "```", ""]
+    lines += [f"with `{results.study.name}.toml`:", "", "```toml", definition(results).rstrip(), "```", ""]
     notes = [f"{count(n, 'run')} failed: {error}" for error, n in a.failures.items()] + [*a.notes, *results.log]
     return lines + (["Notes:", "", *_bullets(notes)] if notes else [])
 

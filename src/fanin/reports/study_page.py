@@ -12,6 +12,7 @@ from fanin.reports.study_tables import Table
 from fanin.reports.study_words import (
     STATE_LEVELS,
     cell_text,
+    definition,
     evidence_text,
     outcome_text,
     outcomes_headline,
@@ -41,12 +42,22 @@ def study_html(results: StudyResults) -> str:
     """
     text = ""
     for cut, said in CUTS:
+        if cut != CUTS[-1][0] and _at_least(results, cut) > MOST_BYTES:
+            continue
         parts = _parts(results, cut, said)
         links = "".join(f'<a href="#{name}">{escape(title)}</a>' for name, title, _ in parts if title)
         text = page(f"study {results.study.name}", "".join(content for _, _, content in parts), links)
         if len(text.encode()) <= MOST_BYTES:
             break
     return text
+
+
+def _at_least(results: StudyResults, cut: str) -> float:
+    """Bytes that the contexts will surely take, by the first one: what cannot have room need not be drawn to see that."""
+    contexts = results.analysis.contexts
+    if len(contexts) < 4:
+        return 0.0
+    return 0.7 * len(contexts) * len(_context(results, contexts[0], cut).encode())
 
 
 def study_fragment(results: StudyResults) -> str:
@@ -203,6 +214,7 @@ def _setting(results: StudyResults) -> str:
     return (
         f'<section id="setting"><h2>Setting</h2>{answer}{"".join(table_html(t) for t in tables if t)}'
         f'<h3 class="table-title">Run it again</h3><pre>{escape(again)}</pre>'
+        f"<details><summary>{escape(s.name)}.toml</summary><pre>{escape(definition(results))}</pre></details>"
         + (f'<h3 class="table-title">Notes</h3>{notes}' if notes else "")
         + "</section>"
     )

@@ -184,11 +184,12 @@ def contexts_table(a: StudyAnalysis) -> Table:
     rows = []
     for c in a.contexts:
         found = {p.plan: p.verdict.finding for p in c.pairs if p.role == "baseline"}
-        cells = [(c.cell(plan), marks.get(found.get(plan, ""), "")) for plan in a.plans]
+        here = [c.cell(m) for m in a.methods]
+        cells = [(cell, marks.get(found.get(cell.plan if cell else "", ""), "")) for cell in here]
         rows.append((c.label, *(cell_text(cell, c.score) + mark if cell else "–" for cell, mark in cells)))
     scores = list(dict.fromkeys(c.score for c in a.contexts if c.score))
     note = f"▲ better, ▼ worse than {a.baseline}, seed by seed, corrected after Holm within each row."
-    return Table(f"{', '.join(scores)} by context", ("context", *a.plans), tuple(rows), None, note)
+    return Table(f"{', '.join(scores)} by context", ("context", *a.methods), tuple(rows), None, note)
 
 
 def across_table(a: StudyAnalysis) -> Table | None:
@@ -197,10 +198,10 @@ def across_table(a: StudyAnalysis) -> Table | None:
         return None
     rows = []
     for m in a.across:
-        found = finding_counts(a.contexts, m.plan)
+        found = finding_counts(a.contexts, m.method)
         rows.append(
             (
-                m.plan,
+                m.method,
                 estimate_text(m.mean),
                 share_text(m.improvement) if m.improvement else "–",
                 f"{m.best_in} of {m.contexts}",

@@ -82,7 +82,7 @@ def _contexts(results: StudyResults) -> list[RenderableType]:
     parts: list[RenderableType] = []
     if across:
         parts += [Text("Over all contexts", style="bold"), rich_table(across), Text()]
-    if len(a.plans) <= 6:
+    if len(a.methods) <= 6:
         shown = Table(every.title, every.head, every.rows[:MOST_CONTEXTS], None, every.note)
         parts += [Text(f"{every.title} ({every.note})", style="bold"), rich_table(shown), Text()]
         if len(every.rows) > MOST_CONTEXTS:

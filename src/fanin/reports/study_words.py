@@ -76,19 +76,19 @@ def _range(c: ContextAnalysis) -> str:
 
 def _of_many(results: StudyResults) -> StudyVerdict:
     a = results.analysis
-    counts = {plan: finding_counts(a.contexts, plan) for plan in a.plans[1:]}
+    counts = {method: finding_counts(a.contexts, method) for method in a.methods[1:]}
     counts = {plan: found for plan, found in counts.items() if sum(found.values())}
     sentences = [f"{plan} against {a.baseline}: {_counted(found)}." for plan, found in counts.items()]
     if a.across:
         best = max(a.across, key=lambda m: m.mean.value if _larger(a.contexts) else -m.mean.value)
         what = "interquartile mean" + (" (share of the way to a perfect score)" if a.scale == "share" else "")
         sentences.append(
-            f"Over all {best.contexts} contexts {best.plan} has the best {what}, {estimate_text(best.mean)}."
+            f"Over all {best.contexts} contexts {best.method} has the best {what}, {estimate_text(best.mean)}."
         )
     detail = detail_text(results)
     if not counts:
         return StudyVerdict("info", f"{a.baseline} in {count(len(a.contexts), 'context')}", detail, tuple(sentences))
-    means = {m.plan: m.mean.value if _larger(a.contexts) else -m.mean.value for m in a.across}
+    means = {m.method: m.mean.value if _larger(a.contexts) else -m.mean.value for m in a.across}
     best = max(counts, key=lambda p: (counts[p]["better"] - counts[p]["worse"], means.get(p, -math.inf)))
     found = counts[best]
     if found["better"] > found["worse"]:
@@ -108,9 +108,10 @@ def _larger(contexts: Sequence[ContextAnalysis]) -> bool:
     return next((c.larger_is_better for c in contexts if c.score), True)
 
 
-def finding_counts(contexts: Sequence[ContextAnalysis], plan: str) -> dict[str, int]:
+def finding_counts(contexts: Sequence[ContextAnalysis], method: str) -> dict[str, int]:
     """In how many contexts a method was found better than the baseline, worse, and so on."""
-    found = [p.verdict.finding for c in contexts for p in c.pairs if p.plan == plan and p.role == "baseline"]
+    pairs = [(c.cell(p.plan), p) for c in contexts for p in c.pairs if p.role == "baseline"]
+    found = [p.verdict.finding for cell, p in pairs if cell is not None and cell.method == method]
     return {finding: found.count(finding) for finding in FINDINGS}
 
 
@@ -189,7 +190,7 @@ def detail_text(results: StudyResults) -> str:
     a, s = results.analysis, results.study
     parts = [f"{a.done:,} of {a.runs:,} runs" if a.done < a.runs else f"{count(a.runs, 'run')}"]
     parts[0] += f", {a.diverged:,} diverged" if a.diverged else ""
-    parts.append(f"{count(len(a.plans), 'method')}")
+    parts.append(f"{count(len(a.methods), 'method')}")
     parts += (
         [f"{len(a.contexts)} contexts ({', '.join(a.varying)})"] if len(a.contexts) > 1 else _context_words(a.contexts)
     )
@@ -267,7 +268,13 @@ def outcomes_headline(outcomes: Sequence[Outcome]) -> str:
 
 
 def run_again(results: StudyResults) -> tuple[str, ...]:
-    """The commands that run the study again from its definition, and show it."""
+    """The commands that run the study again from its definition (see `definition`), and show it."""
     name = results.study.name
-    source = f"{results.folder.name}/study.json" if results.folder else f"{name}.toml"
-    return (f"fanin lab run {source} --out {name}-again", f"fanin lab report {name}-again --html {name}.html")
+    return (f"fanin lab run {name}.toml --out {name}", f"fanin lab report {name} --html {name}.html")
+
+
+def definition(results: StudyResults) -> str:
+    """The study as a study file."""
+    from fanin.lab.study.write import study_text
+
+    return study_text(results.study)

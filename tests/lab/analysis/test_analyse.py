@@ -114,7 +114,7 @@ def test_across_contexts() -> None:
 
     a = samples.results(scorer=score, models=("mlp(depth={depth})",), variables={"depth": (2, 10, 30)}).analysis
     assert a.scale == "score"
-    assert [m.plan for m in a.across] == ["default", "he_normal", "fanin"]
+    assert [m.method for m in a.across] == ["default", "he_normal", "fanin"]
     assert [m.best_in for m in a.across] == [0, 0, 3]
     assert a.across[0].improvement is None
     best = a.across[2]
@@ -184,3 +184,26 @@ def test_intervals_of_learning_rates_hold_all_runs() -> None:
     assert point.held == t_interval(
         [r.held["accuracy"] for r in samples.results().rows if r.config.lr == 0.1 and r.config.plan == "default"]
     )
+
+
+def test_a_method_whose_text_follows_the_context_is_one_method() -> None:
+    def score(plan: str, lr: float, context: dict, seed: int, noise: float) -> float:
+        return (0.9 if plan.startswith("fixup") else 0.7) + 0.003 * noise
+
+    s = samples.study(
+        plans=("default", "fixup(depth={depth})"), models=("resnet(depth={depth})",), variables={"depth": (8, 20)}
+    )
+    rows = [
+        samples.row_of(i, replace(c, context={**c.context, "model": c.model}), score, 0.0)
+        for i, c in enumerate(samples.configs(s))
+        if c.plan == "default" or c.plan.endswith(c.model.removeprefix("resnet"))
+    ]
+    a = StudyResults(s, tuple(rows)).analysis
+    assert a.methods == ("default", "fixup(depth={depth})")
+    assert [cell.plan for c in a.contexts for cell in c.cells] == [
+        "default",
+        "fixup(depth=8)",
+        "default",
+        "fixup(depth=20)",
+    ]
+    assert [(m.method, m.contexts, m.best_in) for m in a.across] == [("default", 2, 0), ("fixup(depth={depth})", 2, 2)]

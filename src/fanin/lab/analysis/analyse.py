@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fanin.lab.analysis import axes
 from fanin.lab.analysis.across import across_of
@@ -27,21 +27,23 @@ def analyse(results: StudyResults) -> StudyAnalysis:
         results: of a study, also of one that is not done: cells say how many runs are missing.
     """
     study, rows = results.study, results.rows
-    plans = axes.plans_of(study, (row.config for row in rows))
-    contexts = axes.contexts_of(row.config for row in rows)
+    configs = [row.config for row in rows]
+    methods = axes.methods_of(study, configs)
+    contexts = axes.contexts_of(configs)
     varying = axes.varying_axes(contexts)
     by_context: dict[object, list[RunRow]] = {}
     for row in rows:
         by_context.setdefault(axes.key_of(axes.context_of(row.config)), []).append(row)
     analysed = tuple(
-        context_analysis(c, axes.label_of(c, varying), by_context[axes.key_of(c)], plans, study) for c in contexts
+        context_analysis(c, axes.label_of(c, varying), by_context[axes.key_of(c)], methods, study) for c in contexts
     )
-    across, scale = across_of(analysed, plans)
+    names = tuple(dict.fromkeys(methods.values()))
+    across, scale = across_of(analysed, names)
     done = [row for row in rows if row.state == "done"]
     return StudyAnalysis(
         contexts=analysed,
         varying=varying,
-        plans=plans,
+        methods=names,
         across=across,
         scale=scale,
         outcomes=judge_all(study, rows, contexts, varying),
@@ -57,7 +59,7 @@ def analyse(results: StudyResults) -> StudyAnalysis:
 
 
 def context_analysis(
-    context: axes.Context, label: str, rows: Sequence[RunRow], plans: Sequence[str], study: Study
+    context: axes.Context, label: str, rows: Sequence[RunRow], methods: Mapping[str, str], study: Study
 ) -> ContextAnalysis:
     """All methods in one context.
 
@@ -65,7 +67,7 @@ def context_analysis(
         context: axis → value.
         label: of it.
         rows: its runs, at every learning rate.
-        plans: the methods in order, also those that have no run here.
+        methods: plan → method, in order, also those that have no run here.
         study: that they are part of.
     """
     done = [row for row in rows if row.state == "done"]
@@ -82,8 +84,9 @@ def context_analysis(
             held_out=study.training.validation > 0,
             constant=constant,
             target=target,
+            method=method,
         )
-        for plan in plans
+        for plan, method in methods.items()
         if (found := [row for row in rows if row.config.plan == plan])
     )
     best = best_first(cells, score, better)

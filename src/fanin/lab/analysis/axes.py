@@ -67,6 +67,20 @@ def plans_of(study: Study, configs: Iterable[RunConfig]) -> tuple[str, ...]:
     return tuple(sorted(seen, key=lambda plan: (_place(plan, study), seen.index(plan))))
 
 
+def methods_of(study: Study, configs: Sequence[RunConfig]) -> dict[str, str]:
+    """Plan → method, in the order of `plans_of`.
+
+    A plan whose text has variables is one method over all contexts ("fixup(depth={depth})") where no context has two such
+    plans; where one has, they are what is compared, and each is a method of its own.
+    """
+    families = {plan: plan_family(plan, study) for plan in plans_of(study, configs)}
+    seen: dict[tuple[object, str], set[str]] = {}
+    for c in configs:
+        seen.setdefault((key_of(context_of(c)), families[c.plan]), set()).add(c.plan)
+    apart = {family for (_, family), plans in seen.items() if len(plans) > 1}
+    return {plan: plan if family in apart else family for plan, family in families.items()}
+
+
 def _place(plan: str, study: Study) -> int:
     for i, template in enumerate(study.plans):
         if bindings_of(plan, template, study.variables) is not None:

@@ -20,11 +20,12 @@ def cell_of(
     constant: float = math.nan,
     target: float | None = None,
     lr: float | None = None,
+    method: str = "",
 ) -> Cell:
     """The cell of a method.
 
     Args:
-        plan: the method.
+        plan: what was run.
         rows: its runs in this context, at every learning rate.
         score: metric that the learning rate is chosen by.
         larger_is_better: of that metric.
@@ -32,6 +33,7 @@ def cell_of(
         constant: what the best constant prediction scores.
         target: score that steps are counted to.
         lr: the learning rate to take; None for the best one.
+        method: what the plan is called over all contexts, where that is another name.
     """
     points = choose.lr_points(rows, score)
     chosen, by = choose.choose(points, rows, held_out, larger_is_better)
@@ -43,6 +45,7 @@ def cell_of(
     names = list(dict.fromkeys(name for row in done for name in row.metrics))
     return Cell(
         plan=plan,
+        method=method or plan,
         lr=chosen,
         chosen_by=by,
         lrs=points,

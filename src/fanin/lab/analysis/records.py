@@ -56,7 +56,8 @@ class Cell(Record):
     """One method in one context, at its own best learning rate.
 
     Attributes:
-        plan: the method.
+        plan: what was run.
+        method: what it is called over all contexts: the plan, or its text in the study where variables differ by context.
         lr: the learning rate chosen, NaN where no run is done.
         chosen_by: what it was chosen by.
         lrs: every learning rate, rising.
@@ -75,6 +76,7 @@ class Cell(Record):
     """
 
     plan: str
+    method: str
     lr: float
     chosen_by: ChosenBy
     lrs: tuple[LrPoint, ...]
@@ -147,9 +149,9 @@ class ContextAnalysis(Record):
     pairs: tuple[Pair, ...]
     best: str
 
-    def cell(self, plan: str) -> Cell | None:
-        """The cell of a method, None where it has none here."""
-        return next((c for c in self.cells if c.plan == plan), None)
+    def cell(self, name: str) -> Cell | None:
+        """The cell of a plan or a method, None where it has none here."""
+        return next((c for c in self.cells if name in (c.plan, c.method)), None)
 
     @property
     def done(self) -> tuple[Cell, ...]:
@@ -162,7 +164,7 @@ class Across(Record):
     """One method over all contexts.
 
     Attributes:
-        plan: the method.
+        method: its name.
         mean: interquartile mean of the scores over all contexts and seeds.
         improvement: probability that a run of it beats one of the baseline in the same context; None for the baseline.
         profile: share of runs above each score, None where it was not asked for.
@@ -170,7 +172,7 @@ class Across(Record):
         contexts: that it was run in.
     """
 
-    plan: str
+    method: str
     mean: Estimate
     improvement: Estimate | None
     profile: Profile | None
@@ -221,7 +223,7 @@ class StudyAnalysis(Record):
     Attributes:
         contexts: in the order of the grid.
         varying: axes in which the contexts differ, as far as labels need them.
-        plans: the methods, the baseline first.
+        methods: in the order of the study, the baseline first.
         across: one a method, () with a single context.
         scale: what the scores over all contexts are: "score" (as they are), or "share" (of the way from the constant
             prediction to a perfect score, where contexts have different data); "" with a single context.
@@ -234,7 +236,7 @@ class StudyAnalysis(Record):
 
     contexts: tuple[ContextAnalysis, ...]
     varying: tuple[str, ...]
-    plans: tuple[str, ...]
+    methods: tuple[str, ...]
     across: tuple[Across, ...]
     scale: Literal["score", "share", ""]
     outcomes: tuple[Outcome, ...]
@@ -250,4 +252,4 @@ class StudyAnalysis(Record):
     @property
     def baseline(self) -> str:
         """The method that the others are compared with."""
-        return self.plans[0] if self.plans else ""
+        return self.methods[0] if self.methods else ""

@@ -35,7 +35,7 @@ def _edges(contexts: Sequence[ContextAnalysis]) -> list[str]:
         cells = [(context, cell) for context in contexts for cell in context.cells if cell.edge == edge]
         if not cells:
             continue
-        names = list(dict.fromkeys(cell.plan for _, cell in cells))
+        names = list(dict.fromkeys(cell.method for _, cell in cells))
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         where = "" if len(contexts) == 1 else f" in {len({c.label for c, _ in cells})} of {len(contexts)} contexts"
         lr = min(c.lr for _, c in cells) if edge == "smallest" else max(c.lr for _, c in cells)
