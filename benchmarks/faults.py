@@ -21,9 +21,9 @@ from tests.lab import disturbed, fake_runs
 from fanin.lab.driver import RunSummary, run_study
 from fanin.lab.executors import Processes
 from fanin.lab.executors.attempt import CARRY_OUT
-from fanin.lab.prepare import runs_of
 from fanin.lab.store import Store
 from fanin.lab.study import RunConfig, Study, TrainingSettings
+from fanin.lab.study.session import prepare
 
 FAULTS = {  # model of the fake runs → what it stands for
     "raise": "a model that raises",
@@ -52,7 +52,7 @@ def real(runs: int) -> tuple[Study, dict[str, RunConfig]]:
         "faults", models=("mlp(depth=3, width=32)",), plans=plans, lrs=rates, seeds=seeds, training=training,
         stacking="never",
     )  # fmt: skip
-    return study, dict(list(runs_of(study, Path("nowhere"), {}).items())[:runs])
+    return study, dict(list(prepare(study).configs.items())[:runs])
 
 
 def kills(folder: Path, runs: int, count: int, seed: int, of_real: bool) -> bool:

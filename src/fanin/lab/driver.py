@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from fanin.errors import FaninValueError
-from fanin.lab import prepare
 from fanin.lab.estimate import Estimate
 from fanin.lab.executors import Serial, make_executor, payload_of
 from fanin.lab.jobs import Died, Executor, Finished, Job, Stepped, checkpoint_file
 from fanin.lab.store import CurveMissing, Store
 from fanin.lab.store.schema import full
 from fanin.lab.store.study_file import NAME, read_study
-from fanin.lab.study.grid import filled_bindings
 from fanin.lab.study.records import RunConfig, Study
 from fanin.lab.study.rows import RunRow
 from fanin.lab.worker import grouping
@@ -86,7 +84,7 @@ def run_study(
     folder: str | Path,
     executor: str | Executor = "processes",
     *,
-    configs: Mapping[str, RunConfig] | None = None,
+    configs: Mapping[str, RunConfig],
     group: Group | None = None,
     workers: int | None = None,
     bindings: Mapping[str, Any] | None = None,
@@ -100,7 +98,7 @@ def run_study(
         study: what is to be run. Where `folder` holds it already, it may have grown since.
         folder: of the study; made where there is none.
         executor: its name (see `fanin.lab.executors.make_executor`), or one that is made. It is closed in any case.
-        configs: the runs by key, in order, where they are not those of the study's grid.
+        configs: the study's runs by key, in the order of the grid (`fanin.lab.study.session` makes them).
         group: which runs make one job: unless said, those that train as one stack.
         workers: how many runs at once, for an executor that is named.
         bindings: objects of the caller's own that the study's specs name.
@@ -114,26 +112,21 @@ def run_study(
         FaninError: another driver is at work on the study, or the folder cannot be used.
     """
     begun = time.monotonic()
-    bindings = dict(bindings or {}) if configs is not None else filled_bindings(study, dict(bindings or {}))
     if isinstance(executor, str):
         executor = make_executor(executor, workers, payload_of(bindings, here=executor == "serial"))
-    with contextlib.closing(executor):
-        runs = configs if configs is not None else prepare.runs_of(study, Path(folder), bindings)
-        with _store_of(study, Path(folder), runs, replace) as store:
-            if retry_failed:
-                store.forget_failed()
-            drive = _Drive(store, executor, group or grouping(runs), on_event)
-            interrupted = True
-            with contextlib.suppress(KeyboardInterrupt):
-                drive.run()
-                if study.references:
-                    prepare.fit_references(store, runs, bindings)
-                interrupted = False
-            counts = store.counts()
-            return RunSummary(
-                str(folder), sum(counts[s] for s in ("done", "failed", "pending")), **counts, ran=drive.ran,
-                interrupted=interrupted, seconds=time.monotonic() - begun, notes=store.log(),
-            )  # fmt: skip
+    with contextlib.closing(executor), _store_of(study, Path(folder), configs, replace) as store:
+        if retry_failed:
+            store.forget_failed()
+        drive = _Drive(store, executor, group or grouping(configs), on_event)
+        interrupted = True
+        with contextlib.suppress(KeyboardInterrupt):
+            drive.run()
+            interrupted = False
+        counts = store.counts()
+        return RunSummary(
+            str(folder), sum(counts[s] for s in ("done", "failed", "pending")), **counts, ran=drive.ran,
+            interrupted=interrupted, seconds=time.monotonic() - begun, notes=store.log(),
+        )  # fmt: skip
 
 
 def _store_of(study: Study, folder: Path, configs: Mapping[str, RunConfig], replace: bool) -> Store:
@@ -144,7 +137,6 @@ def _store_of(study: Study, folder: Path, configs: Mapping[str, RunConfig], repl
     try:
         _check_growth(store, study, configs, replace)
         store.define(study, configs)
-        prepare.keep_choices(store, configs)
     except BaseException:
         store.close()
         raise

@@ -288,7 +288,7 @@ class Store:
             db.execute("INSERT OR REPLACE INTO reference_lines VALUES (?, ?)", (data, text))
 
     def environments(self) -> tuple[dict[str, str], ...]:
-        """Versions and hardware of each session of a driver, oldest first."""
+        """Versions and hardware that the study was run with, oldest first; one that follows itself is told once."""
         return tuple(json.loads(e) for (e,) in self._all("SELECT environment FROM sessions ORDER BY number"))
 
     def began(self) -> tuple[str, ...]:
@@ -307,6 +307,8 @@ class Store:
 
     def _begin_session(self) -> None:
         now, before = environment(), self.environments()
+        if before and before[-1] == now:
+            return
         with transaction(self._connection) as db:
             began = datetime.now(UTC).isoformat(timespec="seconds")  # for people; nothing is decided by it
             db.execute("INSERT INTO sessions (began, environment) VALUES (?, ?)", (began, json.dumps(now)))
