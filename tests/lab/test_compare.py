@@ -264,7 +264,7 @@ def test_arguments_are_checked_before_anything_is_trained(arguments: dict, error
 def test_references_are_scored_on_the_same_split() -> None:
     got = compare(models.small, ["default"], seeds=1, references=True, **QUICK)
     assert [line.name for line in got.references] == [
-        "logistic regression", "svm", "nearest neighbours", "tree", "forest",
+        "constant", "logistic regression", "linear svm", "rbf svm", "nearest neighbours", "tree", "forest",
     ]  # fmt: skip
     assert all(set(line.metrics) == {"accuracy", "precision", "recall", "f1"} for line in got.references)
     assert got.references[1].metrics["accuracy"] > 0.9

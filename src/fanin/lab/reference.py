@@ -1,6 +1,9 @@
 """What ordinary learners reach on the same split: scikit-learn's, with its own defaults where they have any."""
 
+import difflib
 import time
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,63 +11,191 @@ import numpy as np
 from fanin.errors import FaninValueError
 from fanin.lab import metrics
 from fanin.lab.data import DataSet, load
-from fanin.lab.records import ReferenceLine
+from fanin.lab.learners import Components, Descent, Ngram, Svm
+from fanin.lab.records import ReferenceLine, Task
 
 MOST_EXAMPLES = 5000  # of the training part that a learner is given; a kernel machine's time grows with their square
+_OF_ORDER = ("auc", "auc_per_class", "top_")  # metrics that need scores
+_OF_CHANCES = ("log_loss", "perplexity", "calibration_error")  # metrics that need probabilities
 
 
-def reference_lines(data: Any) -> tuple[ReferenceLine, ...]:
-    """Logistic regression, SVM, nearest neighbours, tree and forest on a classification task, as reference lines.
+def learners(task: Task) -> tuple[str, ...]:
+    """Names of the learners for a task.
 
-    Ids (text) are turned into tf-idf weights of words, which is what these learners are used with.
+    Example:
+        >>> learners("language")
+        ('constant', 'bigram', 'trigram')
+    """
+    return tuple(_table(task))
+
+
+def reference_lines(
+    data: Any, names: Sequence[str] | None = None, measures: Sequence[str] = ()
+) -> tuple[ReferenceLine, ...]:
+    """Ordinary learners on a data set, as reference lines: fitted on its training part, scored on its test part.
+
+    Classification and multilabel: the best constant, logistic regression, linear and RBF support vector machines, nearest
+    neighbours, tree and forest. Regression: the mean, linear regression in closed form and by gradient descent, ridge,
+    nearest neighbours, tree and forest (of an autoencoder, principal components: Baldi & Hornik 1989). Language: the
+    commonest token, and counts of pairs and triples. Ids (text) are turned into tf-idf weights of words, which is what these
+    learners are used with. A validation part is not trained on. More than 5,000 examples are a fixed sample, and the line
+    says so.
 
     Args:
         data: as `fanin.lab.load` takes it.
+        names: of the learners (`learners(task)`); None for all.
+        measures: metrics beside the task's own and the data's score; a learner that gives no probabilities has none of
+            those that need them.
+
+    Raises:
+        FaninValueError: an unknown learner or metric.
 
     Example:
-        >>> lines = reference_lines("digits")
-        >>> lines[1].name, round(lines[1].metrics["accuracy"], 2)
-        ('svm', 0.98)
+        >>> lines = reference_lines("digits", names=["constant", "rbf svm"])
+        >>> [(line.name, round(line.metrics["accuracy"], 2)) for line in lines]
+        [('constant', 0.1), ('rbf svm', 0.98)]
     """
     dataset = load(data)
-    if dataset.task != "classification":
-        raise FaninValueError(
-            f"references are there for classification only, but data={dataset.name!r} is {dataset.task}"
-        )
-    train_x, test_x = _features(dataset)
-    train_y, note = dataset.train_targets, ""
-    if len(train_y) > MOST_EXAMPLES:
-        rows = np.random.Generator(np.random.Philox(0)).permutation(len(train_y))[:MOST_EXAMPLES]
-        train_x, train_y = train_x[rows], train_y[rows]
-        note = f"fitted on {MOST_EXAMPLES:,} of {len(dataset.train_targets):,} examples"
+    task = dataset.task
+    table = _components() if _copies(dataset) else _table(task)
+    for name in names or ():
+        if name not in table:
+            close = difflib.get_close_matches(name, table, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise FaninValueError(f"reference={name!r} is unknown for {task}; accepted are {', '.join(table)}{hint}")
+    measures = tuple(dict.fromkeys((dataset.score, *measures)))
+    metrics.check(measures, task, dataset.classes)
+    parts = _parts(dataset)
     lines = []
-    for name, learner in _learners().items():
-        start = time.perf_counter()
-        predicted = learner.fit(train_x, train_y).predict(test_x)
-        seconds = time.perf_counter() - start
-        lines.append(ReferenceLine(name, metrics.classification(predicted, dataset.test_targets), seconds, note))
+    for name in table if names is None else names:
+        make = table[name]
+        lines.append(_constant(dataset, measures) if make is None else _line(name, make(), dataset, parts, measures))
     return tuple(lines)
 
 
-def _learners() -> dict[str, Any]:
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.svm import SVC
-    from sklearn.tree import DecisionTreeClassifier
+def _constant(data: DataSet, measures: Sequence[str]) -> ReferenceLine:
+    start = time.perf_counter()
+    scored = metrics.constant(data, measures)
+    scored.pop("loss")
+    return ReferenceLine("constant", scored, time.perf_counter() - start)
 
-    return {
-        "logistic regression": LogisticRegression(max_iter=1000),
-        "svm": SVC(),
-        "nearest neighbours": KNeighborsClassifier(),
-        "tree": DecisionTreeClassifier(random_state=0),
-        "forest": RandomForestClassifier(random_state=0),
+
+def _line(
+    name: str, learner: Any, data: DataSet, parts: tuple[Any, Any, Any, str], measures: Sequence[str]
+) -> ReferenceLine:
+    train_x, train_y, test_x, sampled = parts
+    notes = [sampled] if sampled else []
+    start = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        learner.fit(train_x, train_y)
+        predicted = np.asarray(learner.predict(test_x))
+        scored = _scores(learner, predicted, test_x, data, measures)
+    if any("converge" in str(w.message) for w in caught):
+        notes.append("stopped before it converged")
+    notes += getattr(learner, "notes", ())
+    return ReferenceLine(name, scored, time.perf_counter() - start, "; ".join(notes))
+
+
+def _scores(
+    learner: Any, predicted: np.ndarray, test_x: Any, data: DataSet, measures: Sequence[str]
+) -> dict[str, float]:
+    """The task's own metrics of the predictions, and of the others those that what the learner gives allows."""
+    targets = data.test_targets
+    wanted = [m for m in measures if m in metrics.available(data.task) or m.startswith("top_")]
+    if data.task == "regression":
+        return metrics.score("regression", predicted.reshape(targets.shape), targets, wanted)
+    if data.task == "language":
+        return metrics.score("language", learner.log_chances(test_x), targets, wanted)
+    by_order, by_chances = ([m for m in wanted if m.startswith(kinds)] for kinds in (_OF_ORDER, _OF_CHANCES))
+    rest = [m for m in wanted if not m.startswith((*_OF_ORDER, *_OF_CHANCES))]
+    sure = np.eye(data.classes)[predicted] if data.task == "classification" else predicted - 0.5
+    found = metrics.score(data.task, sure, targets, rest)
+    outputs, chances = _outputs(learner, test_x, data) if by_order or by_chances else (None, False)
+    if outputs is not None:
+        more = metrics.score(data.task, outputs, targets, [*by_order, *(by_chances if chances else ())])
+        found |= {name: value for name, value in more.items() if name not in found}
+    return found
+
+
+def _outputs(learner: Any, x: Any, data: DataSet) -> tuple[np.ndarray | None, bool]:
+    """Logits of the test examples, and whether they stand for probabilities."""
+    if hasattr(learner, "predict_proba"):
+        chances = learner.predict_proba(x)
+        if isinstance(chances, list):  # trees and neighbours: one array (examples, 2) a label
+            chances = np.stack([c[:, 1] if c.shape[1] == 2 else np.zeros(len(c)) for c in chances], 1)
+        chances = np.clip(chances, 1e-7, 1 - 1e-7)
+        return (np.log(chances) if data.task == "classification" else np.log(chances / (1 - chances))), True
+    if hasattr(learner, "decision_function"):
+        return np.asarray(learner.decision_function(x)), False
+    return None, False
+
+
+def _table(task: Task) -> dict[str, Callable[[], Any] | None]:
+    """Learners by name; None is the best constant, which needs no learner."""
+    from sklearn import ensemble, linear_model, multiclass, neighbors, svm, tree
+
+    if task == "language":
+        return {"constant": None, "bigram": lambda: Ngram(1), "trigram": lambda: Ngram(2)}
+    if task == "regression":
+        return {
+            "constant": None,
+            "linear regression": linear_model.LinearRegression,
+            "linear regression by gradient descent": Descent,
+            "ridge": lambda: linear_model.RidgeCV(np.logspace(-3, 3, 13)),
+            "nearest neighbours": neighbors.KNeighborsRegressor,
+            "tree": lambda: tree.DecisionTreeRegressor(random_state=0),
+            # a third of the features at each split, as Breiman (2001) has it: scikit-learn's default of all takes minutes
+            "forest": lambda: ensemble.RandomForestRegressor(max_features=1 / 3, random_state=0),
+        }
+    found: dict[str, Callable[[], Any]] = {
+        "logistic regression": lambda: linear_model.LogisticRegression(max_iter=1000),
+        "linear svm": lambda: Svm("linear"),
+        "rbf svm": lambda: Svm("rbf"),
+        "nearest neighbours": neighbors.KNeighborsClassifier,
+        "tree": lambda: tree.DecisionTreeClassifier(random_state=0),
+        "forest": lambda: ensemble.RandomForestClassifier(random_state=0),
     }
+    if task == "multilabel":  # neighbours, trees and forests know several labels themselves
+        one = multiclass.OneVsRestClassifier
+        found["logistic regression"] = lambda: one(linear_model.LogisticRegression(max_iter=1000))
+        found["linear svm"] = lambda: one(svm.SVC(kernel="linear"))
+        found["rbf svm"] = lambda: one(svm.SVC())
+    return {"constant": None, **found}
+
+
+def _components() -> dict[str, Callable[[], Any] | None]:
+    """The best that a linear autoencoder can do with so many units in its middle."""
+    return {"constant": None, **{f"{k} principal components": lambda k=k: Components(k) for k in (4, 8, 16, 32)}}
+
+
+def _copies(data: DataSet) -> bool:
+    return (
+        data.task == "regression"
+        and data.train_inputs.size == data.train_targets.size > len(data.train_inputs)
+        and np.array_equal(data.train_inputs.reshape(-1), data.train_targets.reshape(-1))
+    )
+
+
+def _parts(data: DataSet) -> tuple[Any, np.ndarray, Any, str]:
+    """Features and targets to train on, features to test on, and what was left out."""
+    if data.task == "language":
+        return data.train_inputs, data.train_targets, data.test_inputs, ""
+    train_x, test_x = _features(data)
+    train_y, note = data.train_targets, ""
+    if data.task == "regression":
+        train_y = train_y.reshape(len(train_y), -1)
+        train_y = train_y[:, 0] if train_y.shape[1] == 1 else train_y
+    if len(train_y) > MOST_EXAMPLES:
+        rows = np.random.Generator(np.random.Philox(0)).permutation(len(train_y))[:MOST_EXAMPLES]
+        note = f"fitted on {MOST_EXAMPLES:,} of {len(train_y):,} examples"
+        train_x, train_y = train_x[rows], train_y[rows]
+    return train_x, train_y, test_x, note
 
 
 def _features(data: DataSet) -> tuple[Any, Any]:
     if not data.vocabulary:
-        return tuple(x.reshape(len(x), -1) for x in (data.train_inputs, data.test_inputs))  # type: ignore[return-value]
+        return tuple(x.reshape(len(x), -1) / data.scale for x in (data.train_inputs, data.test_inputs))  # type: ignore[return-value]
     from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import TfidfTransformer
 

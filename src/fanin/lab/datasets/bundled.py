@@ -111,7 +111,7 @@ def diabetes(spec: str, examples: int | None, size: int | None) -> DataSet:
         *(train_x, train_y, test_x, test_y),
         classes=0,
         forms=((10,),),
-        target=0.4,
+        target=0.3,
         normalisation=STANDARDISED + ", the target too",
         version=version(),
         files=sums,

@@ -33,7 +33,7 @@ def imbalanced(spec: str, examples: int | None, size: int | None) -> DataSet:
         *parts,
         classes=2,
         forms=((20,),),
-        target=0.8,
+        target=0.75,
         score="balanced_accuracy",
         normalisation=STANDARDISED,
         version=version(),
@@ -53,7 +53,7 @@ def multilabel(spec: str, examples: int | None, size: int | None) -> DataSet:
         *parts,
         classes=8,
         forms=((40,),),
-        target=0.7,
+        target=0.6,
         normalisation=STANDARDISED,
         version=version(),
     )
