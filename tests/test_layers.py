@@ -19,14 +19,37 @@ LONGEST = 400  # lines of one file
 
 # Rooms by floor, from the ground up; a room is a file or a folder right under src/fanin.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "records", "activations", "reshaping", "slots", "distributions", "formulas", "names", "files", "imports"),
+    (
+        "errors",
+        "records",
+        "activations",
+        "reshaping",
+        "slots",
+        "distributions",
+        "formulas",
+        "names",
+        "files",
+        "imports",
+    ),
     ("draws", "rules"),
     ("traces", "theory"),
     ("checks", "plans", "fingerprints"),
     ("auto",),
     ("lab",),
     ("reports",),
-    ("cli", "commands", "demo", "__main__", "targets", "explain", "explain_topics", "lessons"),
+    (
+        "cli",
+        "cli_lab",
+        "commands",
+        "commands_lab",
+        "commands_textbook",
+        "demo",
+        "__main__",
+        "targets",
+        "explain",
+        "explain_topics",
+        "lessons",
+    ),
 )
 # The faces: what users import. They may reach every room that needs no command line.
 FACES = ("__init__", "api", "torch", "jax", "keras")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fanin.cli_lab import lab
 from fanin.errors import FaninError
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+app.add_typer(lab)
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, or of the copy that newer releases of typer carry
 UNUSABLE = 2
 
