@@ -4,8 +4,10 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+import numpy as np
+
 from fanin.lab.records import Comparison, RunResult
-from fanin.lab.stats import t_interval
+from fanin.lab.statistics.means import t_ends
 from fanin.reports import compared
 from fanin.reports.figures import DotRow, Series, dot_figure, line_figure
 
@@ -113,14 +115,21 @@ def mean_band(lines: Sequence[Sequence[float]], log: bool = False) -> tuple[list
 
     With `log`, of the logarithms (then the mean is the geometric one), so that no band reaches below zero.
     """
-    there, back = (math.log, math.exp) if log else (float, float)
-    intervals = [
-        t_interval([there(v) for v in column if math.isfinite(v) and (v > 0 or not log)])
-        for column in zip(*lines, strict=True)
-    ]
-    columns = zip(*((i.mean, i.low, i.high) for i in intervals), strict=True)
-    mean, low, high = ([v if math.isnan(v) else back(min(v, 700.0) if log else v) for v in c] for c in columns)
-    return mean, low, high
+    x = np.array(lines, dtype=float)  # (runs, points)
+    if log:
+        x = np.log(np.where(x > 0, x, np.nan))
+    x[~np.isfinite(x)] = np.nan
+    mean, low, high = (np.full(x.shape[1], np.nan) for _ in range(3))
+    counts = np.isfinite(x).sum(0)
+    for n in np.unique(counts[counts > 0]):  # points that as many runs have, all at once
+        at = np.flatnonzero(counts == n)
+        columns = np.array([column[np.isfinite(column)] for column in x[:, at].T])
+        mean[at] = columns.mean(-1)
+        if n > 1:
+            low[at], high[at] = t_ends(columns, 0.95)
+    if log:
+        mean, low, high = (np.exp(np.minimum(v, 700.0)) for v in (mean, low, high))
+    return mean.tolist(), low.tolist(), high.tolist()
 
 
 def summary_table(result: Comparison) -> str:
