@@ -140,3 +140,24 @@ def test_the_learning_rate_of_the_last_step_of_a_schedule() -> None:
     assert factors[10:] == sorted(factors[10:], reverse=True)
     assert 0 < factors[-1] < 0.01
     assert rate_factor(config(schedule="linear").training, 50, 100) == 0.5
+
+
+@pytest.mark.parametrize("plan", ["he_normal", "orthogonal", "mirrored", "rezero", "vit", "mup(base=8)"])
+def test_the_plan_of_a_rule_is_a_matter_of_the_structure_alone(plan: str) -> None:
+    """So that one trace does for every seed of a study."""
+    from tests.lab.engine.nets import BINDINGS
+
+    from fanin.lab.inits import parse_init
+    from fanin.lab.inits_torch import plan_of
+    from fanin.lab.torch.construct import construct
+
+    found = []
+    for seed in (0, 3):
+        x, y = torch.randn(8, 64), torch.randint(0, 10, (8,))
+        model = construct(BINDINGS["chain"], seed).train()
+        try:
+            init = parse_init(plan)
+        except ValueError:
+            pytest.skip(f"{plan} is no init here")
+        found.append(plan_of(model, init, x, y, torch.nn.functional.cross_entropy, 0).entries)
+    assert found[0] == found[1]

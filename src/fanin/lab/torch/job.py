@@ -3,26 +3,26 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fanin.errors import FaninError
 from fanin.lab import metrics
 from fanin.lab.data import DataSet
 from fanin.lab.inits import Init
-from fanin.lab.inits_torch import Initialised, initialise
+from fanin.lab.inits_torch import Initialised, initialise, plan_of
 from fanin.lab.jobs import Job, checkpoint_file, curve_file
 from fanin.lab.machine import is_of_the_machine
 from fanin.lab.study.records import RunConfig
 from fanin.lab.study.rows import CurvePoint, RunRow
 from fanin.lab.torch.checkpoints import Checkpoints
 from fanin.lab.torch.constant import constant_scores
-from fanin.lab.torch.construct import construct, device_of, take
+from fanin.lab.torch.construct import construct, device_of, take, takes_seed
 from fanin.lab.torch.optimizers import read_optimizer
 from fanin.lab.torch.recorder import Recorder, Trainee, score_member
 from fanin.lab.torch.single import Loss, Single
@@ -31,6 +31,9 @@ from fanin.lab.torch.state import random_state, thread_count
 from fanin.lab.torch.tensors import Orders, Tensors, tensors
 from fanin.lab.torch.train import train
 from fanin.lab.training import derived_seed, steps_of
+from fanin.plans import Plan
+from fanin.plans.requirements import listed
+from fanin.plans.torch.edits import edit
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,7 @@ class Parts:
         loss: called as loss(output, targets).
         extra: metrics of the user's own by name.
         target: score that steps are counted to, None for none.
+        plans: of the inits that are a matter of the model's structure alone, by plan; filled as they are asked for.
     """
 
     factory: Callable[..., Any]
@@ -52,6 +56,7 @@ class Parts:
     loss: Loss
     extra: dict[str, Any]
     target: float | None = None
+    plans: dict[str, Plan] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +111,40 @@ def _start(config: RunConfig, parts: Parts) -> tuple[nn.Module, Initialised]:
     if config.training.device != "cpu" and device_of(model).type == "cpu":
         model = model.to(config.training.device)
     model.train()
-    data = parts.data
-    order = Orders(len(data.train_inputs), config.batch_size, [config.seed])
-    rows = order.rows()[0].numpy()
-    device = device_of(model)
-    x, y = (take(a, rows, device) for a in (data.train_inputs, data.train_targets))
+    init = parts.init(config.plan)
+    planned = init.kind in ("rule", "preset") and not takes_seed(parts.factory)
     with random_state(derived_seed(config.seed, "init")), torch.enable_grad():
-        return model, initialise(model, parts.init(config.plan), x, y, parts.loss, config.seed)
+        if planned:
+            return model, _from_plan(model, _plan(config, init, parts), init, config.seed)
+        x, y = _first_batch(config, parts, config.seed, device_of(model))
+        return model, initialise(model, init, x, y, parts.loss, config.seed)
+
+
+def _first_batch(config: RunConfig, parts: Parts, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    rows = Orders(len(parts.data.train_inputs), config.batch_size, [seed]).rows()[0].numpy()
+    return take(parts.data.train_inputs, rows, device), take(parts.data.train_targets, rows, device)
+
+
+def _plan(config: RunConfig, init: Init, parts: Parts) -> Plan:
+    """What a rule or a preset draws the model from: a matter of its structure, so that one trace does for every seed.
+
+    It is that of the model of seed 0, whichever run comes first in this process.
+    """
+    if config.plan not in parts.plans:
+        model = construct(parts.factory, 0)
+        x, y = _first_batch(config, parts, 0, device_of(model))
+        parts.plans[config.plan] = plan_of(model.train(), init, x, y, parts.loss, 0)
+    return parts.plans[config.plan]
+
+
+def _from_plan(model: nn.Module, plan: Plan, init: Init, seed: int) -> Initialised:
+    note = ""
+    if plan.architecture:
+        edit(model, plan)
+        note = f"the model was edited as the init requires: {listed(plan.architecture)}"
+    # a plan is drawn without a look at data
+    given = initialise(model, Init(init.name, "plan", plan), torch.empty(0), torch.empty(0), torch.nn.Identity(), seed)
+    return replace(given, note=note)
 
 
 def _groups(job: Job, members: Sequence[_Member]) -> list[list[_Member]]:
