@@ -50,7 +50,7 @@ def disturb(folder: Path, runs: int, kills: int, seed: int = 0, carry_out: str =
             if driver.poll() is not None:
                 driver = _start(folder, carry_out)
             if workers + drivers == kills or _done(folder) < (workers + drivers) * (runs - 5) / kills:
-                time.sleep(0.02)
+                time.sleep(0.05)
                 continue
             time.sleep(dice.random() * LATEST)
             if dice.random() < CHANCE:

@@ -102,16 +102,27 @@ def _version(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All that is written inside, or nothing."""
-    connection.execute("BEGIN IMMEDIATE")
+def transaction(connection: sqlite3.Connection, durable: bool = True) -> Iterator[sqlite3.Connection]:
+    """All that is written inside, or nothing.
+
+    Args:
+        durable: whether it is on the disk at the end. Without that it outlives this process, but a power cut may undo it: it
+            is then undone whole, and so is all that came after it and was not durable either.
+    """
+    if not durable:
+        connection.execute("PRAGMA synchronous=NORMAL")
     try:
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    finally:
+        if not durable:
+            connection.execute("PRAGMA synchronous=FULL")
 
 
 @contextlib.contextmanager
