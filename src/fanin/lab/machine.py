@@ -2,6 +2,7 @@
 
 import errno
 import sqlite3
+from collections.abc import Iterator
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # on the disk, in the user's share of it, in the largest file
 NO_ROOM_FOR_SQLITE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
@@ -9,24 +10,39 @@ ALLOCATORS = ("can't allocate memory", "not enough memory")  # what torch's allo
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether there was no room to write.
+    """Whether there was no room to write, be it the error itself or what it was raised from.
 
     Example:
         >>> is_full(OSError(errno.ENOSPC, "No space left on device")), is_full(ValueError("full"))
         (True, False)
     """
-    if isinstance(error, sqlite3.OperationalError):
-        return getattr(error, "sqlite_errorcode", 0) in NO_ROOM_FOR_SQLITE
-    return isinstance(error, OSError) and error.errno in NO_ROOM
+    return any(
+        getattr(e, "sqlite_errorcode", 0) in NO_ROOM_FOR_SQLITE
+        if isinstance(e, sqlite3.OperationalError)
+        else isinstance(e, OSError) and e.errno in NO_ROOM
+        for e in _causes(error)
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether there was no memory to be had: of the processor, or of an accelerator (torch.OutOfMemoryError)."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in ALLOCATORS)
+    return any(
+        isinstance(e, MemoryError)
+        or type(e).__name__ == "OutOfMemoryError"
+        or (isinstance(e, RuntimeError) and any(words in str(e) for words in ALLOCATORS))
+        for e in _causes(error)
+    )
 
 
 def is_of_the_machine(error: BaseException) -> bool:
     """Whether a run that ends with this error may do better another time: a worker lets it through to the driver."""
     return is_full(error) or is_out_of_memory(error)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        yield found
+        found = found.__cause__
