@@ -1,6 +1,7 @@
 """The page of a study that is being run: `serve` shows it on this machine until Ctrl-C."""
 
 import importlib.util
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -40,12 +41,18 @@ def serve(
 
             from fanin.reports.live.app import application
 
-            on_ready(address_of(host, listening.getsockname()[1]))
+            app = application(watched, host, lambda: server.should_exit)
             config = uvicorn.Config(
-                application(watched, host), log_level="error", access_log=False, server_header=False,
-                timeout_graceful_shutdown=1, lifespan="off",
-            )  # fmt: skip
-            uvicorn.Server(config).run(sockets=[listening])
+                app,
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=3,
+                lifespan="off",
+            )
+            server = uvicorn.Server(config)
+            on_ready(address_of(host, listening.getsockname()[1]))
+            server.run(sockets=[listening])
     except KeyboardInterrupt:  # Uvicorn passes it on once it is down
         pass
     finally:
@@ -60,16 +67,15 @@ def listen(host: str, port: int) -> socket.socket:
     """
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
         raise FaninValueError(f"port={port!r} must be a whole number from 0 to 65535")
-    family: Any = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        family: Any = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server((host, port), family=family)
-    except OverflowError as error:
-        raise FaninValueError(f"host={host!r} is no address ({error})") from None
+    except (socket.gaierror, UnicodeError):
+        raise FaninValueError(f"host={host!r} is no address of this machine") from None
     except OSError as error:
-        if isinstance(error, socket.gaierror):
-            raise FaninValueError(f"host={host!r} is no address of this machine ({error.strerror})") from None
+        why = os.strerror(error.errno) if error.errno else str(error)
         raise FaninValueError(
-            f"port={port} on {host} cannot be had ({error.strerror}); name another with --port, or 0 for any that is free"
+            f"port={port} on {host} cannot be had ({why}); name another with --port, or 0 for any that is free"
         ) from None
 
 

@@ -5,7 +5,7 @@ import ipaddress
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -22,6 +22,7 @@ from fanin.lab.live import LiveRun, Watched, overview
 from fanin.lab.study_progress import duration
 
 LOOK = 1.0  # seconds between two looks at the folder, however many pages are open
+SLICES = 10  # of that second, after each of which a server that is to end does
 TELL = 5.0  # seconds after which the time left is told again
 CHUNK = 200  # runs in one message
 HEADERS = {
@@ -42,13 +43,14 @@ ASSETS = {
 }
 
 
-def application(watched: Watched, host: str = "127.0.0.1") -> Starlette:
+def application(watched: Watched, host: str = "127.0.0.1", stopping: Callable[[], bool] = lambda: False) -> Starlette:
     """The page of a study.
 
     Args:
         host: that is listened on; it decides which names a request may call this server by.
+        stopping: whether the server is to end: streams, which have no end of their own, then do.
     """
-    look = _Look(watched)
+    look = _Look(watched, stopping)
 
     async def events(request: Request) -> Response:
         text = request.query_params.get("context", "0")
@@ -64,8 +66,9 @@ def application(watched: Watched, host: str = "127.0.0.1") -> Starlette:
 class _Look:
     """One look at the folder for all pages that are open, at most every `LOOK` seconds."""
 
-    def __init__(self, watched: Watched) -> None:
-        self.watched, self.lock, self.last, self.trouble = watched, asyncio.Lock(), -LOOK, ""
+    def __init__(self, watched: Watched, stopping: Callable[[], bool]) -> None:
+        self.watched, self.stopping = watched, stopping
+        self.lock, self.last, self.trouble = asyncio.Lock(), -LOOK, ""
 
     async def __call__(self) -> None:
         async with self.lock:
@@ -77,13 +80,19 @@ class _Look:
                     self.trouble = str(error)
                 self.last = time.monotonic()
 
+    async def rest(self) -> None:
+        """Until it is time to look again, or the server is to end."""
+        for _ in range(SLICES):
+            if not self.stopping():
+                await asyncio.sleep(LOOK / SLICES)
+
 
 async def _stream(watched: Watched, look: _Look, context: int) -> AsyncIterator[str]:
-    """What is new, for ever: first all there is, then what changed."""
+    """What is new: first all there is, then what changed."""
     yield "retry: 2000\n\n"
     sent = Sent()
     version, told, trouble = -1, -TELL, ""
-    while True:
+    while not look.stopping():
         await look()
         if look.trouble != trouble:
             trouble = look.trouble
@@ -97,7 +106,7 @@ async def _stream(watched: Watched, look: _Look, context: int) -> AsyncIterator[
             version = watched.version
             for runs in sent.news(watched, context):
                 yield _event("runs", runs)
-        await asyncio.sleep(LOOK)
+        await look.rest()
 
 
 def _overview(watched: Watched, context: int) -> dict[str, Any]:

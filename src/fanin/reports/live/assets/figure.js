@@ -77,6 +77,9 @@ const figures = (() => {
     return text;
   };
 
+  const key = (s) => html("span", { className: "key" }, svg("svg", { class: "swatch", viewBox: "0 0 22 10", "aria-hidden": "true" },
+    svg("path", { class: `line ${s.style}`, d: "M0 5H22" })), s.name);
+
   // draw(figure, {title, caption, xName, log, logX, series: [{name, style, points: [[x, y, note]], faint, cross, dots, band}], empty})
   const draw = (figure, spec) => {
     const known = figure.dataset.title === spec.title;
@@ -85,12 +88,13 @@ const figures = (() => {
       const canvas = html("div", { className: "canvas" });
       const tip = html("div", { className: "tip", hidden: true, role: "status" });
       canvas.append(tip);
-      figure.replaceChildren(html("figcaption", {}, html("strong", { textContent: spec.title }), " ", html("span")), canvas);
+      figure.replaceChildren(html("figcaption", {}, html("strong", { textContent: spec.title }), " ", html("span")), canvas, html("div", { className: "legend" }));
     }
     figure.querySelector("figcaption span").textContent = spec.caption;
     const canvas = figure.querySelector(".canvas"), tip = canvas.querySelector(".tip");
     const drawn = spec.series.filter((s) => s.points.some(([, y]) => y !== null));
     canvas.querySelector("svg, .empty")?.remove();
+    figure.querySelector(".legend").replaceChildren(...drawn.filter((s) => !s.faint).map(key));
     if (!drawn.length) {
       tip.hidden = true;
       canvas.prepend(html("p", { className: "empty", textContent: spec.empty }));

@@ -115,10 +115,10 @@
   const showTable = (o) => {
     const part = o.held_out ? "held-out" : "test part's";
     byId("note").textContent = o.held_out
-      ? "Scores are of the held-out part; the test part is not looked at before the report. No intervals and no tests yet, since every look would be one more try."
+      ? `Scores are of the held-out part; the test part is for the report${o.state === "done" ? ", and so are intervals and tests." : ". No intervals and no tests yet, since every look would be one more try."}`
       : "This study holds nothing out: its curves are on the test part, and learning rates are chosen by the training loss.";
     const reached = o.methods.some((m) => m.reached.length);
-    const head = ["method", "runs", "best learning rate so far", `${part} ${o.score || "score"}, mean`, "lowest to highest", ...(reached ? ["steps to target"] : []), "diverged"];
+    const head = ["method", "runs", "best rate so far", `${part} ${o.score || "score"}, mean`, "lowest to highest", ...(reached ? ["steps to target (reached)"] : []), "diverged"];
     byId("table").tHead.replaceChildren(html("tr", {}, ...head.map((text) => html("th", { scope: "col", textContent: text }))));
     byId("table").tBodies[0].replaceChildren(...o.methods.map((m) => row(m, reached)));
   };
@@ -140,7 +140,7 @@
       html("td", { textContent: m.lr === null || !m.runs ? "–" : number(m.lr) }),
       html("td", {}, number(m.mean, 4), early),
       html("td", { textContent: m.runs > 1 ? `${number(m.low)} to ${number(m.high)}` : "–" }),
-      ...(reached ? [html("td", { textContent: middle === null ? "–" : `${number(middle)} (${m.reached.length} of ${m.runs} reached it)` })] : []),
+      ...(reached ? [html("td", { textContent: middle === null ? "–" : `${number(middle)} (${m.reached.length} of ${m.runs})` })] : []),
       html("td", { textContent: m.runs ? `${m.diverged} of ${m.runs}` : "–" }),
     ];
     return html("tr", {}, ...cells);
