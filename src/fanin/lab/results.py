@@ -14,9 +14,7 @@ from fanin.lab.study.rows import CurvePoint, RunRow
 
 if TYPE_CHECKING:
     from fanin.lab.analysis.records import StudyAnalysis
-    from fanin.lab.store import Store
 
-INPUTS = "inputs:"  # choices of a study that hold what was measured on the inputs of a data set
 Curve = tuple[CurvePoint, ...]
 
 
@@ -33,13 +31,6 @@ def measured_inputs(data: str, study: Study) -> dict[str, Any] | None:
         return load(data).with_validation(study.training.validation).statistics.to_dict()
     except FaninError:
         return None
-
-
-def keep_inputs(store: "Store") -> None:
-    """Measures the inputs of every data set of a study once, and keeps it in the study, so that reports need no data."""
-    for data in dict.fromkeys(row.config.data for row in store.rows()):
-        if store.choice(f"{INPUTS}{data}") is None and (measured := measured_inputs(data, store.study)):
-            store.choose(f"{INPUTS}{data}", measured)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +71,14 @@ class StudyResults:
 
         folder = Path(folder)
         with Store.open(folder, readonly=True) as store:
-            began, rows = store.began(), store.rows()
-            held = {data: store.choice(f"{INPUTS}{data}") for data in {row.config.data for row in rows}}
+            began = store.began()
             return cls(
                 study=store.study,
-                rows=rows,
+                rows=store.rows(),
                 references=store.references(),
                 environments=store.environments(),
                 date=began[-1][:10] if began else "",
-                inputs={data: measured for data, measured in held.items() if measured},
+                inputs=store.choice("inputs") or {},
                 log=store.log(),
                 folder=folder,
                 curve=lambda row: read_curve(folder / row.curve) if row.curve else (),

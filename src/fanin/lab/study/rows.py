@@ -75,7 +75,8 @@ class RunRow(Record):
         summary: figures of the curve, by name: "best" and "final" held-out score, "area" under its curve (mean over the
             steps), "gap" (training score less held-out score at the end), "spike" (largest rise of the training loss
             over its running least, as a factor), "first_loss", "last_loss", "grad_norm", "moved", "dead", "rank" (the
-            last three at the end; dead and rank are the worst layer's), "constant" (what the best constant scores).
+            last three at the end; dead and rank are the worst layer's), "constant" (what the best constant scores),
+            "target" (the score that steps are counted to, where there is one).
         confusion: rows true class, columns predicted class, on the test part; () where the task has no classes.
         reached_at: first evaluated step with the target score, None if never.
         reached_seconds: training time until then, None if never.

@@ -291,7 +291,10 @@ def _row(
 
 
 def _with_target(row: RunRow, points: Sequence[CurvePoint], target: float | None) -> RunRow:
-    reached = next((p for p in points if target is not None and p.held_score >= target), None)
+    if target is None:
+        return row
+    row = replace(row, summary={**row.summary, "target": target})
+    reached = next((p for p in points if p.held_score >= target), None)
     if reached is None or row.diverged:
         return row
     return replace(row, reached_at=reached.step, reached_seconds=reached.seconds)
