@@ -17,7 +17,7 @@ from fanin.lab.statistics.corrections import holm
 from fanin.lab.statistics.improvement import improvement_of, probability_of_improvement
 from fanin.lab.statistics.means import mean_interval, median_interval, skew_interval, skewness, t_interval
 from fanin.lab.statistics.paired import equivalence, hodges_lehmann, paired_t, paired_test
-from fanin.lab.statistics.power import detectable_difference, power, seeds_needed, smallest_p
+from fanin.lab.statistics.power import detectable_difference, power, seeds_needed, simulated_power, smallest_p
 from fanin.lab.statistics.records import (
     Cell,
     Equivalence,
@@ -63,6 +63,7 @@ __all__ = [
     "permutation_test",
     # seeds
     "power",
+    "simulated_power",
     "seeds_needed",
     "detectable_difference",
     "smallest_p",

@@ -57,8 +57,8 @@ def stratified_bootstrap(
     drawn = resampled(cells, statistic, resamples, np.random.default_rng(count("seed", seed)))
     pull = influence(pooled, sizes, statistic)
     df = freedom(pull)
-    low, high = _percentiles(method, level, drawn, value, min(sizes), df, np.concatenate(pull))
-    why = _doubt(min(sizes), df, np.concatenate(pull), bool(np.ptp(drawn) == 0))
+    low, high = percentiles(method, level, drawn, value, min(sizes), df, np.concatenate(pull))
+    why = doubt(min(sizes), df, np.concatenate(pull), bool(np.ptp(drawn) == 0))
     ends = np.quantile(drawn, [low, high])
     return Estimate(value, float(ends[0]), float(ends[1]), level, len(pooled), f"bootstrap, {method}", not why, why)
 
@@ -86,8 +86,9 @@ def influence(pooled: np.ndarray, sizes: Sequence[int], statistic: Statistic) ->
         pull = np.zeros(n)
         if n > 1:
             smaller = [*sizes[:i], n - 1, *sizes[i + 1 :]]
-            rows = np.stack([np.delete(pooled, start + j) for j in range(n)])
-            without = statistic(rows, smaller)
+            kept = np.ones((n, pooled.size), dtype=bool)
+            kept[np.arange(n), start + np.arange(n)] = False
+            without = statistic(np.broadcast_to(pooled, kept.shape)[kept].reshape(n, -1), smaller)
             pull = (n - 1) * (without.mean() - without) / n
         found.append(pull)
         start += n
@@ -101,7 +102,7 @@ def freedom(pull: Sequence[np.ndarray]) -> float:
     return total**2 / sum(v * v / df for v, df in parts) if total > 0 else 0.0
 
 
-def _percentiles(
+def percentiles(
     method: str, level: float, drawn: np.ndarray, value: float, runs: int, df: float, pull: np.ndarray
 ) -> tuple[float, float]:
     """The two shares of the resampled figures that are the ends of the interval."""
@@ -126,7 +127,7 @@ def _skew(pull: np.ndarray) -> float:
     return float(np.sum(pull**3)) / spread if spread > 0 else 0.0
 
 
-def _doubt(runs: int, df: float, pull: np.ndarray, flat: bool) -> str:
+def doubt(runs: int, df: float, pull: np.ndarray, flat: bool) -> str:
     if runs < 2:
         return "a cell has one run only, which has no spread"
     if flat:

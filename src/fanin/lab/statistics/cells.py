@@ -13,7 +13,7 @@ def given_convergence(values: Values, diverged: Values, *, larger_is_better: boo
     """The metric of the runs that converged, and apart from it the share that did not.
 
     One interval for the mean of both has no honest coverage: of five runs, three in five samples from a cell that diverges
-    one time in ten hold no diverged run, and nothing in them says so (`benchmarks/statistics.py` prints how often it
+    one time in ten hold no diverged run, and nothing in them says so (`benchmarks/lab_statistics.py` prints how often it
     covers). The median over all runs, a diverged run counting as worse than every other, has one, and needs no metric
     of a diverged run.
 

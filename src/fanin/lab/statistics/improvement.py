@@ -1,6 +1,7 @@
 """The chance that a run of one method beats a run of another."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -74,13 +75,13 @@ def _wins(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _variance(value: float, wins: Sequence[np.ndarray]) -> Callable[[float], float]:
     """The variance of the estimate as a function of the true chance, all cells having the same."""
-    sizes = [w.shape for w in wins]
+    sizes = Counter(w.shape for w in wins)
     seen = sum(
         float(w.mean(1).var(ddof=1) / w.shape[0] + w.mean(0).var(ddof=1) / w.shape[1]) for w in wins if min(w.shape) > 1
     )
 
     def assumed(chance: float) -> float:
-        return sum(_hanley(chance, n, m) for n, m in sizes)
+        return sum(cells * _hanley(chance, n, m) for (n, m), cells in sizes.items())
 
     there = assumed(value)
     excess = max(1.0, seen / there) if there > 0 else 1.0
@@ -97,7 +98,7 @@ def _score_ends(value: float, variance: Callable[[float], float], quantile: floa
     ends = []
     for outside in (0.0, 1.0):
         inside = value
-        for _ in range(50):
+        for _ in range(40):
             middle = (inside + outside) / 2
             if abs(middle - value) <= quantile * math.sqrt(variance(middle)):
                 inside = middle

@@ -14,7 +14,7 @@ from fanin.lab.statistics.records import Estimate
 
 FEWEST = 8  # values that can show their shape: of fewer, a hump that holds 30 % of a population is missed too often
 T_SKEW = 0.2  # largest sample skewness over √n at which the t-interval is trusted
-HALL_SKEW = 0.08  # largest sample skewness over n at which Hall's is
+HALL_SKEW = 0.08, 0.36  # largest sample skewness over n, and over √n, at which Hall's is
 
 
 def t_interval(values: Values, level: float = 0.95) -> Interval:
@@ -161,7 +161,7 @@ def t_limit(n: int) -> float:
 
 def skew_limit(n: int) -> float:
     """The same for Hall's interval."""
-    return HALL_SKEW * n if n >= FEWEST else -1.0
+    return min(HALL_SKEW[0] * n, HALL_SKEW[1] * math.sqrt(n)) if n >= FEWEST else -1.0
 
 
 def _doubt(x: np.ndarray, limit: float, instead: str) -> str:

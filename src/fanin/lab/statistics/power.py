@@ -1,13 +1,15 @@
 """How many seeds a wanted difference needs, and what so many seeds could have found."""
 
+import functools
 import math
 from collections.abc import Callable
 
-from scipy.special import chdtri, comb, nctdtr, stdtrit
+import numpy as np
+from scipy.special import chdtri, comb, nctdtr, ndtr, stdtrit
 
 from fanin.errors import FaninValueError
-from fanin.lab.statistics.arguments import count, positive, share
-from fanin.lab.statistics.paired import EXACT_PAIRS, FEWEST_PAIRS
+from fanin.lab.statistics.arguments import Values, count, numbers, positive, share
+from fanin.lab.statistics.paired import EXACT_PAIRS, FEWEST_PAIRS, paired_ps
 from fanin.lab.statistics.records import Seeds
 
 RANKS = 3 / math.pi  # pairs that a t-test needs for one of the signed-rank test, of normal differences (Pitman)
@@ -30,9 +32,11 @@ def power(
 ) -> float:
     """The chance that the verdict shows a true mean difference, of normal values.
 
-    The noncentral t distribution, with what the exact tests take off: p comes in steps (2 / 2ⁿ of n pairs), and beyond
-    16 pairs ranks are as good as 3/π of the pairs. After a run, put in the difference that would matter, never the one
-    that was observed: that is p in other words (J. M. Hoenig, D. M. Heisey, American Statistician 55, 2001).
+    The noncentral t distribution, with what the exact tests take off: p comes in steps (2 / 2ⁿ of n pairs; where only the
+    first step is below alpha, all signs must agree), and beyond 16 pairs ranks are as good as 3/π of the pairs. Where
+    differences are far from normal, `simulated_power` takes them as they are. After a run, put in the difference that
+    would matter, never the one that was observed: that is p in other words (J. M. Hoenig, D. M. Heisey, American
+    Statistician 55, 2001).
 
     Args:
         difference: true mean difference, in the metric's units; its sign does not matter.
@@ -55,12 +59,48 @@ def power(
     step = smallest_p(seeds, paired=paired)
     if step > each or (paired and seeds < FEWEST_PAIRS):
         return 0.0
-    each = math.floor(each / step * (1 + 1e-12)) * step
-    effect = abs(difference) / std
+    steps = math.floor(each / step * (1 + 1e-12))
+    each, effect = steps * step, abs(difference) / std
     if not paired:
         return _t_power(effect * math.sqrt(seeds / 2), 2 * seeds - 2, each)
+    if steps == 1:  # only differences of one sign can show anything
+        return float(ndtr(effect)) ** seeds + float(ndtr(-effect)) ** seeds
     pairs = seeds if seeds <= EXACT_PAIRS else RANKS * seeds
     return _t_power(effect * math.sqrt(pairs), pairs - 1, each)
+
+
+def simulated_power(
+    pilot: Values,
+    difference: float,
+    seeds: int,
+    *,
+    alpha: float = 0.05,
+    comparisons: int = 1,
+    replications: int = 2000,
+    seed: int = 0,
+) -> float:
+    """The same for differences that are far from normal, such as two humps: pairs are drawn from those of a pilot.
+
+    Args:
+        pilot: paired differences of a pilot, shape (n,), finite, at least six; their mean is replaced by `difference`.
+        difference, seeds, alpha, comparisons: as in `power`.
+        replications: simulated comparisons.
+        seed: of the drawing.
+
+    B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap (1993), section 25.3.
+
+    Example:
+        >>> pilot = [-0.021, -0.019, -0.02, 0.02, 0.022, 0.018]
+        >>> simulated_power(pilot, 0.01, 10) < power(0.01, 0.02, 10)
+        True
+    """
+    d = numbers("pilot", pilot, least=FEWEST_PAIRS, finite=True)
+    each = share("alpha", alpha) / count("comparisons", comparisons, least=1)
+    generator = np.random.default_rng(count("seed", seed))
+    drawn = generator.choice(
+        d - d.mean(), (count("replications", replications, least=1), count("seeds", seeds, least=1))
+    )
+    return float(np.mean(paired_ps(drawn + difference) <= each))
 
 
 def _t_power(centre: float, df: float, alpha: float) -> float:
@@ -148,6 +188,12 @@ def detectable_difference(
         inf
     """
     std, wanted = positive("std", std, zero=True), share("wanted", wanted)
+    return std * _detectable_effect(seeds, wanted, alpha, comparisons, paired) if std > 0 else 0.0
+
+
+@functools.lru_cache(maxsize=1024)
+def _detectable_effect(seeds: int, wanted: float, alpha: float, comparisons: int, paired: bool) -> float:
+    """The smallest effect in standard deviations."""
 
     def enough(effect: float) -> bool:
         return power(effect, 1.0, seeds, alpha=alpha, comparisons=comparisons, paired=paired) >= wanted
@@ -160,4 +206,4 @@ def detectable_difference(
     for _ in range(40):
         middle = (low + high) / 2
         low, high = (low, middle) if enough(middle) else (middle, high)
-    return high * std
+    return high

@@ -19,7 +19,7 @@ class Estimate(Record):
         count: runs that it rests on.
         method: how the interval was made, in words.
         trusted: whether its coverage is within two points of `level` as far as these data can tell
-            (`benchmarks/statistics.py` measures how far that is).
+            (`benchmarks/lab_statistics.py` measures how far that is).
         why: why it is not to be trusted, "" where it is.
     """
 

@@ -57,7 +57,7 @@ def wilson(happened: int, runs: int, level: float = 0.95, *, textbook: bool = Fa
     return Estimate(float(part), float(low), float(high), level, runs, "Wilson", not why, why)
 
 
-def wilson_ends(part: np.ndarray, runs: float, level: float) -> tuple[np.ndarray, np.ndarray]:
+def wilson_ends(part: np.ndarray, runs: float | np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     """Both ends of Wilson's own interval of each share."""
     z = float(ndtri(0.5 + level / 2))
     middle = (part + z * z / (2 * runs)) / (1 + z * z / runs)
@@ -66,12 +66,16 @@ def wilson_ends(part: np.ndarray, runs: float, level: float) -> tuple[np.ndarray
     return np.maximum(low, 0.0), np.minimum(high, 1.0)
 
 
-def share_ends(part: np.ndarray, runs: float, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Both ends of the interval of `wilson` for each share; `runs` may be a fraction, as of cells that differ in size."""
-    return _outer(part, runs, level, _tail(max(1, int(runs)), level))
+def share_ends(part: np.ndarray, runs: float | np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Both ends of the interval of `wilson` for each share; `runs` may be fractions, as of cells that differ in size."""
+    whole, places = np.unique(np.maximum(1, np.floor(runs)), return_inverse=True)
+    tails = np.array([_tail(int(n), level) for n in whole])[places].reshape(np.shape(runs))
+    return _outer(part, runs, level, tails)
 
 
-def _outer(part: np.ndarray, runs: float, level: float, tail: float) -> tuple[np.ndarray, np.ndarray]:
+def _outer(
+    part: np.ndarray, runs: float | np.ndarray, level: float, tail: float | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     low, high = wilson_ends(part, runs, level)
     x = part * runs
     none, every = part <= 0, part >= 1

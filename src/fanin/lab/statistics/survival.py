@@ -51,8 +51,8 @@ def kaplan_meier(
     end = float(t.max()) if horizon is None else positive("horizon", horizon)
     at, deaths, risk = _table(t, event)
     curve = np.cumprod(1 - deaths / risk)
-    log_log = _log_log(curve, deaths, risk, level)
-    low, high = log_log if band == "log-log" else _rothman(curve, deaths, risk, level)
+    wide = log_log_band(curve, deaths, risk, level)
+    low, high = wide if band == "log-log" else _rothman(curve, deaths, risk, level)
     return Survival(
         times=tuple(at.tolist()),
         share=tuple(curve.tolist()),
@@ -61,7 +61,7 @@ def kaplan_meier(
         low_before=1.0 if band == "log-log" else float(share_ends(np.ones(()), t.size, level)[0]),
         at_risk=tuple(risk.tolist()),
         events=tuple(deaths.tolist()),
-        median=_median(at, curve, *log_log, int(t.size), level),
+        median=_median(at, curve, *wide, t, level),
         restricted_mean=_restricted_mean(t, event, end, level),
         horizon=end,
         level=level,
@@ -85,7 +85,10 @@ def _table(t: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     return at, deaths, t.size - np.searchsorted(np.sort(t), at, "left")
 
 
-def _log_log(curve: np.ndarray, deaths: np.ndarray, risk: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+def log_log_band(
+    curve: np.ndarray, deaths: np.ndarray, risk: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Greenwood's band on the scale of log(-log share), from the curve and the events and runs at risk at each time."""
     z = float(ndtri(0.5 + level / 2))
     with np.errstate(divide="ignore", invalid="ignore"):
         greenwood = np.cumsum(deaths / (risk * (risk - deaths)))
@@ -102,8 +105,7 @@ def _rothman(curve: np.ndarray, deaths: np.ndarray, risk: np.ndarray, level: flo
     runs[left] = (1 - curve[left]) / (curve[left] * greenwood)
     if left.any() and not left.all():
         runs[~left] = runs[left][-1]
-    ends = [share_ends(np.asarray(s), float(n), level) for s, n in zip(curve, runs, strict=True)]
-    return np.array([float(low) for low, _ in ends]), np.array([float(high) for _, high in ends])
+    return share_ends(curve, runs, level)
 
 
 def _crossing(at: np.ndarray, curve: np.ndarray) -> float:
@@ -111,10 +113,13 @@ def _crossing(at: np.ndarray, curve: np.ndarray) -> float:
     return float(at[below[0]]) if below.size else math.inf
 
 
-def _median(at: np.ndarray, curve: np.ndarray, low: np.ndarray, high: np.ndarray, runs: int, level: float) -> Estimate:
+def _median(
+    at: np.ndarray, curve: np.ndarray, low: np.ndarray, high: np.ndarray, t: np.ndarray, level: float
+) -> Estimate:
+    runs = int(t.size)
     reaches = 1 - 2.0 ** (1 - runs)  # the chance that the median lies between the first and the last of so many
     why = "" if reaches >= level else f"{runs} runs cannot cover a median at {level:g}, but at {max(reaches, 0):.3g}"
-    ends = _crossing(at, low), _crossing(at, high)
+    ends = min(_crossing(at, low), float(t.max())), _crossing(at, high)  # no run says what comes after the last watched
     return Estimate(_crossing(at, curve), *ends, level, runs, "Brookmeyer-Crowley", not why, why)
 
 

@@ -9,7 +9,7 @@ from fanin.errors import FaninValueError
 from fanin.lab.statistics.arguments import Values, count, numbers, share
 from fanin.lab.statistics.paired import paired_test
 from fanin.lab.statistics.records import NullStudy, Tested, TunedVerdict
-from fanin.lab.statistics.verdicts import Question, differences_of, judged
+from fanin.lab.statistics.verdicts import Question, differences_of, findings, judged
 
 SHOWN = ("better", "worse")
 
@@ -75,21 +75,38 @@ def tuned_verdicts(
         ('better', 0.1, False)
     """
     question = Question(larger_is_better, margin, share("alpha", alpha), level)
-    base_lr = choose_lr(baseline.validation, larger_is_better=larger_is_better)
-    lrs = [choose_lr(m.validation, larger_is_better=larger_is_better) for m in methods]
-    found, tests, ps = [], [], []
-    for i, (method, lr) in enumerate(zip(methods, lrs, strict=True)):
+    made = _compared(baseline, methods, question)
+    alone = findings(made.differences, made.tests, [t.p for t in made.tests], question)
+    both = judged(made.differences, made.tests, made.ps, question)
+    return tuple(
+        TunedVerdict(v, lr, made.base_lr, test.p, own in SHOWN and v.finding not in SHOWN)
+        for v, own, lr, test in zip(both, alone, made.lrs, made.tests, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What the verdicts rest on: differences at own learning rates, their tests, and the larger p of both questions."""
+
+    base_lr: float
+    lrs: list[float]
+    differences: list[np.ndarray]
+    tests: list[Tested]
+    ps: list[float]
+
+
+def _compared(baseline: Tuned, methods: Sequence[Tuned], question: Question) -> _Compared:
+    base_lr = choose_lr(baseline.validation, larger_is_better=question.larger_is_better)
+    made = _Compared(base_lr, [], [], [], [])
+    for i, method in enumerate(methods):
+        lr = choose_lr(method.validation, larger_is_better=question.larger_is_better)
         d = _between(f"methods[{i}]", method, baseline, lr, base_lr)
         test = paired_test(d)
-        found.append(d)
-        tests.append(test)
-        ps.append(max(test.p, _at_the_winners(method, baseline, lr, base_lr, test, question)))
-    own = judged(found, tests, [t.p for t in tests], question)
-    both = judged(found, tests, ps, question)
-    return tuple(
-        TunedVerdict(v, lr, base_lr, test.p, alone.finding in SHOWN and v.finding not in SHOWN)
-        for v, alone, lr, test in zip(both, own, lrs, tests, strict=True)
-    )
+        made.lrs.append(lr)
+        made.differences.append(d)
+        made.tests.append(test)
+        made.ps.append(max(test.p, _at_the_winners(method, baseline, lr, base_lr, test, question)))
+    return made
 
 
 def _between(name: str, method: Tuned, baseline: Tuned, lr: float, base_lr: float) -> np.ndarray:
@@ -148,22 +165,26 @@ def null_study(
         raise FaninValueError(
             f"method has {sorted(runs)} runs a learning rate, but must have one number of at least {2 * seeds}"
         )
+    question = Question(larger_is_better, None, share("alpha", alpha))
     generator = np.random.default_rng(count("seed", seed))
-    found: list[TunedVerdict] = []
+    words, alone, differ = [], [], 0
     for _ in range(replications):
         order = generator.permutation(min(runs))
-        names = [
+        a, b = (
             Tuned({lr: v[block] for lr, v in validation.items()}, {lr: v[block] for lr, v in test.items()})
             for block in (order[:seeds], order[seeds : 2 * seeds])
-        ]
-        found += tuned_verdicts(names[0], names[1:], larger_is_better=larger_is_better, alpha=alpha)
-    better, worse = (sum(t.verdict.finding == word for t in found) / replications for word in SHOWN)
+        )
+        made = _compared(a, [b], question)
+        words += findings(made.differences, made.tests, made.ps, question)
+        alone += findings(made.differences, made.tests, [t.p for t in made.tests], question)
+        differ += made.lrs[0] != made.base_lr
+    better, worse = words.count("better"), words.count("worse")
     return NullStudy(
         replications=replications,
-        no_difference=1 - better - worse,
-        better=better,
-        worse=worse,
+        no_difference=(replications - better - worse) / replications,
+        better=better / replications,
+        worse=worse / replications,
         seeds=seeds,
-        choices_differ=sum(t.lr != t.baseline_lr for t in found) / replications,
-        in_disguise=sum(t.in_disguise for t in found) / replications,
+        choices_differ=differ / replications,
+        in_disguise=sum(w not in SHOWN and own in SHOWN for w, own in zip(words, alone, strict=True)) / replications,
     )

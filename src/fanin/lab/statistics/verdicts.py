@@ -93,16 +93,23 @@ def judged(
     differences: Sequence[np.ndarray], tests: Sequence[Tested], ps: Sequence[float], question: Question
 ) -> tuple[Verdict, ...]:
     """Verdicts from differences and their tests; `ps` are what the findings rest on, before Holm's correction."""
-    adjusted = holm(ps)
-    least = holm([math.nan if math.isnan(p) else smallest_p(d.size) for p, d in zip(ps, differences, strict=True)])
+    found = findings(differences, tests, ps, question)
     return tuple(
-        _paired(d, test, p, finding(test.statistic, p, q, question), len(differences), question)
-        for d, test, p, q in zip(differences, tests, adjusted, least, strict=True)
+        _paired(d, test, p, word, len(differences), question)
+        for d, test, p, word in zip(differences, tests, holm(ps), found, strict=True)
     )
 
 
-def finding(statistic: float, p: float, least: float, question: Question) -> Finding:
-    """The finding of one test: `least` is the smallest p that it could have given."""
+def findings(
+    differences: Sequence[np.ndarray], tests: Sequence[Tested], ps: Sequence[float], question: Question
+) -> list[Finding]:
+    """The findings of such verdicts."""
+    least = holm([math.nan if math.isnan(p) else smallest_p(d.size) for p, d in zip(ps, differences, strict=True)])
+    return [_finding(t.statistic, p, q, question) for t, p, q in zip(tests, holm(ps), least, strict=True)]
+
+
+def _finding(statistic: float, p: float, least: float, question: Question) -> Finding:
+    """`least` is the smallest p that the test could have given."""
     if math.isnan(p) or least > question.alpha:
         return "too few seeds to say"
     if p > question.alpha:
@@ -160,7 +167,7 @@ def unpaired_verdict(
     seeds = 2 / (1 / x.size + 1 / y.size)  # of each, in two equal samples of this precision
     spread = math.sqrt((x.var(ddof=1) / x.size + y.var(ddof=1) / y.size) * seeds / 2)
     return Verdict(
-        finding=finding(test.statistic, test.p, least, question),
+        finding=_finding(test.statistic, test.p, least, question),
         difference=welch_interval(x, y, level),
         typical=float(np.median(between)),
         wins=wins,
