@@ -195,6 +195,24 @@ def test_the_hub_is_asked_only_when_it_is_named(monkeypatch: pytest.MonkeyPatch)
         load("tinyshakespeare")
 
 
+def test_the_hubs_file_is_read_and_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import huggingface_hub
+    import pyarrow
+    import pyarrow.parquet
+
+    file = tmp_path / "some.parquet"
+    table = pyarrow.table({"text": ["good film", "bad film"] * 20, "label": [1, 0] * 20})
+    pyarrow.parquet.write_table(table, file)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: str(file))
+    monkeypatch.setenv("FANIN_DATA", "hub")
+    with pytest.raises(FaninValueError, match=r"the hub's file for imdb/train\.parquet has the SHA-256"):
+        load("imdb:20")
+    monkeypatch.setenv("FANIN_DATA_UNCHECKED", "1")
+    data = load("imdb:20")
+    assert data.vocabulary == 5
+    assert data.version == "revision e6281661ce1c48d982bc483cf8a173c1bbeb5d31"
+
+
 @pytest.mark.parametrize("name", ["cifar10", "imdb", "tinyshakespeare"])
 def test_absent_files_name_the_folder_and_what_is_expected(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -63,7 +63,7 @@ def _like(out: Any, targets: Tensor) -> Tensor:
 
 LOSSES: dict[str, tuple[Loss, tuple[Task, ...]]] = {
     "cross_entropy": (cross_entropy, ("classification", "language")),
-    "binary_cross_entropy": (binary_cross_entropy, ("multilabel",)),
+    "bce": (binary_cross_entropy, ("multilabel",)),
     "mse": (mse, ("regression",)),
     "l1": (l1, ("regression",)),
 }

@@ -124,13 +124,14 @@ def _npz(path: str) -> Any:
 def data_batch(spec: str, model: nn.Module) -> tuple[Any, Any, str]:
     """The first examples of a data set, their targets, and the usual loss for them."""
     from fanin.lab.data import load
+    from fanin.lab.losses_torch import find_loss
 
     data = load(spec)
     inputs = data.train_inputs[:DATA_BATCH]
     form = fitting_form(model, data.forms)
     batch = torch.from_numpy(np.array(inputs.reshape(len(inputs), *form)))
     targets = torch.from_numpy(np.array(data.train_targets[:DATA_BATCH]))
-    return batch, targets, "mse" if data.task == "regression" else "cross_entropy"
+    return batch, targets, find_loss(None, data.task)[0]
 
 
 def fitting_form(model: nn.Module, forms: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:

@@ -129,7 +129,9 @@ def find(name: str, found: Found) -> Path:
     if root == HUB:
         found.editions[f"revision {KNOWN[name].hub[2]}" if KNOWN[name].hub else ""] = None
         path = _from_hub(name)
-        found.sums[name] = _sha256(str(path), path.stat().st_mtime_ns)
+        found.sums[name] = checksum = _sha256(str(path), path.stat().st_mtime_ns)
+        if published := [known for known, edition in KNOWN[name].editions.items() if edition == _AS_PUBLISHED]:
+            expect(f"hub's file for {name}", checksum, published)
         return path
     path = Path(root) / name
     if not path.is_file():
