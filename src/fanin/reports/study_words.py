@@ -131,6 +131,9 @@ def pair_sentence(c: ContextAnalysis, pair: Pair) -> str:
     n = len(pair.seeds)
     if v.finding == "too few seeds to say":
         return f"{both}: too few seeds to say ({signed(v.difference.value)} over {count(n, 'seed')})"
+    if pair.in_disguise:
+        own = f"at their own learning rates {p_text(v.test.p)}, but with the winner's the other does as well"
+        return f"No difference shown between {pair.plan} and {pair.other}: {both}; {own}"
     if v.finding == "no difference shown":
         could = (
             f"; {count(n, 'seed')} would show {metric_text(v.detectable)} 4 times in 5"

@@ -148,19 +148,37 @@ def test_too_few_seeds() -> None:
     assert any("3 seeds are too few" in w for w in a.warnings)
 
 
+def lucky(plan: str, lr: float, context: object, seed: int, noise: float) -> float:
+    """Both methods score alike, but held-out data makes them choose apart."""
+    return (0.80 if lr < 0.05 else 0.85) + 0.002 * noise
+
+
+def test_a_difference_that_is_the_learning_rates_is_not_the_methods() -> None:
+    results = samples.results(scorer=lucky, plans=("a", "b"), lrs=(0.01, 0.1))
+    rows = tuple(
+        replace(row, held={"accuracy": 0.9 if (row.config.plan == "a") == (row.config.lr == 0.01) else 0.8})
+        for row in results.rows
+    )
+    context = StudyResults(results.study, rows).analysis.contexts[0]
+    assert [c.lr for c in context.cells] == [0.01, 0.1]
+    (pair,) = context.pairs
+    assert pair.verdict.test.p < 0.01
+    assert pair.in_disguise
+    assert pair.verdict.finding == "no difference shown"
+
+
 @pytest.mark.slow
 def test_one_method_under_two_names_comes_out_as_no_difference() -> None:
     found = []
     for number in range(150):
-        generator = np.random.default_rng(number)
-        noise = {p: generator.normal(size=(2, 10)) for p in ("a", "b")}
+        noise = np.random.default_rng(number).normal(size=(2, 2, 10))
 
-        def score(plan: str, lr: float, context: object, seed: int, _: float, noise: dict = noise) -> float:
-            return 0.9 + 0.01 * noise[plan][int(lr > 0.02)][seed]
+        def score(plan: str, lr: float, context: object, seed: int, _: float, noise: np.ndarray = noise) -> float:
+            return 0.9 + (0.003 if lr > 0.02 else 0.0) + 0.01 * noise["ab".index(plan), int(lr > 0.02), seed]
 
         a = samples.results(scorer=score, plans=("a", "b"), lrs=(0.01, 0.1)).analysis
         found.append(a.contexts[0].pairs[0].verdict.finding)
-    assert found.count("no difference shown") >= 0.94 * len(found) - 3
+    assert found.count("no difference shown") >= 0.94 * len(found)
 
 
 def test_the_analysis_is_a_record_that_json_can_hold() -> None:

@@ -3,15 +3,18 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from fanin.errors import FaninValueError
 from fanin.lab.analysis import axes, reasons
 from fanin.lab.analysis.cells import cell_of
 from fanin.lab.analysis.facts import larger_is_better, score_of
-from fanin.lab.analysis.pairs import differences
+from fanin.lab.analysis.pairs import Compared, compared, scores_of
 from fanin.lab.analysis.reasons import Evidence
 from fanin.lab.analysis.records import Cell, CellOutcome, Outcome, State
 from fanin.lab.results import StudyResults
-from fanin.lab.statistics import t_interval, verdict
+from fanin.lab.statistics import Verdict, t_interval
+from fanin.lab.statistics.verdicts import Question, judged
 from fanin.lab.study.records import Expectation, Study
 from fanin.lab.study.rows import RunRow
 
@@ -22,8 +25,9 @@ def judge(expectation: Expectation, results: StudyResults) -> Outcome:
     """What became of one expectation.
 
     It came out where each cell of the grid that it speaks of did; it did not where one did not; else nothing can be said.
-    Comparisons are tested by themselves, without a correction for the others: they were written before the run. A run
-    that diverged counts with what the constant prediction scores.
+    Comparisons are tested by themselves, without a correction for the others: they were written before the run; a
+    difference must hold where the loser takes the winner's learning rate, too. A run that diverged counts with what the
+    constant prediction scores.
 
     Args:
         expectation: as it was written.
@@ -113,7 +117,8 @@ def _judge_cell(e: Expectation, study: Study, rows: Sequence[RunRow], label: str
         constant = _constant_of(done, metric)
     if e.kind != "diverges" and not any(math.isfinite(s) for s in plan.scores):
         return CellOutcome(label, "cannot be said", {}, f"its runs have no metric {metric!r}"), metric
-    evidence = Evidence(e, metric, larger_is_better(metric), plan, than, constant)
+    between = compared(plan, than, scores_of(rows, metric), larger_is_better(metric)) if than else None
+    evidence = Evidence(e, metric, larger_is_better(metric), plan, than, constant, between)
     state, numbers, reason = KINDS[e.kind](evidence)
     return CellOutcome(label, state, numbers, "" if state == "came out" else reason), metric
 
@@ -134,17 +139,17 @@ Judged = tuple[State, dict[str, float], str]
 
 
 def _better(e: Evidence) -> Judged:
-    if e.than is None:
+    if e.than is None or e.between is None:
         return "cannot be said", {}, "the expectation names nothing to compare with"
-    deltas = list(differences(e.plan, e.than).values())
+    deltas = e.between.differences
     numbers = e.means()
     if not deltas:
         return "cannot be said", numbers, f"{e.plan.plan} and {e.than.plan} share no seed"
-    found = verdict(deltas, larger_is_better=e.larger)
+    found = _verdict(e.between, e.larger)
     gain = e.sign * found.difference.value
     numbers |= {
         "difference": found.difference.value,
-        "p": found.test.p,
+        "p": e.between.p,
         "wins": float(found.wins),
         "seeds": len(deltas),
     }
@@ -155,10 +160,15 @@ def _better(e: Evidence) -> Judged:
     return "did not come out", numbers, reasons.not_better(e, found, gain)
 
 
+def _verdict(between: Compared, larger: bool) -> Verdict:
+    deltas = np.array(list(between.differences.values()))
+    return judged([deltas], [between.test], [between.p], Question(larger))[0]
+
+
 def _no_difference(e: Evidence) -> Judged:
-    if e.than is None:
+    if e.between is None:
         return "cannot be said", {}, "the expectation names nothing to compare with"
-    deltas = list(differences(e.plan, e.than).values())
+    deltas = list(e.between.differences.values())
     numbers = e.means()
     if len(deltas) < 2:
         return "cannot be said", numbers, "one pair of runs has no interval"

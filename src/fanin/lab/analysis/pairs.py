@@ -1,12 +1,66 @@
 """One method against another, seed by seed, each at its own best learning rate."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from fanin.lab.analysis.cells import steps_to_target
 from fanin.lab.analysis.records import Cell, Pair
-from fanin.lab.statistics import Tested, log_rank, verdicts
+from fanin.lab.statistics import Tested, log_rank, paired_test
+from fanin.lab.statistics.verdicts import Question, findings, judged
 from fanin.lab.study.rows import RunRow
+
+Scores = Callable[[str, float], dict[int, float]]  # plan, learning rate → seed → score
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a verdict on two methods rests on.
+
+    Attributes:
+        differences: by seed, the first's score less the second's.
+        test: of these.
+        p: the larger of the test's and of the same test where the loser takes the winner's learning rate.
+    """
+
+    differences: dict[int, float]
+    test: Tested
+    p: float
+
+
+def scores_of(rows: Iterable[RunRow], metric: str) -> Scores:
+    """What each method's finished runs score at each learning rate."""
+    found: dict[tuple[str, float], dict[int, float]] = {}
+    for row in rows:
+        if row.state == "done" and metric in row.metrics:
+            found.setdefault((row.config.plan, row.config.lr), {})[row.config.seed] = row.metrics[metric]
+    return lambda plan, lr: found.get((plan, lr), {})
+
+
+def compared(a: Cell, b: Cell, scores: Scores, larger_is_better: bool) -> Compared:
+    """Two methods, seed by seed, each at the learning rate of its cell, over the seeds that both have a finite score of.
+
+    Two methods that are the same choose different learning rates now and then, and then differ indeed. So a difference
+    counts only where it is there twice: at their own learning rates, and where the loser takes the winner's (the larger
+    p of both; see `fanin.lab.statistics.tuned_verdicts`).
+    """
+    own = _differences(scores(a.plan, a.lr), scores(b.plan, b.lr))
+    test = paired_test(list(own.values()))
+    winner = a.lr if (test.statistic > 0) == larger_is_better else b.lr
+    again = _differences(scores(a.plan, winner), scores(b.plan, winner))
+    if a.lr == b.lr or math.isnan(test.p) or not again:
+        return Compared(own, test, test.p)
+    other = paired_test(list(again.values()))
+    if math.isnan(other.p):  # too few runs there to ask
+        return Compared(own, test, test.p)
+    return Compared(own, test, max(test.p, other.p if other.statistic * test.statistic > 0 else 1.0))
+
+
+def _differences(first: dict[int, float], second: dict[int, float]) -> dict[int, float]:
+    found = {seed: first[seed] - second[seed] for seed in sorted(set(first) & set(second))}
+    return {seed: d for seed, d in found.items() if math.isfinite(d)}
 
 
 def best_first(cells: Sequence[Cell], score: str, larger_is_better: bool) -> list[Cell]:
@@ -22,7 +76,7 @@ def pairs_of(
 
     Args:
         cells: the methods of one context, the baseline first.
-        rows: runs by key.
+        rows: the context's runs by key, at every learning rate.
         score: the metric.
         larger_is_better: of it.
         target: score that steps are counted to, None for none.
@@ -34,27 +88,25 @@ def pairs_of(
     best, second = best_first(done, score, larger_is_better)[:2]
     if not wanted or cells[0].plan not in (best.plan, second.plan):
         wanted.append((best, second))
-    deltas = {(a.plan, b.plan): differences(a, b) for a, b in wanted}
-    wanted = [(a, b) for a, b in wanted if deltas[a.plan, b.plan]]  # others share no seed yet
-    found = verdicts([list(deltas[a.plan, b.plan].values()) for a, b in wanted], larger_is_better=larger_is_better)
+    scores = scores_of(rows.values(), score)
+    found = [(a, b, compared(a, b, scores, larger_is_better)) for a, b in wanted]
+    found = [(a, b, c) for a, b, c in found if c.differences]  # others share no seed yet
+    question = Question(larger_is_better)
+    deltas, tests = [np.array(list(c.differences.values())) for _, _, c in found], [c.test for _, _, c in found]
+    alone = findings(deltas, tests, [t.p for t in tests], question) if found else []
+    verdicts = judged(deltas, tests, [c.p for _, _, c in found], question) if found else ()
     return tuple(
         Pair(
             plan=a.plan,
             other=b.plan,
-            seeds=tuple(deltas[a.plan, b.plan]),
+            seeds=tuple(c.differences),
             verdict=verdict,
             role="baseline" if b.plan == cells[0].plan else "best two",
+            in_disguise=own in ("better", "worse") and verdict.finding not in ("better", "worse"),
             target=_log_rank(a, b, rows) if target is not None else None,
         )
-        for (a, b), verdict in zip(wanted, found, strict=True)
+        for (a, b, c), verdict, own in zip(found, verdicts, alone, strict=True)
     )
-
-
-def differences(a: Cell, b: Cell) -> dict[int, float]:
-    """Score of the first less that of the second, by seed, over the seeds that both have a finite score of."""
-    first, second = dict(zip(a.seeds, a.scores, strict=True)), dict(zip(b.seeds, b.scores, strict=True))
-    found = {seed: first[seed] - second[seed] for seed in sorted(set(first) & set(second))}
-    return {seed: d for seed, d in found.items() if math.isfinite(d)}
 
 
 def _log_rank(a: Cell, b: Cell, rows: dict[str, RunRow]) -> Tested:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fanin.lab.analysis.facts import perfect
+from fanin.lab.analysis.pairs import Compared
 from fanin.lab.analysis.records import Cell
 from fanin.lab.records import Interval
 from fanin.lab.statistics import Verdict, seeds_needed
@@ -24,6 +25,7 @@ class Evidence:
         larger: whether a larger value is better.
         plan, than: the runs of both methods, scored by that metric.
         constant: what the best constant prediction scores, NaN where it is not known.
+        between: both compared, None where there is nothing to compare with.
     """
 
     expectation: Expectation
@@ -32,6 +34,7 @@ class Evidence:
     plan: Cell
     than: Cell | None
     constant: float
+    between: Compared | None = None
 
     @property
     def sign(self) -> int:
@@ -65,7 +68,11 @@ def not_better(e: Evidence, found: Verdict, gain: float) -> str:
         return f"it is better, but by {gain:.3g}, not by {e.by:g}"
     if found.finding == "worse":
         return _join(f"it is worse, by {-gain:.3g} (p = {found.test.p:.2g})", *_general(e))
-    parts = [f"no difference was shown (p = {found.test.p:.2g})"]
+    parts = [f"no difference was shown (p = {found.p_adjusted:.2g})"]
+    if found.test.p <= found.alpha:
+        parts.append(
+            f"at their own learning rates p is {found.test.p:.2g}, but with the winner's the other does as well"
+        )
     limits = _ends(e)
     if limits:
         return _join(*parts, *limits)

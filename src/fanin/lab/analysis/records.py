@@ -110,6 +110,8 @@ class Pair(Record):
         seeds: that both have.
         verdict: corrected over all comparisons of the context.
         role: "baseline" (other is the study's first method) or "best two".
+        in_disguise: whether a difference at their own learning rates goes away where the loser takes the winner's: then
+            it was the learning rate's, and does not count as shown.
         target: log-rank test of the steps to the target, None where there is no target.
     """
 
@@ -118,6 +120,7 @@ class Pair(Record):
     seeds: tuple[int, ...]
     verdict: Verdict
     role: Literal["baseline", "best two"] = "baseline"
+    in_disguise: bool = False
     target: Tested | None = None
 
 
