@@ -30,9 +30,29 @@ StudyArgument = Annotated[
 FolderArgument = Annotated[str, typer.Argument(metavar="DIR", help="The folder of a study.")]
 WorkersOption = Annotated[int | None, typer.Option(min=1, help="Runs at once; as many as there are cores.")]
 ExecutorOption = Annotated[Where, typer.Option("--executor", help="What carries the runs out.")]
+RayOption = Annotated[
+    str | None,
+    typer.Option("--ray", metavar="ADDRESS", help="With --executor ray: a cluster that runs (host:port, auto)."),
+]
+SlurmOption = Annotated[
+    list[str] | None,
+    typer.Option("--slurm", metavar="KEY=VALUE", help="With --executor slurm: partition=, time=, mem=, account=, …"),
+]
 SmallOption = Annotated[bool, typer.Option("--small", help="The study's small size: minutes instead of hours.")]
 SeedsOption = Annotated[int | None, typer.Option(min=1, help="So many seeds instead of the study's.")]
 RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Try runs again that failed.")]
+
+
+def _given(executor: Where, ray: str | None, slurm: list[str] | None) -> tuple[tuple[str, str], ...]:
+    """Options of the executor."""
+    for name, value in (("ray", ray), ("slurm", slurm)):
+        if value and executor != name:
+            raise typer.BadParameter(f"--{name} goes with --executor {name}")
+    pairs = [text.partition("=") for text in slurm or ()]
+    for key, equals, value in pairs:
+        if not (key and equals and value):
+            raise typer.BadParameter(f"--slurm {key}{equals} must be KEY=VALUE, such as partition=cpu")
+    return (("address", ray),) if ray else tuple((key, value) for key, _, value in pairs)
 
 
 @lab.command()
@@ -41,6 +61,8 @@ def run(
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where results are kept; ./NAME.")] = None,
     workers: WorkersOption = None,
     executor: ExecutorOption = Where.processes,
+    ray: RayOption = None,
+    slurm: SlurmOption = None,
     small: SmallOption = False,
     seeds: SeedsOption = None,
     retry_failed: RetryOption = False,
@@ -51,7 +73,7 @@ def run(
     """Run what is missing of a study. Ctrl-C keeps what is done. Exit status 1 where a run failed."""
     from fanin import commands_lab
 
-    how = commands_lab.How(executor.value, workers, retry_failed, replace)
+    how = commands_lab.How(executor.value, workers, retry_failed, replace, _given(executor, ray, slurm))
     raise typer.Exit(commands_lab.run(study, out, small, seeds, how))
 
 
@@ -60,12 +82,15 @@ def resume(
     folder: FolderArgument,
     workers: WorkersOption = None,
     executor: ExecutorOption = Where.processes,
+    ray: RayOption = None,
+    slurm: SlurmOption = None,
     retry_failed: RetryOption = False,
 ) -> None:
     """Go on with the study in DIR. Exit status 1 where a run failed."""
     from fanin import commands_lab
 
-    raise typer.Exit(commands_lab.resume(folder, commands_lab.How(executor.value, workers, retry_failed)))
+    how = commands_lab.How(executor.value, workers, retry_failed, given=_given(executor, ray, slurm))
+    raise typer.Exit(commands_lab.resume(folder, how))
 
 
 @lab.command()

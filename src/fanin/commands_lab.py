@@ -7,6 +7,7 @@ from typing import Any
 from fanin.commands import busy, say, show, terminal, user_output, writable, written
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.driver import RunSummary
+from fanin.lab.executors import make_executor, payload_of
 from fanin.lab.results import StudyResults
 from fanin.lab.studies import SUITE, find_study, names, shipped
 from fanin.lab.study import session
@@ -24,12 +25,20 @@ class How:
         workers: runs at once, None for as many as there are cores.
         retry_failed: whether failed runs are tried again.
         replace: whether finished runs may drop out of a study.
+        given: options of the executor.
     """
 
     executor: str
     workers: int | None = None
     retry_failed: bool = False
     replace: bool = False
+    given: tuple[tuple[str, Any], ...] = ()
+
+    def made(self, bindings: Any = None) -> Any:
+        """The executor where it has options, else its name."""
+        if not self.given:
+            return self.executor
+        return make_executor(self.executor, self.workers, payload_of(bindings), **dict(self.given))
 
     def options(self) -> dict[str, Any]:
         """Arguments of `fanin.lab.study.session.run`."""
@@ -81,7 +90,7 @@ def carried_out(
         say(f"{prepared.study.name}: all {len(prepared.configs):,} runs are done already")
     with show_progress() as on_event, user_output():
         return session.run(
-            prepared, folder, executor or how.executor, source=source, on_event=on_event, **how.options()
+            prepared, folder, executor or how.made(prepared.bindings), source=source, on_event=on_event, **how.options()
         )
 
 
@@ -156,9 +165,9 @@ def export(folder: str, files: dict[str, str | None]) -> int:
 
 def watch(folder: str, port: int, host: str) -> int:
     """`fanin lab watch`: serves until Ctrl-C."""
-    from fanin.lab.live import serve
+    from fanin.reports.live import serve
 
-    serve(folder, port=port, host=host)
+    serve(folder, host, port)
     return 0
 
 

@@ -107,7 +107,7 @@ def _executor(how: How) -> Iterator[Any]:
     if how.executor == "serial":
         yield None
         return
-    made = make_executor(how.executor, how.workers)
+    made = make_executor(how.executor, how.workers, **dict(how.given))
     with contextlib.closing(made):
         yield Shared(made)
 

@@ -1,5 +1,6 @@
 """Jobs on a Ray cluster of this machine: the same rows as here, also when processes and nodes are killed under them."""
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 from tests.lab import fake_runs
 from tests.lab.executors.far_work import BOUND, results, run, undisturbed
 
+from fanin.commands_textbook import Shared
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.executors import make_executor, payload_of
 
@@ -52,6 +54,15 @@ def test_same_rows_as_here(cluster: Any, tmp_path: Path) -> None:
     assert (summary.done, summary.diverged, summary.pending, summary.failed) == (12, 4, 0, 0)
     assert str(results(tmp_path / "ray")) == str(undisturbed(tmp_path / "here", "ok", "nan", "slow:0.1", seeds=4))
     assert not (tmp_path / "ray" / "signs").exists()
+
+
+def test_one_executor_for_several_studies(cluster: Any, tmp_path: Path) -> None:
+    """As the textbook does: each study has a folder of its own."""
+    with contextlib.closing(on_ray()) as shared:
+        for name in ("one", "two"):
+            summary, _ = run(tmp_path / name, Shared(shared), "ok", seeds=1)
+            assert (summary.done, summary.failed) == (1, 0)
+    assert not (tmp_path / "one" / "signs").exists()
 
 
 def test_a_killed_process_costs_one_attempt(cluster: Any, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_no_slurm_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"partion": "gpu"}, "slurm has no parameter 'partion'; did you mean partition?"),
+        ({"partion": "gpu"}, "slurm has no parameter 'partion'; did you mean 'partition'"),
         ({"cluster": "pbs"}, "cluster='pbs' is unknown; accepted are slurm, local"),
         ({"time": "soon"}, "slurm's time='soon' must be minutes"),
         ({"cpus_per_task": "two"}, "slurm's cpus_per_task='two' must be a whole number"),
@@ -64,6 +64,13 @@ def test_no_slurm_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_bad_input(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(FaninValueError, match=sentence):
         make_executor("slurm", 2, **({"cluster": "local"} | options))
+
+
+def test_names_and_options_of_executors() -> None:
+    with pytest.raises(FaninValueError, match="executor='slrum' is unknown; .*; did you mean 'slurm'"):
+        make_executor("slrum")
+    with pytest.raises(FaninValueError, match="executor='serial' has no option 'partition'"):
+        make_executor("serial", partition="cpu")
 
 
 FAKE = """#!{python}

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from fanin.errors import FaninError, FaninValueError
@@ -62,8 +63,7 @@ class Ray:
         self._ours = _connect(address, workers)
         self._ray = _ray()
         self._task: Any = self._ray.remote(num_cpus=1, max_retries=0)(remote.carry)
-        self._sent: Any = None  # the payload, in the object store
-        self._session: remote.Session | None = None
+        self._places: dict[Path, tuple[remote.Session, Any]] = {}  # by folder; and the payload in the object store
         self._running: dict[Any, _Running] = {}  # by the reference to what the task returns
         self._capacity = (0, -60.0)  # and when it was asked for
 
@@ -80,14 +80,14 @@ class Ray:
     def submit(self, job: Job) -> None:
         """Takes a job over."""
         folder = remote.folder_of(job)
-        if self._session is None:
-            self._session = remote.Session(folder)
-            self._sent = self._ray.put(remote.travelling(self.payload, folder, self._ray.cloudpickle.dumps))
-        listener = self._session.listen(job)
+        if folder not in self._places:
+            payload = remote.travelling(self.payload, folder, self._ray.cloudpickle.dumps)
+            self._places[folder] = remote.Session(folder), self._ray.put(payload)
+        session, payload = self._places[folder]
         sent = replace(job, folder=str(folder))
         with _one_sentence(self.address):
-            reference = self._task.remote(sent, self._sent, self.carry_out, self._session.name)
-        self._running[reference] = _Running(job, listener)
+            reference = self._task.remote(sent, payload, self.carry_out, session.name)
+        self._running[reference] = _Running(job, session.listen(job))
 
     def events(self, timeout: float) -> Iterable[Event]:
         """What became of jobs, and how far the others are.
@@ -112,9 +112,9 @@ class Ray:
             self._ray.shutdown()
             _read_again()  # another cluster may have no token
             self._ours = False
-        if self._session:
-            self._session.close()
-            self._session = None
+        for session, _ in self._places.values():
+            session.close()
+        self._places.clear()
 
     def _ended(self, timeout: float) -> Iterator[Event]:
         references = list(self._running)

@@ -39,6 +39,16 @@ DEFAULTS: dict[str, Any] = {"cpus_per_task": 1, "time": 240}  # minutes
 
 
 @dataclass
+class _Place:
+    """A study's folder, and what submits its jobs."""
+
+    session: remote.Session
+    sent: Payload
+    submitter: Any
+    name: str  # of all its jobs
+
+
+@dataclass
 class _Running:
     job: Job
     listener: remote.Listener
@@ -89,11 +99,8 @@ class Slurm:
             cluster,
         )
         self.parameters = DEFAULTS | _read(parameters)
-        self._submitter: Any = None
-        self._session: remote.Session | None = None
-        self._sent = Payload()
-        self._name = ""
-        self._buffer: list[Job] = []
+        self._places: dict[Path, _Place] = {}
+        self._buffer: dict[Path, list[Job]] = {}
         self._running: dict[int, _Running] = {}
 
     @property
@@ -103,9 +110,10 @@ class Slurm:
 
     def submit(self, job: Job) -> None:
         """Takes a job over; `events` submits all that came since."""
-        if self._session is None:
-            self._begin(remote.folder_of(job))
-        self._buffer.append(job)
+        folder = remote.folder_of(job)
+        if folder not in self._places:
+            self._places[folder] = self._place(folder)
+        self._buffer.setdefault(folder, []).append(job)
 
     def events(self, timeout: float) -> Iterable[Event]:
         """What became of jobs, and how far the others are.
@@ -126,49 +134,47 @@ class Slurm:
     def close(self) -> None:
         """Cancels what is at work or waits with Slurm."""
         self._buffer.clear()
-        if self.cluster == "slurm" and self._running:
-            _cancel_by_name(self._name)
-        elif self._running:
-            for running in self._running.values():
-                self._cancel(running)
+        for folder, place in self._places.items():
+            running = [r for r in self._running.values() if remote.folder_of(r.job) == folder]
+            if running and self.cluster == "slurm":
+                _cancel_by_name(place.name)
+            for each in running if self.cluster == "local" else ():
+                self._cancel(each)
+            place.session.close()
         self._running.clear()
-        if self._session:
-            self._session.close()
-            self._session = None
+        self._places.clear()
 
-    def _begin(self, folder: Path) -> None:
-        self._session = remote.Session(folder)
+    def _place(self, folder: Path) -> _Place:
+        session = remote.Session(folder)
         submitit = importlib.import_module("submitit")
-        self._sent = remote.travelling(self.payload, folder, importlib.import_module("cloudpickle").dumps)
-        self._name = f"fanin-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:10]}"
+        sent = remote.travelling(self.payload, folder, importlib.import_module("cloudpickle").dumps)
+        name = f"fanin-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:10]}"
         logs = folder / "slurm"
         logs.mkdir(exist_ok=True)
         if self.cluster == "local":
-            self._submitter = submitit.LocalExecutor(logs)
-            self._submitter._throttling = 0.0  # made for schedulers: five processes a second here
-            self._submitter.update_parameters(timeout_min=self.parameters["time"], signal_delay_s=1)
-            return
-        _cancel_by_name(
-            self._name
-        )  # what a driver that was killed has left; the folder's lock says that there is no other
-        self._submitter = submitit.SlurmExecutor(logs)
+            submitter = submitit.LocalExecutor(logs)
+            submitter._throttling = 0.0  # made for schedulers: five processes a second here
+            submitter.update_parameters(timeout_min=self.parameters["time"], signal_delay_s=1)
+            return _Place(session, sent, submitter, name)
+        _cancel_by_name(name)  # what a driver that was killed has left; the folder's lock says that there is no other
+        submitter = submitit.SlurmExecutor(logs)
         more = {"no-requeue": True} | self.parameters.get("additional_parameters", {})
+        own = {"job_name": name, "additional_parameters": more, "array_parallelism": self.workers}
         with _one_sentence():
-            self._submitter.update_parameters(
-                **self.parameters
-                | {"job_name": self._name, "additional_parameters": more, "array_parallelism": self.workers}
-            )
+            submitter.update_parameters(**self.parameters | own)
+        return _Place(session, sent, submitter, name)
 
     def _submit_buffer(self) -> None:
-        while self._buffer and self._session:
-            jobs, self._buffer = self._buffer[:ARRAY], self._buffer[ARRAY:]
-            listeners = [self._session.listen(job) for job in jobs]
-            sent = [replace(job, folder=str(remote.folder_of(job))) for job in jobs]
-            fixed = ([value] * len(jobs) for value in (self._sent, self.carry_out, self._session.name))
-            with _one_sentence():
-                submitted = self._submitter.map_array(carry, sent, *fixed)
-            for job, listener, slurm in zip(jobs, listeners, submitted, strict=True):
-                self._running[job.number] = _Running(job, listener, slurm, time.monotonic())
+        for folder, waiting in self._buffer.items():
+            place = self._places[folder]
+            while waiting:
+                jobs = [waiting.pop(0) for _ in range(min(ARRAY, len(waiting)))]
+                sent = [replace(job, folder=str(folder)) for job in jobs]
+                fixed = ([value] * len(jobs) for value in (place.sent, self.carry_out, place.session.name))
+                with _one_sentence():
+                    submitted = place.submitter.map_array(carry, sent, *fixed)
+                for job, slurm in zip(jobs, submitted, strict=True):
+                    self._running[id(slurm)] = _Running(job, place.session.listen(job), slurm, time.monotonic())
 
     def _look(self, running: _Running) -> Event | None:
         job, listener = running.job, running.listener
@@ -185,7 +191,7 @@ class Slurm:
             for path in (running.slurm.paths.result_pickle, running.slurm.paths.submitted_pickle):
                 with contextlib.suppress(OSError):
                     path.unlink()
-            del self._running[job.number]
+            del self._running[id(running.slurm)]
             return outcome
         return Stepped(job, listener.share) if heard else None
 
@@ -245,7 +251,7 @@ def _read(parameters: dict[str, Any]) -> dict[str, Any]:
     for name, value in parameters.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"accepted are {', '.join(sorted(known))}"
+            hint = f"did you mean {near[0]!r}" if near else f"accepted are {', '.join(sorted(known))}"
             raise FaninValueError(f"slurm has no parameter {name!r}; {hint}")
         if isinstance(value, str):
             value = (
