@@ -318,6 +318,9 @@ def test_the_best_constant_is_what_it_says() -> None:
     got = metrics.constant(load((x, y, x, other)), ["balanced_accuracy"])
     assert got["accuracy"] == got["balanced_accuracy"] == 0.5
     assert got["loss"] == pytest.approx(-(np.log(0.25) + np.log(0.75)) / 2, rel=1e-3)
+    rare = metrics.constant(load("imbalanced"))
+    assert next(iter(rare)) == "balanced_accuracy"  # the score of the set comes first
+    assert rare["balanced_accuracy"] == 0.5
     number = metrics.constant(load((x, y / 1.0, x, other / 1.0)))
     assert number["loss"] == pytest.approx(np.mean((other - 0.75) ** 2))
     assert number["r2"] == pytest.approx(1 - number["loss"] / 0.25)

@@ -49,6 +49,13 @@ def test_the_test_part_is_not_what_curves_are_measured_on() -> None:
     assert np.trace(np.array(held.confusion)) / np.sum(held.confusion) == pytest.approx(held.metrics["accuracy"])
 
 
+def test_a_set_with_a_score_of_its_own_is_followed_by_that() -> None:
+    found = row(config("mlp(depth=2, width=8)", data="imbalanced:400"))
+    assert next(iter(found.held)) == next(iter(found.metrics)) == "balanced_accuracy"
+    assert found.summary["final"] == found.held["balanced_accuracy"] != found.held["accuracy"]
+    assert found.summary["constant"] == 0.5
+
+
 def test_a_run_that_diverges_is_a_result_scored_as_the_best_constant() -> None:
     found = row(config(plan="exploding"))
     assert (found.state, found.diverged) == ("done", True)

@@ -1,5 +1,6 @@
 """What a model scores that has learned nothing: the best constant prediction."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ ABSENT = 1e-3  # examples that a class counts as having at least, so that no log
 
 def constant(data: DataSet, names: Sequence[str] = (), part: str = "test") -> dict[str, float]:
     """Metrics of the best constant of the training part: the commonest class, the mean, the more frequent of yes and no.
+    The data's score comes first.
 
     Its logits are those of the shares of the classes in the training part, so that its "loss" (the task's own) is the
     cross-entropy with the class prior; of regression it is the variance about the training part's mean.
@@ -29,7 +31,7 @@ def constant(data: DataSet, names: Sequence[str] = (), part: str = "test") -> di
         (0.1, 2.3)
     """
     targets = np.asarray(getattr(data, f"{part}_targets"))
-    names = [name for name in names if ":" not in name]
+    names = [name for name in (data.score, *names) if ":" not in name]
     if data.task == "regression":
         outputs = np.broadcast_to(data.train_targets.mean(0, dtype=float), targets.shape)
         loss = float(np.mean((outputs - targets) ** 2))
@@ -42,4 +44,5 @@ def constant(data: DataSet, names: Sequence[str] = (), part: str = "test") -> di
         logs = np.log(counts / counts.sum())
         outputs = np.broadcast_to(logs, (*targets.shape, data.classes))
         loss = float(-logs[targets[targets != IGNORED]].mean())
-    return {**score(data.task, outputs, targets, names), "loss": loss}
+    found = score(data.task, outputs, targets, names)
+    return {data.score: found.get(data.score, math.nan), **found, "loss": loss}

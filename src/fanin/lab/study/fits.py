@@ -121,7 +121,7 @@ def _check_metrics_expected(study: Study, data: Mapping[str, DataSet]) -> None:
         for name, one in data.items():
             if "data" in e.where and not same_value(e.where["data"], name):
                 continue
-            had = (*metrics.NAMES[one.task], *study.training.metrics)
+            had = (*metrics.NAMES[one.task], one.score, *study.training.metrics)
             if e.metric not in had and e.metric.partition("[")[0] + "_per_class" not in had:
                 raise FaninValueError(
                     f"expect {number}: metric={e.metric!r} is not measured on {name}; measured are {', '.join(dict.fromkeys(had))} "

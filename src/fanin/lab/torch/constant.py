@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fanin.lab import metrics
-from fanin.lab.data import DataSet
+from fanin.lab.data import IGNORED, DataSet
 from fanin.lab.losses_torch import LOSSES, find_loss
 
 
@@ -46,6 +46,6 @@ def _loss(data: DataSet, part: str, loss: Callable[[Any, Tensor], Tensor]) -> fl
         if loss is LOSSES["l1"][0]:
             best = torch.tensor(np.median(data.train_targets, 0)).float()
         return float(loss(best.expand(targets.shape), targets))
-    counts = np.bincount(data.train_targets.reshape(-1), minlength=data.classes) + 1e-3
+    counts = np.bincount(data.train_targets[data.train_targets != IGNORED], minlength=data.classes) + 1e-3
     logs = torch.tensor(np.log(counts / counts.sum())).float()
     return float(loss(logs.expand(*targets.shape, -1), targets))

@@ -170,7 +170,7 @@ def _train(job: Job, group: Sequence[_Member], parts: Parts, report: Callable[[f
     if folder is not None:
         (folder / "curves").mkdir(parents=True, exist_ok=True)
         files = [curve_file(folder, key, job.attempt) for key in keys]
-    recorder = Recorder(configs, files, parts.data.task, steps)
+    recorder = Recorder(configs, files, parts.data.task, steps, score=parts.data.score)
     trainee = trainee_of(configs, [m.model for m in group], [m.given.lr_scales for m in group], parts)
     part = Job(job.number, keys, tuple(configs), job.attempt, job.folder)
     checkpoints = Checkpoints(checkpoint_file(folder, part) if folder else None, keys)
@@ -236,7 +236,7 @@ def _scores(
     trainee: Trainee, recorder: Recorder, data: Tensors, parts: Parts, configs: Sequence[RunConfig]
 ) -> list[_Scored]:
     task, names = parts.data.task, configs[0].training.metrics
-    name = metrics.SCORE[task]
+    name = parts.data.score
     names = tuple(n for n in names if n not in parts.extra)
     places = ((data.test_x, data.test_y), (data.held_x, data.held_y), (data.seen_x, data.seen_y))
     (test_losses, test), (held_losses, held), (seen_losses, seen) = (trainee.evaluate(x, y) for x, y in places)
@@ -246,9 +246,11 @@ def _scores(
     found = []
     for k in range(trainee.members):
         alive = bool(recorder.alive[k])
-        on_test = score_member(task, test[k], test_y, float(test_losses[k]), names, parts.extra) if alive else None
-        on_held = score_member(task, held[k], held_y, float(held_losses[k])) if alive else None
-        on_seen = score_member(task, seen[k], seen_y, float(seen_losses[k])) if alive else None
+        on_test = (
+            score_member(task, test[k], test_y, float(test_losses[k]), names, parts.extra, name) if alive else None
+        )
+        on_held = score_member(task, held[k], held_y, float(held_losses[k]), score=name) if alive else None
+        on_seen = score_member(task, seen[k], seen_y, float(seen_losses[k]), score=name) if alive else None
         diverged = on_test is None or on_held is None
         confusion: tuple[tuple[int, ...], ...] = ()
         if not diverged and task == "classification":

@@ -48,13 +48,21 @@ class Recorder:
         task: kind of task.
         steps: of a whole run.
         trace: whether the first member's losses are kept step by step, thinned, in `traced`.
+        score: metric of the curve; "" for the task's own.
     """
 
     def __init__(
-        self, configs: Sequence[RunConfig], files: Sequence[Path] | None, task: Task, steps: int, trace: bool = False
+        self,
+        configs: Sequence[RunConfig],
+        files: Sequence[Path] | None,
+        task: Task,
+        steps: int,
+        trace: bool = False,
+        score: str = "",
     ) -> None:
         self.configs, self.files, self.planned = configs, files, steps
         self.task: Task = task
+        self.score = score or metrics.SCORE[task]
         n = len(configs)
         self.watch = configs[0].training.watch
         self.limit = configs[0].training.loss_limit
@@ -126,15 +134,14 @@ class Recorder:
         self.fold()
         losses, outputs = trainee.evaluate(data.held_x, data.held_y)
         targets = data.held_y.cpu().numpy()
-        name = metrics.SCORE[self.task]
         nothing = np.full(trainee.members, np.nan)
         norms = trainee.grad_norms() if self.watch and self.step else nothing
         moved = trainee.moved() if self.watch else nothing
         for k in range(trainee.members):
             if not self.alive[k] and self.points[k] and self.points[k][-1].step >= self.steps[k]:
                 continue
-            scored = score_member(self.task, outputs[k], targets, float(losses[k]))
-            held = (scored["loss"], scored[name]) if scored else (math.inf, math.nan)
+            scored = score_member(self.task, outputs[k], targets, float(losses[k]), score=self.score)
+            held = (scored["loss"], scored[self.score]) if scored else (math.inf, math.nan)
             mean = self.total[k] / (self.step - self.looked) if self.step > self.looked else math.nan
             step = self.step if self.alive[k] else int(self.steps[k])
             seconds = self.seconds / trainee.members
@@ -212,6 +219,7 @@ def score_member(
     loss: float,
     names: Sequence[str] = (),
     extra: Mapping[str, Callable[..., Any]] | None = None,
+    score: str = "",
 ) -> dict[str, float] | None:
     """Metrics of one member's outputs with its loss, None where they are not finite.
 
@@ -219,9 +227,12 @@ def score_member(
         outputs: shape (examples, …).
         names: metrics beside the task's own.
         extra: metrics of the user's own: name → function of (outputs, targets).
+        score: the metric that comes first; "" for the task's own.
     """
     if not math.isfinite(loss) or not bool(torch.isfinite(outputs).all()):
         return None
     values = outputs.float().cpu().numpy()
     own = {name: float(function(values, targets)) for name, function in (extra or {}).items()}
-    return {**metrics.score(task, values, targets, names), **own, "loss": loss}
+    score = score or metrics.SCORE[task]
+    found = metrics.score(task, values, targets, (score, *names))
+    return {score: found[score], **found, **own, "loss": loss}
