@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +53,7 @@ def test_a_run_that_finds_no_memory_is_not_failed_but_tried_again(tmp_path: Path
 
 
 def test_a_run_that_finds_no_room_on_the_disk_is_not_failed(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
     try:

@@ -15,6 +15,7 @@ from fanin.lab.executors.attempt import CARRY_OUT
 from fanin.lab.executors.payload import ONE_THREAD
 from fanin.lab.jobs import Died, Event, Finished, Job, Payload, Stepped
 
+GAP = 5.0  # seconds between two looks after which it is the driver that was stopped (Ctrl-Z), and its workers with it
 START = 120.0  # seconds that a worker may take to start: it imports a framework, on a busy machine
 STILLBORN = 3  # workers in a row that end before they are ready: something is wrong with all of them
 SHOT = 30  # the same of workers that were killed: whoever kills may go on to kill others, or stop
@@ -71,6 +72,7 @@ class Processes:
         self._pool: list[_Worker] = []
         self._waiting: deque[Job] = deque()
         self._stillborn = 0
+        self._looked = time.monotonic()
 
     @property
     def capacity(self) -> int:
@@ -118,6 +120,11 @@ class Processes:
         self._pool.clear()
 
     def _heard(self) -> Iterator[Event]:
+        now, before = time.monotonic(), self._looked
+        self._looked = now
+        if now - before > GAP:  # silence counts only while somebody listens
+            for worker in self._pool:
+                worker.heard += now - before
         for worker in list(self._pool):
             ended = not worker.process.is_alive()  # asked first: what it said before it ended is in the pipe now
             yield from self._messages(worker)
