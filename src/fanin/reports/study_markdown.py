@@ -36,7 +36,13 @@ def study_markdown(results: StudyResults) -> str:
     found = study_verdict(results)
     lines = [f"# {s.name}", ""]
     lines += [s.question, ""] if s.question else []
-    lines += [f"**{found.headline}.**", "", *_bullets(found.sentences), f"{found.detail}.", ""]
+    lines += [
+        f"**{found.headline}.**",
+        "",
+        *_bullets([*found.sentences, *([a.power_after] if a.power_after else [])]),
+        f"{found.detail}.",
+        "",
+    ]
     if a.warnings:
         lines += ["Before you believe it:", "", *_bullets(a.warnings)]
     if s.answer:
@@ -116,6 +122,7 @@ def _setting(results: StudyResults) -> list[str]:
         study_tables.environment_table(results),
     )
     lines = ["## Setting", ""] + [line for table in tables if table for line in table_lines(table)]
+    lines += [f"Before the run: {a.power_before}", ""]
     lines += ["Run it again:", "", "```sh", *run_again(results), "```", ""]
     lines += [f"with `{results.study.name}.toml`:", "", "```toml", definition(results).rstrip(), "```", ""]
     notes = [f"{count(n, 'run')} failed: {error}" for error, n in a.failures.items()] + [*a.notes, *results.log]

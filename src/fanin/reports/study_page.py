@@ -95,7 +95,7 @@ def _parts(results: StudyResults, cut: str, said: str) -> list[tuple[str, str, s
 def _verdict(results: StudyResults, tag: str) -> str:
     a, found = results.analysis, study_verdict(results)
     question = f'<p class="detail">{escape(results.study.question)}</p>' if results.study.question else ""
-    sentences = list(found.sentences)
+    sentences = list(found.sentences) + ([a.power_after] if a.power_after else [])
     if a.outcomes:
         sentences.append(outcomes_headline(a.outcomes) + ".")
     said = _list(sentences, "says")
@@ -213,6 +213,7 @@ def _setting(results: StudyResults) -> str:
     again = "\n".join(run_again(results))
     return (
         f'<section id="setting"><h2>Setting</h2>{answer}{"".join(table_html(t) for t in tables if t)}'
+        f'<p class="table-note">Before the run: {escape(a.power_before)}</p>'
         f'<h3 class="table-title">Run it again</h3><pre>{escape(again)}</pre>'
         f"<details><summary>{escape(s.name)}.toml</summary><pre>{escape(definition(results))}</pre></details>"
         + (f'<h3 class="table-title">Notes</h3>{notes}' if notes else "")

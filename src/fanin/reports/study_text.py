@@ -46,6 +46,7 @@ def study_parts(results: StudyResults) -> list[RenderableType]:
     notes = [("beware", Text(w)) for w in a.warnings]
     notes += [("failed", Text(f"{count(n, 'run')}: {error}")) for error, n in a.failures.items()]
     notes += [("note", Text(n)) for n in a.notes]
+    notes += [("power", Text(a.power_after))] if a.power_after else []
     notes.append(("±", Text("95 % interval over the seeds, of the runs that did not diverge")))
     return [*parts, labelled(notes)]
 

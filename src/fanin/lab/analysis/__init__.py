@@ -2,6 +2,7 @@
 
 from fanin.lab.analysis.analyse import analyse
 from fanin.lab.analysis.expectations import judge
+from fanin.lab.analysis.planning import power_before
 from fanin.lab.analysis.records import (
     Across,
     Cell,
@@ -26,4 +27,5 @@ __all__ = [
     "StudyAnalysis",
     "analyse",
     "judge",
+    "power_before",
 ]

@@ -10,6 +10,7 @@ from fanin.lab.analysis.cells import cell_of
 from fanin.lab.analysis.expectations import judge_all
 from fanin.lab.analysis.facts import larger_is_better, score_of
 from fanin.lab.analysis.pairs import best_first, pairs_of
+from fanin.lab.analysis.planning import power_after, power_before
 from fanin.lab.analysis.records import ContextAnalysis, StudyAnalysis
 from fanin.lab.analysis.warnings import warnings_of
 from fanin.lab.results import StudyResults
@@ -54,6 +55,8 @@ def analyse(results: StudyResults) -> StudyAnalysis:
         pending=sum(row.state == "pending" for row in rows),
         warnings=warnings_of(study, rows, analysed),
         failures=dict(Counter(row.error for row in rows if row.state == "failed").most_common()),
+        power_before=power_before(study, max((len(c.cells) for c in analysed), default=None)),
+        power_after=power_after(analysed, rows),
         notes=tuple(dict.fromkeys(f"{row.config.plan} {row.note}." for row in done if row.note)),
     )
 

@@ -235,6 +235,8 @@ class StudyAnalysis(Record):
         warnings: what should be known before anything is believed, one sentence each.
         failures: sentence → number of failed runs that it is the error of.
         notes: what inits could not do, one sentence each.
+        power_before: what so many seeds can show, as it could be said before the run.
+        power_after: the same with the spread that the runs had, "" where nothing can be said.
     """
 
     contexts: tuple[ContextAnalysis, ...]
@@ -251,6 +253,8 @@ class StudyAnalysis(Record):
     warnings: tuple[str, ...] = ()
     failures: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    power_before: str = ""
+    power_after: str = ""
 
     @property
     def baseline(self) -> str:
