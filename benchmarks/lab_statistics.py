@@ -206,12 +206,12 @@ def many_cells(rng: np.random.Generator, replications: int) -> Iterator[str]:
                 for name, (figure, methods) in figures.items():
                     value, pull = float(figure(pooled, sizes)), bootstrap.influence(pooled, sizes, figure)
                     boot, df, flat = figure(drawn, sizes), bootstrap.freedom(pull), np.concatenate(pull)
-                    why = bootstrap.doubt(runs, df, flat, bool(np.ptp(boot) == 0))
                     for method in methods:
+                        why = bootstrap.doubt(method, runs, df, flat, bool(np.ptp(boot) == 0))
                         low, high = np.quantile(boot, bootstrap.percentiles(method, LEVEL, boot, value, runs, df, flat))
                         label = name if methods == ("expanded",) else f"{name}, {method}"
                         covers.setdefault(label, []).append(bool(low <= truth[name] <= high))
-                        trusted.setdefault(label, []).append(not why and method == "expanded")
+                        trusted.setdefault(label, []).append(not why)
             for label in covers:
                 yield row(label, population.name, f"{runs} × 4", np.array(covers[label]), np.array(trusted[label]))
 

@@ -15,6 +15,7 @@ METHODS = ("expanded", "percentile", "bca")
 RESAMPLES = 2000
 FREEDOM = 7.0  # least degrees of freedom of the figure's spread: of eight runs of one cell, of five in each of a few
 SKEW = 0.2  # largest skewness of the figure (its runs' influences added up); of one cell that is skewness over √n
+PLAIN_RUNS = 20  # a cell, for percentiles that nothing makes up for
 AT_ONCE = 4_000_000  # resampled scores held at once
 
 
@@ -58,7 +59,7 @@ def stratified_bootstrap(
     pull = influence(pooled, sizes, statistic)
     df = freedom(pull)
     low, high = percentiles(method, level, drawn, value, min(sizes), df, np.concatenate(pull))
-    why = doubt(min(sizes), df, np.concatenate(pull), bool(np.ptp(drawn) == 0))
+    why = doubt(method, min(sizes), df, np.concatenate(pull), bool(np.ptp(drawn) == 0))
     ends = np.quantile(drawn, [low, high])
     return Estimate(value, float(ends[0]), float(ends[1]), level, len(pooled), f"bootstrap, {method}", not why, why)
 
@@ -97,7 +98,7 @@ def influence(pooled: np.ndarray, sizes: Sequence[int], statistic: Statistic) ->
 
 def freedom(pull: Sequence[np.ndarray]) -> float:
     """Degrees of freedom of the figure's spread, from the runs' influence (F. E. Satterthwaite 1946); 0 if nothing moves it."""
-    parts = [(float(np.sum(p**2)) / (p.size * (p.size - 1)), p.size - 1) for p in pull if p.size > 1]
+    parts = [(float(np.sum(p**2)) * p.size / (p.size - 1), p.size - 1) for p in pull if p.size > 1]
     total = sum(v for v, _ in parts)
     return total**2 / sum(v * v / df for v, df in parts) if total > 0 else 0.0
 
@@ -127,11 +128,14 @@ def _skew(pull: np.ndarray) -> float:
     return float(np.sum(pull**3)) / spread if spread > 0 else 0.0
 
 
-def doubt(runs: int, df: float, pull: np.ndarray, flat: bool) -> str:
+def doubt(method: str, runs: int, df: float, pull: np.ndarray, flat: bool) -> str:
+    """Why such an interval is not to be trusted, "" where it is."""
     if runs < 2:
         return "a cell has one run only, which has no spread"
     if flat:
         return "no resample differs from the scores"
+    if method != "expanded" and runs < PLAIN_RUNS:
+        return f"resamples of {runs} runs a cell spread too little, and only method='expanded' makes up for it"
     if df < FREEDOM:
         return f"the figure's spread rests on {df:.2g} degrees of freedom; it takes {FREEDOM:g}"
     if abs(_skew(pull)) > SKEW:

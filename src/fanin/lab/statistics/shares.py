@@ -68,7 +68,7 @@ def wilson_ends(part: np.ndarray, runs: float | np.ndarray, level: float) -> tup
 
 def share_ends(part: np.ndarray, runs: float | np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     """Both ends of the interval of `wilson` for each share; `runs` may be fractions, as of cells that differ in size."""
-    whole, places = np.unique(np.maximum(1, np.floor(runs)), return_inverse=True)
+    whole, places = np.unique(np.maximum(1, np.floor(np.asarray(runs) * (1 + 1e-9))), return_inverse=True)
     tails = np.array([_tail(int(n), level) for n in whole])[places].reshape(np.shape(runs))
     return _outer(part, runs, level, tails)
 
