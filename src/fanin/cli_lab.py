@@ -152,7 +152,10 @@ def show(
     small: SmallOption = False,
     toml: Annotated[bool, typer.Option("--toml", help="Print it as a study file, to start one of your own.")] = False,
 ) -> None:
-    """Show a study: its question, its grid, what is expected, and what it would take on this machine."""
+    """Show a study: its question, its grid, what is expected, and what it would take on this machine.
+
+    Or a data set by its name ("data" lists them): its split, and what its inputs measure.
+    """
     from fanin import commands_lab
 
     raise typer.Exit(commands_lab.show_study(study, small, toml))

@@ -180,10 +180,16 @@ def list_studies() -> int:
 
 
 def show_study(text: str, small: bool, toml: bool) -> int:
-    """`fanin lab show`."""
+    """`fanin lab show`, of a study or a data set."""
     from fanin.lab.study.write import study_text
+    from fanin.reports.data_words import data_text, is_data
     from fanin.reports.lab_words import show_text
 
+    if is_data(text):
+        with busy("measuring its inputs"), user_output():
+            said = data_text(text, *terminal())
+        show(said)
+        return 0
     with user_output():
         found = find_study(text, small)
     if toml:
