@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,16 @@ from fanin.errors import FaninError, FaninValueError
 NEEDED = ("starlette", "uvicorn")
 
 
+def announce(address: str) -> None:
+    """Says where the page is."""
+    print(f"The study is shown at {address} (Ctrl-C ends it).", flush=True)
+
+
 def serve(
     folder: str | Path,
     host: str = "127.0.0.1",
     port: int = 8765,
-    on_ready: Callable[[str], None] = print,
+    on_ready: Callable[[str], None] = announce,
 ) -> None:
     """Serves the live page of the study in `folder` until Ctrl-C; only reads.
 
@@ -39,7 +45,7 @@ def serve(
         with listen(host, port) as listening:
             import uvicorn
 
-            from fanin.reports.live.app import application
+            from fanin.reports.live.app import application, loopback
 
             app = application(watched, host, lambda: server.should_exit)
             config = uvicorn.Config(
@@ -51,6 +57,11 @@ def serve(
                 lifespan="off",
             )
             server = uvicorn.Server(config)
+            if not loopback(host):
+                print(
+                    f"Whoever reaches this machine can read the study: host={host!r} is no loopback address.",
+                    file=sys.stderr,
+                )
             on_ready(address_of(host, listening.getsockname()[1]))
             server.run(sockets=[listening])
     except KeyboardInterrupt:  # Uvicorn passes it on once it is down

@@ -216,11 +216,12 @@ def known_host(named: str, host: str) -> bool:
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
-        return not _loopback(host) and name in (socket.gethostname().lower(), socket.getfqdn().lower())
-    return address.is_loopback or not _loopback(host)
+        return not loopback(host) and name in (socket.gethostname().lower(), socket.getfqdn().lower())
+    return address.is_loopback or not loopback(host)
 
 
-def _loopback(host: str) -> bool:
+def loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
