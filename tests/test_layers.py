@@ -42,6 +42,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "cli_lab",
         "commands",
         "commands_lab",
+        "commands_tune",
         "commands_textbook",
         "demo",
         "__main__",

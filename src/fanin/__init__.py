@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fanin import rules
     from fanin.activations import Activation, gain
-    from fanin.api import check, compare, fingerprint, fix, plan, presets, verify
+    from fanin.api import check, compare, fingerprint, fix, plan, presets, tune, verify
     from fanin.draws import draw
     from fanin.errors import FaninError, FaninTypeError, FaninValueError
 
 __version__ = "0.1.0"
 __all__ = [
     "Activation", "FaninError", "FaninTypeError", "FaninValueError", "check", "compare", "draw", "fingerprint",
-    "fix", "gain", "plan", "presets", "rules", "verify",
+    "fix", "gain", "plan", "presets", "rules", "tune", "verify",
 ]  # fmt: skip
 
 # Looked up on first use: `import fanin` stays quick, and no framework is imported before it is needed.
@@ -30,6 +30,7 @@ _HOMES = {
     "gain": "fanin.activations",
     "plan": "fanin.api",
     "presets": "fanin.api",
+    "tune": "fanin.api",
     "verify": "fanin.api",
 }
 

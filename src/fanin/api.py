@@ -145,6 +145,13 @@ def compare(factory: Any, inits: Iterable[Any] = ("default", "fanin"), data: Any
     return lab.compare(factory, inits=inits, data=data, **options)
 
 
+def tune(factory: Any, data: Any = "digits", **options: Any) -> Any:
+    """Searches weights and learning rate together, and confirms what it found. See `fanin.lab.tuning.tune`."""
+    from fanin.lab.tuning import tune
+
+    return tune(factory, data, **options)
+
+
 def fingerprint(what: Any, **options: Any) -> Any:
     """The hash of a model, a checkpoint or a plan, and of each tensor. See `fanin.fingerprints.fingerprint`."""
     from fanin import fingerprints

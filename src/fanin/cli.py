@@ -164,6 +164,47 @@ def compare(
 
 
 @app.command()
+def tune(
+    target: TargetArgument,
+    data: Annotated[
+        str, typer.Option(metavar="NAME", help="The data set: digits, cifar10:5000:16, imdb, …")
+    ] = "digits",
+    inits: Annotated[
+        str, typer.Option(metavar="A,B", help="What to start from: default (always), fanin, rules, presets.")
+    ] = "default,fanin,he_normal,xavier_normal,orthogonal",
+    gains: Annotated[str, typer.Option(metavar="A,B", help="Factors on the weights.")] = "0.5,0.71,1,1.41,2",
+    lrs: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Learning rates; nine that suit the optimizer.")
+    ] = None,
+    optimizer: Annotated[
+        str, typer.Option(metavar="SPEC", help="sgd(momentum=0.9), adam, adamw.")
+    ] = "sgd(momentum=0.9)",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Optimizer steps of a whole run (instead of --epochs).")
+    ] = None,
+    epochs: Annotated[float, typer.Option(help="Passes over the training data.")] = 15.0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Examples in a step.")] = 64,
+    budget: Annotated[int, typer.Option(min=1, help="What the search may cost, in whole runs.")] = 60,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each candidate.")] = 2,
+    confirm: Annotated[int, typer.Option(min=1, help="Fresh seeds that the winner must prove itself on.")] = 10,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    format: Annotated[Listing, typer.Option("--format", help="How to print the result.")] = Listing.text,
+    html: HtmlOption = None,
+    save_plan: Annotated[
+        str | None, typer.Option(metavar="FILE.json", help="Write what the winner draws each weight from.")
+    ] = None,
+) -> None:
+    """Search weights and learning rate together on held-out data, and confirm the winner on fresh seeds."""
+    from fanin import commands_tune
+
+    options = {
+        "inits": inits, "gains": gains, "lrs": lrs, "optimizer": optimizer, "steps": steps, "epochs": epochs,
+        "batch_size": batch_size, "budget": budget, "seeds": seeds, "confirm": confirm, "workers": workers,
+    }  # fmt: skip
+    leave(commands_tune.tune(target, data, format, html, save_plan, options))
+
+
+@app.command()
 def diff(
     a: Annotated[str, typer.Argument(metavar="A", help="A plan file.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],

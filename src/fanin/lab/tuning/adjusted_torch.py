@@ -37,6 +37,7 @@ class Adjusted:
         seed = int(torch.randint(2**62, ()))
         plan = self.plan(model, seed)
         if plan is None:
+            self._scale(model, seed)
             return
         if plan.architecture:
             from fanin.plans.torch.edits import edit
@@ -44,10 +45,26 @@ class Adjusted:
             edit(model, plan)
         plan.apply(model, seed=seed)
 
+    def _scale(self, model: nn.Module, seed: int) -> None:
+        """The model's own weights, times the factors."""
+        if self.start == Adjustment(self.start.init):
+            return
+        parameters = dict(model.named_parameters())
+        x, y = self._batch(model)
+        with torch.no_grad():
+            for slot in trace(model, x, y, self.loss, seed=seed).slots:
+                if slot.role in WEIGHTS:
+                    parameters[slot.name].mul_(_factor(slot, self.start))
+                elif slot.role == "bias" and self.start.bias and not slot.head:
+                    parameters[slot.name].fill_(self.start.bias)
+
+    def _batch(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        return torch.tensor(self.inputs, device=device), torch.tensor(self.targets, device=device)
+
     def plan(self, model: nn.Module, seed: int = 0) -> Plan | None:
         """What is drawn; None where the model keeps its own weights as they are."""
-        device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        x, y = torch.tensor(self.inputs, device=device), torch.tensor(self.targets, device=device)
+        x, y = self._batch(model)
         init = parse_init(self.start.init)
         if init.kind == "default":
             return None

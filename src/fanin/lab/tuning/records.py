@@ -81,8 +81,9 @@ class Tuning(Record):
         baseline: the default at the best of its own learning rates, found with the same budgets.
         confirmed: the winner against the baseline on fresh seeds, on the test part: paired differences in the score.
         winner_score, baseline_score: mean test score of each on the fresh seeds.
+        mapped: the winner's init at every gain and learning rate, with the first rung's budget.
         rows: the runs that confirm.
-        cost: full runs that the search took, and those that confirm.
+        cost: full runs that all of it took, the map and those that confirm included.
         recommended: whether the winner is recommended: only where the fresh seeds show that it is better.
         seconds: wall time.
         notes: what should be known beside, one sentence each.
@@ -98,6 +99,7 @@ class Tuning(Record):
     confirmed: Verdict
     winner_score: float
     baseline_score: float
+    mapped: tuple[Trial, ...]
     rows: tuple[RunRow, ...]
     cost: float
     recommended: bool
@@ -107,9 +109,9 @@ class Tuning(Record):
     def map(self) -> tuple[tuple[float, ...], tuple[float, ...], tuple[tuple[float | None, ...], ...]]:
         """Gains, learning rates, and the best held-out score of the winner's init at each pair (a row a gain).
 
-        From the first rung, where all had the same short budget; None where a pair was not tried.
+        All had the first rung's short budget; None where a pair was not tried.
         """
-        trials = [t for t in self.rungs[0].trials if t.candidate.start.init == self.winner.start.init]
+        trials = self.mapped
         gains = tuple(sorted({t.candidate.start.gain for t in trials}))
         rates = tuple(sorted({t.candidate.lr for t in trials}))
         best: dict[tuple[float, float], float] = {}

@@ -23,12 +23,20 @@ def candidates(starts: Sequence[Adjustment], lrs: Sequence[float], most: int, se
     Args:
         starts: initializations.
         lrs: learning rates.
-        most: candidates, at most (the plain starts may exceed it).
+        most: candidates, at most.
         seed: of the sample.
+
+    Raises:
+        FaninValueError: even the plain starts are too many.
     """
     plain = [Candidate(s, lr) for s in starts if s == Adjustment(s.init) for lr in lrs]
     others = [Candidate(s, lr) for s in starts if s != Adjustment(s.init) for lr in lrs]
-    room = max(0, most - len(plain))
+    if len(plain) > most:
+        raise FaninValueError(
+            f"budget allows {most} candidates, but every init at every learning rate makes {len(plain)}; "
+            "give a larger budget, fewer inits or fewer learning rates"
+        )
+    room = most - len(plain)
     if len(others) > room:
         order = np.random.Generator(np.random.Philox(seed)).permutation(len(others))[:room]
         others = [others[i] for i in sorted(order)]

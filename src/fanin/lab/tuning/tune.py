@@ -20,6 +20,7 @@ from fanin.lab.study.rows import RunRow
 from fanin.lab.training import steps_of, whole_number
 from fanin.lab.tuning.records import Adjustment, Candidate, Rung, Trial, Tuning
 from fanin.lab.tuning.search import KEPT, RUNGS, best_of, candidates, halve
+from fanin.plans import Plan
 
 INITS = ("default", "fanin", "he_normal", "xavier_normal", "orthogonal")
 GAINS = (0.5, 0.71, 1.0, 1.41, 2.0)
@@ -85,6 +86,7 @@ def tune(
     """
     begun = time.perf_counter()
     _check(inits, gains, biases, residuals, lrs, {"budget": budget, "seeds": seeds, "confirm": confirm})
+    parse_optimizer(optimizer)
     dataset = load(data)
     training = TrainingSettings(
         steps=steps, epochs=epochs, loss=loss, validation=validation, evaluations=3, watch=False
@@ -97,6 +99,7 @@ def tune(
     first = candidates(starts, rates, most=budget * KEPT ** (RUNGS - 1) // (RUNGS * seeds))
     rungs = halve(first, search.steps, search.trials)
     winner, baseline = best_of(rungs[-1]), best_of(rungs[-1], "default")
+    mapped = search.map(winner.start, gains, rates, rungs[0])
     rows = search.confirm(winner, baseline, confirm)
     score = metrics.SCORE[dataset.task]
     won, base = ([r.metrics[score] for r in rows if r.config.plan == c.start.name] for c in (winner, baseline))
@@ -115,12 +118,27 @@ def tune(
         confirmed=found,
         winner_score=float(np.mean(won)),
         baseline_score=float(np.mean(base)),
+        mapped=mapped,
         rows=rows,
         cost=search.cost / search.steps,
         recommended=found.finding == "better",
         seconds=time.perf_counter() - begun,
         notes=_notes(rungs, winner, baseline, rates),
     )
+
+
+def winning_plan(result: Tuning, factory: Callable[..., Any], data: Any, *, loss: str | None = None) -> Plan | None:
+    """What the winner draws a model's weights from, for `apply` or a file; None where it keeps the model's own weights.
+
+    Args:
+        result: of `tune`.
+        factory, data, loss: as `tune` was given them.
+    """
+    from fanin.lab.torch.construct import construct
+    from fanin.lab.tuning.adjusted_torch import Adjusted
+
+    search = _Search(factory, load(data), result.optimizer, TrainingSettings(loss=loss), 64, 1, 1, None)
+    return Adjusted(result.winner.start, *search.batch, search.loss).plan(construct(factory, 0).train())
 
 
 def _check(
@@ -227,6 +245,14 @@ class _Search:
         if failed is not None and not any(t.seeds for t in found):
             raise FaninError(f"no run could be done; {failed.config.plan}: {failed.error}")
         return found
+
+    def map(self, start: Adjustment, gains: Sequence[float], rates: Sequence[float], rung: Rung) -> tuple[Trial, ...]:
+        """The start at every gain and learning rate, what the rung has tried already included."""
+        wanted = [Candidate(replace(start, gain=gain), lr) for gain in sorted({*gains, 1.0}) for lr in rates]
+        tried = {trial.candidate: trial for trial in rung.trials}
+        missing = [candidate for candidate in wanted if candidate not in tried]
+        tried |= {trial.candidate: trial for trial in (self.trials(missing, rung.steps) if missing else ())}
+        return tuple(tried[candidate] for candidate in wanted)
 
     def confirm(self, winner: Candidate, baseline: Candidate, count: int) -> tuple[RunRow, ...]:
         """Whole runs of both on fresh seeds."""

@@ -1,0 +1,144 @@
+"""Tuning: what it searches, what it recommends, and what it refuses."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from fanin.errors import FaninTypeError, FaninValueError
+from fanin.lab.tuning import Adjustment, Candidate, Trial, Tuning, tune, winning_plan
+from fanin.lab.tuning.search import best_of, budgets, candidates, halve
+
+QUICK: dict[str, Any] = {"data": "digits:600", "steps": 108, "seeds": 1, "confirm": 6, "lrs": [0.003, 0.03, 0.3]}
+
+
+def deep() -> nn.Module:
+    """Ten ReLU layers: the default weights learn nothing in a hundred steps."""
+    hidden = [layer for _ in range(9) for layer in (nn.Linear(32, 32), nn.ReLU())]
+    return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), *hidden, nn.Linear(32, 10))
+
+
+def shallow() -> nn.Module:
+    """Anything will do."""
+    return nn.Sequential(nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, 10))
+
+
+@pytest.fixture(scope="module")
+def found() -> Tuning:
+    return tune(deep, inits=["default", "he_normal"], gains=[0.5, 1.0, 2.0], budget=15, **QUICK)
+
+
+def test_a_better_start_is_found_and_recommended(found: Tuning) -> None:
+    assert found.winner.start.init == "he_normal"
+    assert found.recommended
+    assert found.winner_score > found.baseline_score + 0.2
+    assert found.confirmed.difference.count == 6
+
+
+def test_the_default_had_its_own_learning_rates_and_the_whole_budget(found: Tuning) -> None:
+    assert found.baseline.start == Adjustment("default")
+    for rung in found.rungs:
+        assert any(t.candidate.start.init == "default" for t in rung.trials)
+    assert {t.candidate.lr for t in found.rungs[0].trials if t.candidate.start.init == "default"} == {0.003, 0.03, 0.3}
+    assert [rung.steps for rung in found.rungs] == [12, 36, 108]
+
+
+def test_the_map_is_whole(found: Tuning) -> None:
+    gains, rates, scores = found.map()
+    assert (gains, rates) == ((0.5, 1.0, 2.0), (0.003, 0.03, 0.3))
+    assert all(score is not None for row in scores for score in row)
+
+
+def test_fresh_seeds_were_not_seen_by_the_search(found: Tuning) -> None:
+    assert all(row.config.seed >= 10_000 for row in found.rows)
+    assert len(found.rows) == 12
+
+
+def test_it_shows_itself_and_is_a_record(found: Tuning) -> None:
+    assert "he_normal" in str(found).splitlines()[0]
+    assert "gain" in found._repr_html_()
+    assert Tuning.from_dict(found.to_dict()) == found
+
+
+def test_the_winner_can_be_drawn(found: Tuning) -> None:
+    plan = winning_plan(found, deep, "digits:600")
+    assert plan is not None
+    model = deep()
+    plan.apply(model, seed=0)
+    gain = found.winner.start.gain
+    assert float(model[2].weight.detach().std()) == pytest.approx(gain * (2 / 32) ** 0.5, rel=0.15)
+
+
+def test_where_nothing_is_better_the_default_is_kept() -> None:
+    same = tune(shallow, inits=["default", "lecun_normal"], gains=[1.0], budget=12, **{**QUICK, "confirm": 8})
+    assert not same.recommended or same.winner_score > same.baseline_score
+    alone = tune(shallow, inits=["default"], budget=6, **QUICK)
+    assert not alone.recommended
+    assert alone.confirmed.difference.value == 0
+    assert "Keep the model's own weights" in str(alone)
+
+
+def test_gains_biases_and_branches_reach_the_weights() -> None:
+    from tests.lab.engine.nets import Skip
+
+    from fanin.lab.losses_torch import cross_entropy
+    from fanin.lab.tuning.adjusted_torch import Adjusted, has_branches
+
+    x, y = torch.randn(16, 64).numpy(), torch.randint(0, 10, (16,)).numpy()
+    assert has_branches(Skip(), x, y, cross_entropy)
+    assert not has_branches(shallow(), x, y, cross_entropy)
+
+    def drawn(**change: float) -> nn.Module:
+        torch.manual_seed(0)
+        model = Skip()
+        Adjusted(Adjustment("he_normal", **change), x, y, cross_entropy)(model)
+        return model
+
+    plain, scaled = drawn(), drawn(gain=2.0, bias=0.1, residual=0.5)
+    assert torch.allclose(scaled.first.weight, 2 * plain.first.weight)  # type: ignore[union-attr]
+    assert torch.allclose(scaled.inner.weight, plain.inner.weight)  # type: ignore[union-attr]
+    assert (scaled.inner.bias == 0.1).all()  # type: ignore[union-attr]
+    assert (scaled.head.bias == 0).all()  # type: ignore[union-attr]
+
+
+def test_halving_keeps_the_best_and_the_baseline() -> None:
+    first = [Candidate(Adjustment(init), lr) for init in ("default", "a", "b") for lr in (1.0, 2.0, 3.0)]
+    worth = {"default": 0.0, "a": 1.0, "b": 2.0}
+    seen: list[tuple[int, int]] = []
+
+    def run(some, steps):
+        seen.append((len(some), steps))
+        return [Trial(c, worth[c.start.init] - 0.1 * c.lr, 0, 1) for c in some]
+
+    rungs = halve(first, 90, run)
+    assert seen == [(9, 10), (4, 30), (3, 90)]
+    assert best_of(rungs[-1]) == Candidate(Adjustment("b"), 1.0)
+    assert best_of(rungs[-1], "default") == Candidate(Adjustment("default"), 1.0)
+    assert budgets(90) == (10, 30, 90)
+
+
+def test_a_sample_of_many_candidates_holds_every_plain_start() -> None:
+    starts = [Adjustment(i, g) for i in ("default", "a") for g in (0.5, 1.0, 2.0)]
+    some = candidates(starts, [0.1, 1.0], most=6)
+    assert len(some) == 6
+    assert {c.start for c in some} >= {Adjustment("default"), Adjustment("a")}
+    assert some == candidates(starts, [0.1, 1.0], most=6)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"inits": ["he_normal"]}, FaninValueError, "must have 'default' among them"),
+        ({"inits": [3]}, FaninTypeError, "inits holds a int"),
+        ({"gains": [0.0]}, FaninValueError, "gains=.* must be numbers above 0"),
+        ({"lrs": [-1.0]}, FaninValueError, "lrs=.* must be numbers above 0"),
+        ({"residuals": [-1.0]}, FaninValueError, "residuals=.* from 0"),
+        ({"budget": 1}, FaninValueError, "budget allows 3 candidates, but .* makes"),
+        ({"seeds": 0}, FaninValueError, "seeds=0 must be at least 1"),
+        ({"optimizer": "lion"}, FaninValueError, "optimizer='lion' is unknown"),
+    ],
+)
+def test_arguments_are_checked(options: dict[str, Any], error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        tune(shallow, **{**QUICK, "inits": ["default", "he_normal"], **options})
