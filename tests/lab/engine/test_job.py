@@ -49,6 +49,13 @@ def test_the_test_part_is_not_what_curves_are_measured_on() -> None:
     assert np.trace(np.array(held.confusion)) / np.sum(held.confusion) == pytest.approx(held.metrics["accuracy"])
 
 
+def test_images_are_augmented_in_whatever_form_the_model_takes_them() -> None:
+    plain, flipped = row(config()), row(config(augment=("flip", "crop")))
+    assert flipped.state == "done", flipped.error
+    assert numbers(flipped) != numbers(plain)
+    assert numbers(flipped) == numbers(row(config(augment=("flip", "crop"))))
+
+
 def test_a_set_with_a_score_of_its_own_is_followed_by_that() -> None:
     found = row(config("mlp(depth=2, width=8)", data="imbalanced:400"))
     assert next(iter(found.held)) == next(iter(found.metrics)) == "balanced_accuracy"

@@ -21,6 +21,7 @@ class Tensors:
             nothing is held out.
         seen_x, seen_y: as many training examples, for the generalisation gap.
         test_x, test_y: the whole test part.
+        image: (channels, height, width) of an example, whatever form the model takes it in; None where it is no image.
     """
 
     train_x: Tensor
@@ -31,6 +32,7 @@ class Tensors:
     seen_y: Tensor
     test_x: Tensor
     test_y: Tensor
+    image: tuple[int, int, int] | None = None
 
 
 def tensors(data: DataSet, device: torch.device) -> Tensors:
@@ -45,7 +47,7 @@ def tensors(data: DataSet, device: torch.device) -> Tensors:
     some, seen = held_out(len(held_x)), held_out(len(data.train_inputs))
     return Tensors(
         on(data.train_inputs), on(data.train_targets), on(held_x, some), on(held_y, some),
-        on(data.train_inputs, seen), on(data.train_targets, seen), on(data.test_inputs), on(data.test_targets),
+        on(data.train_inputs, seen), on(data.train_targets, seen), on(data.test_inputs), on(data.test_targets), data.image,
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def train(
         while recorder.step < steps and not recorder.over:
             start = time.perf_counter()
             x, y = orders.take(data.train_x, data.train_y, orders.rows(), trainee.stacked)
-            x = augmented(x, settings, seeds[0], recorder.step)
+            x = augmented(x, settings, seeds[0], recorder.step, data.image)
             recorder.add(trainee.step(x, y, rate_factor(settings, recorder.step, steps)))
             now = time.perf_counter()
             recorder.seconds += now - start
@@ -75,11 +75,13 @@ def _state(trainee: Trainee, recorder: Recorder) -> dict[str, Any]:
     return {"trainee": trainee.state(), "recorder": recorder.state(), "random": random_states()}
 
 
-def augmented(x: torch.Tensor, settings: TrainingSettings, seed: int, step: int) -> torch.Tensor:
+def augmented(
+    x: torch.Tensor, settings: TrainingSettings, seed: int, step: int, image: tuple[int, int, int] | None
+) -> torch.Tensor:
     """The batch, augmented as the study says; what is drawn depends on the seed and the step alone."""
     if not settings.augment:
         return x
     from fanin.lab.augment import augment
 
     generator = np.random.Generator(np.random.Philox(key=[derived_seed(seed, "augment"), step]))
-    return torch.from_numpy(augment(x.cpu().numpy(), settings.augment, generator)).to(x.device)
+    return torch.from_numpy(augment(x.cpu().numpy(), settings.augment, generator, image)).to(x.device)
