@@ -175,13 +175,13 @@ def test_the_page_grows_in_a_browser(chromium: str, store: Store) -> None:
         page.get_by_role("heading", name="1 of 16 runs done").wait_for(timeout=15_000)
         assert "no verdict" in page.locator("#detail").inner_text()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        line = page.locator("#score svg[role=img] path.line.c1")
-        before = line.get_attribute("d")
         end(store, "fanin-3-0.01-1", 0.7)
         page.get_by_role("heading", name="2 of 16 runs done").wait_for(timeout=15_000)
         assert page.locator("#table tbody tr").nth(1).inner_text().split("\t")[3] == "0.8"
         assert page.locator("#score svg[role=img] path.line.c1.faint").count() == 2
-        assert before
+        page.locator("#score svg[role=img]").focus()
+        page.keyboard.press("ArrowLeft")
+        assert page.locator("#score .tip").inner_text().split() == ["step", "2", "fanin:", "0.2", "(2", "runs)"]
         page.get_by_role("button", name="fanin").click()
         assert page.locator("#score svg[role=img] path.line.c1").count() == 0
         page.locator("#context").select_option("1")

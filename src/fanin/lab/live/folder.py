@@ -99,6 +99,11 @@ class Watched:
         with self._looking:
             self.store.close()
 
+    def log(self) -> tuple[str, ...]:
+        """What the study's log says, the newest last."""
+        with self._looking:  # one connection, and pages are served by several threads
+            return self.store.log()
+
     def look(self) -> bool:
         """Reads what is new; whether there was something."""
         with self._looking:

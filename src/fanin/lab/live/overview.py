@@ -50,7 +50,7 @@ def overview(watched: Watched, context: int = 0) -> dict[str, Any]:
         "lrs": sorted({run.config.lr for run in here}),
         "methods": [_method(plan, here, score, study.training.validation > 0) for plan in plans_of(study, [r.config for r in here])],
         "failures": _failures(runs),
-        "log": list(watched.store.log())[-8:],
+        "log": list(watched.log())[-8:],
     }  # fmt: skip
 
 

@@ -107,7 +107,7 @@
     fill(byId("context"), o.contexts.map((c, i) => [String(i), `${c.label} (${over(c.counts)} of ${Object.values(c.counts).reduce((a, b) => a + b, 0)})`]), String(o.context));
     byId("of-lr").hidden = o.lrs.length < 2;
     const chosen = byId("lr").value || "best";
-    fill(byId("lr"), [["best", "each method's best so far"], ...o.lrs.map((lr) => [String(lr), number(lr)])], chosen);
+    fill(byId("lr"), [["best", "each method's best rate so far"], ...o.lrs.map((lr) => [String(lr), `learning rate ${number(lr)}`])], chosen);
   };
 
   const rateOf = (method) => (byId("lr").value === "best" || !byId("lr").value ? method.lr ?? page.overview.lrs[0] : Number(byId("lr").value));
@@ -118,7 +118,7 @@
       ? `Scores are of the held-out part; the test part is for the report${o.state === "done" ? ", and so are intervals and tests." : ". No intervals and no tests yet, since every look would be one more try."}`
       : "This study holds nothing out: its curves are on the test part, and learning rates are chosen by the training loss.";
     const reached = o.methods.some((m) => m.reached.length);
-    const head = ["method", "runs", "best rate so far", `${part} ${o.score || "score"}, mean`, "lowest to highest", ...(reached ? ["steps to target (reached)"] : []), "diverged"];
+    const head = ["method", "runs", "best rate so far", `${part} ${o.score || "score"}, mean`, "range", ...(reached ? ["steps to target"] : []), "diverged"];
     byId("table").tHead.replaceChildren(html("tr", {}, ...head.map((text) => html("th", { scope: "col", textContent: text }))));
     byId("table").tBodies[0].replaceChildren(...o.methods.map((m) => row(m, reached)));
   };
