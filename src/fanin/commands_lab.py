@@ -77,14 +77,12 @@ def carried_out(
     prepared: session.Prepared, folder: Path, how: How, source: str = "", executor: Any = None, quiet: bool = False
 ) -> RunSummary:
     """Says what the rest of a study will take, and runs it."""
-    from fanin.reports.lab_words import cost_text, seeds_text
+    from fanin.reports.lab_words import seeds_text
 
     done = session.finished(folder)
     left = len(prepared.configs) - len(done & set(prepared.configs))
     if left and not quiet:
-        with busy("timing a few steps"), user_output():
-            cost = prepared.cost(done)
-        say(f"{prepared.study.name}: {cost_text(cost, how.workers, how.executor)}")
+        say(f"{prepared.study.name}: {_cost(prepared, done, left, how)}")
         say(seeds_text(prepared.study))
     elif not left:
         say(f"{prepared.study.name}: all {len(prepared.configs):,} runs are done already")
@@ -92,6 +90,16 @@ def carried_out(
         return session.run(
             prepared, folder, executor or how.made(prepared.bindings), source=source, on_event=on_event, **how.options()
         )
+
+
+def _cost(prepared: session.Prepared, done: frozenset[str], left: int, how: How) -> str:
+    from fanin.reports.lab_words import cost_text
+
+    try:
+        with busy("timing a few steps"), user_output():
+            return cost_text(prepared.cost(done), how.workers, how.executor)
+    except FaninError as error:  # a model that fails with one seed: its run will say so, and the others go on
+        return f"{left:,} runs; what they take cannot be said ({error})"
 
 
 def told(summary: RunSummary) -> int:

@@ -171,10 +171,9 @@ def whether_stacked(config: RunConfig, bindings: Bindings) -> bool:
     if config.training.augment:
         return False
     try:
-        parts = parts_of(config, bindings)
-    except FaninValueError:
+        return stackable(parts_of(config, bindings), config)
+    except FaninValueError:  # a model that cannot be built is a failed run, and no reason to stop here
         return False
-    return stackable(parts, config)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """What `fanin lab` says of a study before and while it is run: its cost, what its seeds can show, where it stands."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from fanin.lab.analysis.expectations import judge
+from fanin.lab.analysis.planning import power_before
 from fanin.lab.analysis.records import Outcome
 from fanin.lab.executors.named import cores
 from fanin.lab.results import StudyResults
-from fanin.lab.statistics import detectable_difference
 from fanin.lab.studies import StudyFile
 from fanin.lab.study import grid
 from fanin.lab.study.records import Expectation, Study
 from fanin.lab.study_progress import duration
 from fanin.lab.worker import Cost
 from fanin.reports.rich_parts import STYLES, labelled, render
-from fanin.reports.words import count, number
+from fanin.reports.words import count
 
 MOST_SHOWN = 12  # values of an axis that are listed one by one
 MARKS = {"came out": "✓", "did not come out": "✗", "cannot be said": "?"}
@@ -40,21 +39,7 @@ def cost_text(cost: Cost, workers: int | None, executor: str = "processes") -> s
 
 def seeds_text(study: Study) -> str:
     """How large a difference the study's seeds can show, before anything is run."""
-    comparisons = max(1, len(grid.plans(study)) - 1)
-    seeds = len(study.seeds)
-    least = detectable_difference(1.0, seeds, comparisons=comparisons)
-    compared = f" among {count(comparisons, 'comparison')}" if comparisons > 1 else ""
-    if math.isinf(least):
-        enough = next(
-            (n for n in range(seeds, 1000) if math.isfinite(detectable_difference(1.0, n, comparisons=comparisons))),
-            None,
-        )
-        needed = f"; it takes {enough}" if enough else ""
-        return f"{count(seeds, 'seed')} can show no difference{compared}, however large{needed}"
-    return (
-        f"{count(seeds, 'seed')} show a difference{compared} of {number(least, 2)} standard deviations "
-        "(of the differences seed by seed) in 80 % of cases"
-    )
+    return power_before(study, len(grid.plans(study)))
 
 
 def list_text(files: Sequence[StudyFile], width: int, color: bool) -> str:
@@ -65,9 +50,9 @@ def list_text(files: Sequence[StudyFile], width: int, color: bool) -> str:
     table.columns[0].ratio, table.columns[0].no_wrap = None, True
     table.add_row(*(Text(head, style="dim") for head in ("study", "small", "full", "question")))
     for file in files:
-        small = f"{len(grid.configs(file.small)):,}" if file.small else "–"
+        small = f"{grid.run_count(file.small):,}" if file.small else "–"
         table.add_row(
-            Text(file.full.name, style="bold"), small, f"{len(grid.configs(file.full)):,}", Text(file.full.question)
+            Text(file.full.name, style="bold"), small, f"{grid.run_count(file.full):,}", Text(file.full.question)
         )
     end = Text(
         "runs at small and at full size; fanin lab show STUDY says more, fanin lab run textbook runs all the small ones"
@@ -86,7 +71,7 @@ def show_text(study: Study, cost: Cost | None, why: str, width: int, color: bool
     parts: list[RenderableType] = [Text(study.name, style="bold"), Padding(Text(study.question), (0, 0, 0, 2)), Text()]
     if study.answer:
         parts += [Text("Expected answer, written before the run", style="bold")]
-        parts += [Padding(Text(study.answer), (0, 0, 0, 2)), Text()]
+        parts += [Padding(Text(" ".join(study.answer.split())), (0, 0, 0, 2)), Text()]
     axes: dict[str, Sequence[object]] = {
         "model": study.models, "plan": study.plans, "data": study.data, "optimizer": study.optimizers, "lr": study.lrs,
         "batch_size": study.batch_sizes, **study.variables, "seeds": study.seeds,
@@ -98,7 +83,7 @@ def show_text(study: Study, cost: Cost | None, why: str, width: int, color: bool
             Padding(Text.assemble("· ", e.says, (f"  {_judged(e)}", "dim")), (0, 0, 0, 2)) for e in study.expectations
         ]
         parts += [Text("Expectations", style="bold"), *rows, Text()]
-    said = cost_text(cost, None) if cost else f"{len(grid.configs(study)):,} runs; what they take cannot be said: {why}"
+    said = cost_text(cost, None) if cost else f"{grid.run_count(study):,} runs; what they take cannot be said: {why}"
     parts += [labelled([("cost", Text(said)), ("power", Text(seeds_text(study)))])]
     return render(parts, width, color)
 

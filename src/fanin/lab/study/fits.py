@@ -34,14 +34,14 @@ def check_grid(study: Study, bindings: Bindings | None = None) -> Study:
     study, bindings = check_study(study), bindings or {}
     runs = grid.configs(study, bindings)
     bindings = grid.filled_bindings(study, bindings)
+    for plan in grid.plans(study):
+        _init(plan, bindings)
     check_expectations(study, bindings)
     _check_device(study)
     data = {name: _data(study, name, bindings) for name in dict.fromkeys(config.data for config in runs)}
     for one in data.values():
         _check_training(study, one, bindings)
     _check_metrics_expected(study, data)
-    for plan in grid.plans(study):
-        _init(plan, bindings)
     for model, name in grid.models(study, bindings):
         _check_model(model, data[name], study, bindings)
     _try_plans(runs, data, study, bindings)
@@ -169,7 +169,7 @@ def _check_model(model: str, data: DataSet, study: Study, bindings: Bindings) ->
 def _try_plans(runs: Iterable[RunConfig], data: Mapping[str, DataSet], study: Study, bindings: Bindings) -> None:
     """Builds each model once for each plan that might refuse it."""
     pairs = dict.fromkeys((c.model, c.data, c.plan) for c in runs)
-    tried = [pair for pair in pairs if _init(pair[2], bindings).kind in ("rule", "preset", "plan")][:MOST_TRIED]
+    tried = [pair for pair in pairs if _init(pair[2], bindings).kind in ("rule", "preset", "plan", "sum")][:MOST_TRIED]
     large: set[tuple[str, str]] = set()
     for model, name, plan in tried:
         if (model, name) not in large and not _try_plan(model, data[name], plan, study, bindings):

@@ -100,6 +100,11 @@ def same_as_text(study: Study) -> bool:
 def _names(axis: str, value: Any, bindings: Bindings) -> tuple[str, ...]:
     """The texts of an axis; objects are bound to their names."""
     if isinstance(value, Mapping):
+        for name, own in value.items():
+            if axis == "models" and isinstance(own, str) and own != name:
+                raise FaninTypeError(
+                    f"models gives {name!r} the text {own!r}, but must give a factory; write the text itself"
+                )
         return tuple(
             own if isinstance(own, str) and own == str(name) else _bind(bindings, axis, str(name), own)
             for name, own in value.items()

@@ -1,0 +1,77 @@
+"""What does not go together is found before anything runs, and said in one sentence."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fanin.errors import FaninError, FaninValueError
+from fanin.lab.study.fits import check_grid
+from fanin.lab.study.make import make_study
+from fanin.lab.study.records import Expectation, Study, TrainingSettings
+
+GOOD = Study(
+    "good", models=("mlp(depth={depth}, width=8)",), plans=("default", "he_normal", "fanin"), lrs=(0.01,), seeds=(0,),
+    variables={"depth": (2, 3)}, expectations=(Expectation("So.", "trains", "he_normal", where={"depth": 3}),),
+)  # fmt: skip
+
+
+def said(**changes: object) -> str:
+    with pytest.raises(FaninError) as caught:
+        check_grid(replace(GOOD, **changes))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def expected(**changes: object) -> tuple[Expectation, ...]:
+    return (replace(GOOD.expectations[0], **changes),)
+
+
+def test_a_good_study_comes_back_as_it_is() -> None:
+    assert check_grid(GOOD) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"models": ("mpl(depth={depth})",)}, "model='mpl(depth=2)' is unknown"),
+        ({"models": ("mlp(depth={depth}, widht=3)",)}, "did you mean 'width'?"),
+        ({"models": ("mlp(depth={depth})", "resnet")}, "needs images (channels, height, width), but data='wine'"),
+        ({"models": ("mlp(depth={depth}, activation='rellu')",)}, "did you mean 'relu'?"),
+        ({"plans": ("default", "he_norml")}, "plan='he_norml', which is unknown"),
+        ({"plans": ("default", "forget_bias")}, "forget_bias"),
+        ({"data": ("wnie",)}, "data='wnie' is unknown"),
+        ({"training": TrainingSettings(metrics=("acuracy",))}, "did you mean 'accuracy'?"),
+        ({"training": TrainingSettings(metrics=("mae",))}, "metric='mae' is unknown for classification"),
+        ({"training": TrainingSettings(loss="mse")}, "training.loss='mse' does not fit classification"),
+        ({"training": TrainingSettings(augment=("flop",))}, "did you mean 'flip'?"),
+        ({"training": TrainingSettings(augment=("flip",))}, "data='wine' holds none"),
+        ({"expectations": expected(plan="he_norml")}, "plan='he_norml' is not in the grid"),
+        ({"expectations": expected(kind="better", than="lsuv")}, "than='lsuv' is not in the grid"),
+        ({"expectations": expected(where={"dept": 3})}, "did you mean 'depth'?"),
+        ({"expectations": expected(where={"depth": 4})}, "where depth = 4 is not in the grid, which has 2, 3"),
+        ({"expectations": expected(metric="auc")}, "metric='auc' is not measured on wine"),
+    ],
+)
+def test_each_part_is_tried_with_the_others(changes: dict, sentence: str) -> None:
+    assert sentence in said(**{"data": ("wine",), "plans": ("default", "he_normal"), **changes})
+
+
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "no GPU that torch can use" in said(training=TrainingSettings(device="cuda"))
+
+
+def refusing() -> torch.nn.Module:
+    return torch.nn.Linear(3, 2)
+
+
+def test_own_models_and_plans_are_tried_too() -> None:
+    study, bindings = make_study("own", models={"three": refusing}, data="digits", seeds=1)
+    with pytest.raises(FaninValueError, match="model='three': the model does not take data='digits'"):
+        check_grid(study, bindings)
+
+
+def test_absent_data_is_said_before_anything_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("FANIN_DATA", str(tmp_path))
+    assert "cifar10" in said(data=("cifar10",), models=("resnet",), variables={}, expectations=())

@@ -1,0 +1,66 @@
+"""Studies made in Python, with objects of the caller's own."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fanin import rules
+from fanin.errors import FaninError
+from fanin.lab.results import StudyResults
+from fanin.lab.study import session
+from fanin.lab.study.make import make_study
+from fanin.lab.study.records import TrainingSettings
+
+
+def net(width: int = 8) -> nn.Module:
+    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
+
+
+def halved(model: nn.Module) -> None:
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(0.5)
+
+
+def twice(out, y):
+    return 2 * nn.functional.cross_entropy(out, y)
+
+
+def share(out: np.ndarray, y: np.ndarray) -> float:
+    return float((out.argmax(1) == y).mean())
+
+
+x = np.random.default_rng(0).standard_normal((200, 4)).astype(np.float32)
+DATA = (x[:150], (x[:150, 0] > 0).astype(int), x[150:], (x[150:, 0] > 0).astype(int))
+
+
+def test_everything_may_be_the_callers_own_and_is_run(tmp_path) -> None:
+    study, bindings = make_study(
+        "own", models={"net": net}, plans={"default": "default", "half": halved, "he": rules.he_normal()},
+        data={"signs": DATA}, variables={"width": [4, 8]}, lrs=[0.1], seeds=2, loss=twice, metrics={"share": share},
+        training=TrainingSettings(epochs=5.0),
+    )  # fmt: skip
+    assert (study.plans, study.data, study.training.loss) == (("default", "half", "he"), ("signs",), "twice")
+    summary = session.run(study, tmp_path / "own", "serial", bindings=bindings)
+    assert (summary.done, summary.failed) == (2 * 3 * 2, 0)
+    rows = StudyResults.load(tmp_path / "own").rows
+    assert all(row.metrics["share"] == pytest.approx(row.metrics["accuracy"]) for row in rows)
+    assert {row.config.model for row in rows} == {"net(width=4)", "net(width=8)"}
+    assert rows[0].metrics != rows[2].metrics
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"models": [lambda: None]}, "must be made of letters"),
+        ({"models": {"net": net}, "plans": {"net": halved}}, "gives 'net' a second meaning"),
+        ({"models": {"net": "mlp(depth=3)"}}, "write the text itself"),
+        ({"models": ["mlp"], "lrs": [0.0]}, "lr=0.0 must be above 0"),
+        ({"models": ["mlp"], "seeds": []}, "seeds has no value"),
+        ({"models": ["mlp"], "data": [DATA]}, "data holds a tuple without a name"),
+    ],
+)
+def test_what_cannot_be_used(arguments: dict, sentence: str) -> None:
+    with pytest.raises(FaninError, match=sentence):
+        make_study("own", **arguments)

@@ -1,0 +1,75 @@
+"""Sessions of a study: from its definition to its rows, and on from there."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fanin.errors import FaninError, FaninValueError
+from fanin.lab.results import StudyResults
+from fanin.lab.study import session
+from fanin.lab.study.records import Expectation, Study, TrainingSettings
+
+TINY = Study(
+    "tiny", models=("mlp(depth=1, width=4)",), plans=("default", "he_normal"), data=("wine",), lrs=(0.1,), seeds=(0, 1),
+    training=TrainingSettings(epochs=2.0, evaluations=2),
+)  # fmt: skip
+
+
+def keys(folder: Path) -> dict[str, dict[str, float]]:
+    return {row.key: row.metrics for row in StudyResults.load(folder).rows}
+
+
+def test_a_study_is_run_once_and_grows_by_what_is_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    assert session.run(TINY, folder, "serial").ran == 4
+    before = keys(folder)
+    assert session.run(TINY, folder, "serial").ran == 0
+    assert session.finished(folder) == frozenset(before)
+    grown = replace(TINY, seeds=(0, 1, 2), plans=(*TINY.plans, "lsuv"))
+    assert session.run(grown, folder, "serial").ran == 5
+    after = keys(folder)
+    assert {key: after[key] for key in before} == before
+
+
+def test_what_would_drop_out_is_refused_and_nothing_is_changed(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    session.run(TINY, folder, "serial")
+    before = {p: p.read_bytes() for p in folder.rglob("*.json*")}
+    with pytest.raises(FaninValueError, match="2 of its 4 finished runs would no longer be part of it"):
+        session.run(replace(TINY, seeds=(0,)), folder, "serial")
+    assert {p: p.read_bytes() for p in folder.rglob("*.json*")} == before
+    session.run(replace(TINY, seeds=(0,)), folder, "serial", replace=True)
+    assert len(keys(folder)) == 2
+
+
+def test_expectations_are_not_edited_after_the_run(tmp_path: Path) -> None:
+    written = replace(TINY, expectations=(Expectation("It trains.", "trains", "default"),))
+    session.run(written, tmp_path / "s", "serial")
+    with pytest.raises(FaninValueError, match="written before the run"):
+        session.run(replace(TINY, expectations=()), tmp_path / "s", "serial")
+
+
+def test_a_study_that_cannot_be_run_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(FaninError):
+        session.run(replace(TINY, models=("resnet",)), tmp_path / "s", "serial")
+    assert not (tmp_path / "s").exists()
+
+
+def test_ordinary_learners_and_inputs_are_kept_with_the_study(tmp_path: Path) -> None:
+    session.run(replace(TINY, references=True), tmp_path / "s", "serial")
+    results = StudyResults.load(tmp_path / "s")
+    assert results.inputs["wine"]["train"] + results.inputs["wine"]["held"] > 100
+    assert {line.name for line in results.references["wine"]} >= {"logistic regression", "constant"}
+
+
+def test_a_session_goes_on_with_the_choice_of_stacks_that_was_made(tmp_path: Path) -> None:
+    session.run(replace(TINY, stacking="never", seeds=(0,)), tmp_path / "s", "serial")
+    again = session.prepare(replace(TINY, stacking="auto"), folder=tmp_path / "s")
+    assert not any(config.stacked for config in again.configs.values())
+
+
+def test_resuming_finds_the_definition_in_the_folder(tmp_path: Path) -> None:
+    session.run(TINY, tmp_path / "s", "serial", source="file.py:name")
+    assert session.source_of(tmp_path / "s") == "file.py:name"
+    assert session.resume(tmp_path / "s", "serial").ran == 0
