@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,8 +21,10 @@ from tests.lab.executors.far_work import BOUND, results, run, undisturbed
 from fanin.commands_textbook import Shared
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.executors import make_executor, payload_of
+from fanin.lab.study import Study, TrainingSettings, session
 
 # Not imported here: Ray reads some of its settings when it is imported, and the executor has its own.
+CLOCK: dict[str, Any] = {"init_seconds": 0.0, "reached_seconds": None}
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs ray")]
 
 
@@ -54,6 +57,21 @@ def test_same_rows_as_here(cluster: Any, tmp_path: Path) -> None:
     assert (summary.done, summary.diverged, summary.pending, summary.failed) == (12, 4, 0, 0)
     assert str(results(tmp_path / "ray")) == str(undisturbed(tmp_path / "here", "ok", "nan", "slow:0.1", seeds=4))
     assert not (tmp_path / "ray" / "signs").exists()
+
+
+def test_real_training_gives_the_same_bits(cluster: Any, tmp_path: Path) -> None:
+    """A stack of small models and a larger one alone, whatever carries them out."""
+    study = Study(
+        "real", models=("mlp(depth=1, width=8)", "mlp(depth=2, width=100)"), plans=("default", "he_normal"), lrs=(0.1,),
+        seeds=(0, 1), training=TrainingSettings(steps=10, evaluations=2),
+    )  # fmt: skip
+    for name in ("ray", "serial"):
+        assert session.run(study, tmp_path / name, name, workers=2).done == 8
+    here, there = (
+        [(replace(row, **CLOCK), [replace(p, seconds=0.0) for p in points]) for row, points in results(tmp_path / name)]
+        for name in ("ray", "serial")
+    )
+    assert str(here) == str(there)  # as text, in which what was not measured equals itself
 
 
 def test_one_executor_for_several_studies(cluster: Any, tmp_path: Path) -> None:
