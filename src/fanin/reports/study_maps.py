@@ -41,10 +41,9 @@ class Place:
 def places_of(results: StudyResults) -> list[Place]:
     """Every cell that has runs, with the numbers that it stands at."""
     a, study = results.analysis, results.study
-    varying = axes.varying_axes([c.context for c in a.contexts])
     found = []
     for c in a.contexts:
-        outer = {n: c.context[n] for n in varying if n in c.context}
+        outer = {n: c.parts[n] for n in a.varying if n in c.parts}
         for cell in c.done:
             inner = axes.plan_variables(cell.plan, study)
             everything: Mapping[str, AxisValue] = {**outer, **inner}
@@ -171,8 +170,9 @@ def along_figures(results: StudyResults) -> str:
     for name in [n for n in spread_axes(places, 3) if n in a.varying]:
         groups: dict[str, list[Place]] = {}
         for p in places:
-            others = {n: v for n, v in p.context.context.items() if n in a.varying and n != name}
-            groups.setdefault(axes.label_of(others, a.varying), []).append(p)
+            if name in p.numbers:
+                others = [n for n in a.varying if n != name]
+                groups.setdefault(axes.label_of(p.context.parts, others), []).append(p)
         figures += [_along(group, label, name, a.methods) for label, group in groups.items()]
     return "".join(figures[:MOST_FIGURES])
 

@@ -8,7 +8,7 @@ from typing import Literal
 from fanin.lab.analysis.records import Cell, ContextAnalysis, Outcome, Pair
 from fanin.lab.records import Interval
 from fanin.lab.results import StudyResults
-from fanin.lab.statistics import Estimate
+from fanin.lab.statistics import Estimate, smallest_p
 from fanin.lab.study.records import Expectation
 from fanin.reports.compared import metric_text, signed
 from fanin.reports.words import count, number
@@ -64,7 +64,8 @@ def _of_one(c: ContextAnalysis, detail: str) -> StudyVerdict:
             "info", f"{baseline} {cell_text(best, c.score)} is the best: {others} worse", detail, sentences
         )
     if all(p.verdict.finding == "too few seeds to say" for p in c.pairs):
-        return StudyVerdict("info", f"Too few seeds to say which is better: {_range(c)}", detail, sentences)
+        few = _few(len(c.pairs[0].seeds), len(c.pairs))
+        return StudyVerdict("info", f"{few}: {_range(c)}, {best.plan} has the best mean", detail, sentences)
     return StudyVerdict("info", f"No difference shown between {baseline} and the best of the others: {_range(c)}"
                         if len(c.cells) > 2 else pair_sentence(c, c.pairs[0]), detail, sentences)  # fmt: skip
 
@@ -98,10 +99,17 @@ def _of_many(results: StudyResults) -> StudyVerdict:
         text = f"Nothing does better than {a.baseline} on the whole; {worst}: {_counted(counts[worst])}"
         return StudyVerdict("info", text, detail, tuple(sentences))
     if all(f["too few seeds to say"] == sum(f.values()) for f in counts.values()):
-        seeds, made = count(len(results.study.seeds), "seed"), max(len(c.pairs) for c in a.contexts)
-        text = f"{seeds} cannot show a difference among {count(made, 'comparison')} at once"
-        return StudyVerdict("info", text, detail, tuple(sentences))
+        few = _few(len(results.study.seeds), max(len(c.pairs) for c in a.contexts))
+        return StudyVerdict("info", few, detail, tuple(sentences))
     return StudyVerdict("info", f"No difference shown against {a.baseline} on the whole", detail, tuple(sentences))
+
+
+def _few(seeds: int, comparisons: int) -> str:
+    enough = next((n for n in range(seeds, 64) if smallest_p(n) * comparisons <= 0.05), 64)
+    made = f"{comparisons} comparisons at once" if comparisons > 1 else "one comparison"
+    return f"{count(seeds, 'seed')} cannot show a difference in {made}" + (
+        f" (it takes {enough})" if enough > seeds else ""
+    )
 
 
 def _larger(contexts: Sequence[ContextAnalysis]) -> bool:

@@ -42,3 +42,25 @@ def test_values_are_the_same_however_they_are_written() -> None:
     assert axes.same_value("mlp(act='relu')", 'mlp(act="relu")')
     assert not axes.same_value(True, 1)
     assert not axes.same_value(None, 0)
+
+
+def test_arguments_of_models_are_axes() -> None:
+    models = [
+        "mlp(depth=3, width=64)",
+        "mlp(depth=30, width=64)",
+        "mlp(depth=30, width=64, residual=True, norm='batch')",
+    ]
+    parts = axes.parts_of([{"model": m, "data": "digits"} for m in models])
+    varying = axes.varying_axes(parts)
+    assert varying == ("depth", "residual", "norm")
+    assert [axes.label_of(p, varying) for p in parts] == [
+        "depth 3, no residual, no norm",
+        "depth 30, no residual, no norm",
+        "depth 30, residual, norm batch",
+    ]
+
+
+def test_a_model_without_the_others_arguments_is_named() -> None:
+    parts = axes.parts_of([{"model": m} for m in ("lenet", "vgg(depth=11)", "package.module:Net(depth=3)")])
+    varying = axes.varying_axes(parts)
+    assert [axes.label_of(p, varying) for p in parts] == ["lenet", "vgg, depth 11", "package.module:Net(depth=3)"]

@@ -31,12 +31,14 @@ def analyse(results: StudyResults) -> StudyAnalysis:
     configs = [row.config for row in rows]
     methods = axes.methods_of(study, configs)
     contexts = axes.contexts_of(configs)
-    varying = axes.varying_axes(contexts)
+    parts = axes.parts_of(contexts)
+    varying = axes.varying_axes(parts)
     by_context: dict[object, list[RunRow]] = {}
     for row in rows:
         by_context.setdefault(axes.key_of(axes.context_of(row.config)), []).append(row)
     analysed = tuple(
-        context_analysis(c, axes.label_of(c, varying), by_context[axes.key_of(c)], methods, study) for c in contexts
+        context_analysis(context, part, axes.label_of(part, varying), by_context[axes.key_of(context)], methods, study)
+        for context, part in zip(contexts, parts, strict=True)
     )
     names = tuple(dict.fromkeys(methods.values()))
     across, scale = across_of(analysed, names)
@@ -47,7 +49,7 @@ def analyse(results: StudyResults) -> StudyAnalysis:
         methods=names,
         across=across,
         scale=scale,
-        outcomes=judge_all(study, rows, contexts, varying),
+        outcomes=judge_all(study, rows, contexts),
         runs=len(rows),
         done=len(done),
         diverged=sum(row.diverged for row in done),
@@ -62,12 +64,18 @@ def analyse(results: StudyResults) -> StudyAnalysis:
 
 
 def context_analysis(
-    context: axes.Context, label: str, rows: Sequence[RunRow], methods: Mapping[str, str], study: Study
+    context: axes.Context,
+    parts: axes.Context,
+    label: str,
+    rows: Sequence[RunRow],
+    methods: Mapping[str, str],
+    study: Study,
 ) -> ContextAnalysis:
     """All methods in one context.
 
     Args:
         context: axis → value.
+        parts: the same with the arguments of the model as axes of their own.
         label: of it.
         rows: its runs, at every learning rate.
         methods: plan → method, in order, also those that have no run here.
@@ -95,6 +103,7 @@ def context_analysis(
     best = best_first(cells, score, better)
     return ContextAnalysis(
         context=context,
+        parts=parts,
         label=label,
         data=rows[0].config.data,
         score=score,

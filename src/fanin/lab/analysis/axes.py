@@ -4,11 +4,14 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from fanin.errors import FaninValueError
+from fanin.lab.specs import parse_spec
 from fanin.lab.study.records import AxisValue, RunConfig, Study
 
 Context = dict[str, AxisValue]
 # Axes that others often decide ("model" holds the depth that the axis "depth" has): labels name them only where they must.
 DECIDED = ("model", "data", "optimizer", "batch_size")
+SPEAKING = ("model", "data", "optimizer", "activation")  # axes whose values say by themselves what they are
 
 
 def context_of(config: RunConfig) -> Context:
@@ -28,6 +31,35 @@ def key_of(context: Mapping[str, AxisValue]) -> tuple[tuple[str, AxisValue], ...
     return tuple(context.items())
 
 
+def parts_of(contexts: Sequence[Mapping[str, AxisValue]]) -> list[Context]:
+    """The contexts with the arguments of their models as axes of their own.
+
+    What one context says of a model and another leaves out is False there ("no norm"), or "default" where it is a number.
+
+    Example:
+        >>> parts_of([{"model": "mlp(depth=30, norm='batch')"}, {"model": "mlp(depth=9)"}])
+        [{'model': 'mlp', 'depth': 30, 'norm': 'batch'}, {'model': 'mlp', 'depth': 9, 'norm': False}]
+    """
+    parts = [_with_arguments(c) for c in contexts]
+    known: dict[AxisValue, dict[str, AxisValue]] = {}  # model → its arguments
+    for context, part in zip(contexts, parts, strict=True):
+        known.setdefault(part.get("model", ""), {}).update({n: v for n, v in part.items() if n not in context})
+    for part in parts:
+        for name, value in known[part.get("model", "")].items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            part.setdefault(name, "default" if number else False)
+    return parts
+
+
+def _with_arguments(context: Mapping[str, AxisValue]) -> Context:
+    try:
+        spec = parse_spec(str(context.get("model", "")), "model")
+    except FaninValueError:  # a factory of the user's own
+        return dict(context)
+    plain = {n: v if isinstance(v, str | int | float) else str(v) for n, v in spec.arguments.items() if v is not None}
+    return {**context, "model": spec.name, **{n: v for n, v in plain.items() if n not in context}}
+
+
 def varying_axes(contexts: Sequence[Context]) -> tuple[str, ...]:
     """The axes that tell the contexts apart, without those that the others decide.
 
@@ -39,9 +71,9 @@ def varying_axes(contexts: Sequence[Context]) -> tuple[str, ...]:
     names = list(dict.fromkeys(name for c in contexts for name in c))
     kept = [n for n in names if len({c.get(n) for c in contexts}) > 1]
     for name in DECIDED:
-        others = [n for n in kept if n != name]
+        others = [n for n in kept if n != name and all(n in c for c in contexts)]
         if name in kept and others and _distinct(contexts, others) == _distinct(contexts, kept):
-            kept = others
+            kept = [n for n in kept if n != name]
     return tuple(kept)
 
 
@@ -50,15 +82,17 @@ def _distinct(contexts: Sequence[Context], names: Sequence[str]) -> int:
 
 
 def label_of(context: Mapping[str, AxisValue], varying: Sequence[str]) -> str:
-    """What sets a context apart, in few words: "depth 30, relu" (a text speaks for itself)."""
+    """What sets a context apart, in few words: "depth 30, relu, norm batch"."""
     return ", ".join(axis_text(n, context[n]) for n in varying if n in context)
 
 
 def axis_text(name: str, value: AxisValue) -> str:
     """One axis with its value."""
     if isinstance(value, bool):
-        return f"{name.replace('_', ' ')} {'yes' if value else 'no'}"
-    return f"{value}" if isinstance(value, str) else f"{name.replace('_', ' ')} {value:g}"
+        return name.replace("_", " ") if value else f"no {name.replace('_', ' ')}"
+    if isinstance(value, str):
+        return value if name in SPEAKING else f"{name.replace('_', ' ')} {value}"
+    return f"{name.replace('_', ' ')} {value:g}"
 
 
 def plans_of(study: Study, configs: Iterable[RunConfig]) -> tuple[str, ...]:

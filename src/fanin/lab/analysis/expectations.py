@@ -36,33 +36,37 @@ def judge(expectation: Expectation, results: StudyResults) -> Outcome:
     Raises:
         FaninValueError: a kind that is not known.
     """
-    configs = [row.config for row in results.rows]
-    contexts = axes.contexts_of(configs)
-    return _judge(expectation, results.study, results.rows, contexts, axes.varying_axes(contexts))
+    contexts = axes.contexts_of(row.config for row in results.rows)
+    return _judge(expectation, results.study, results.rows, _labels(contexts))
 
 
-def judge_all(
-    study: Study, rows: Sequence[RunRow], contexts: Sequence[axes.Context], varying: Sequence[str]
-) -> tuple[Outcome, ...]:
+def judge_all(study: Study, rows: Sequence[RunRow], contexts: Sequence[axes.Context]) -> tuple[Outcome, ...]:
     """What became of every expectation of a study."""
-    return tuple(_judge(e, study, rows, contexts, varying) for e in study.expectations)
+    labelled = _labels(contexts)
+    return tuple(_judge(e, study, rows, labelled) for e in study.expectations)
+
+
+def _labels(contexts: Sequence[axes.Context]) -> list[tuple[axes.Context, str]]:
+    parts = axes.parts_of(contexts)
+    varying = axes.varying_axes(parts)
+    return [(c, axes.label_of(p, varying)) for c, p in zip(contexts, parts, strict=True)]
 
 
 def _judge(
-    e: Expectation, study: Study, rows: Sequence[RunRow], contexts: Sequence[axes.Context], varying: Sequence[str]
+    e: Expectation, study: Study, rows: Sequence[RunRow], contexts: Sequence[tuple[axes.Context, str]]
 ) -> Outcome:
     if e.kind not in KINDS:
         raise FaninValueError(f"expectation kind={e.kind!r} must be one of {', '.join(map(repr, KINDS))}")
-    spoken = [c for c in contexts if _speaks_of(e, c, study)]
+    spoken = [(c, label) for c, label in contexts if _speaks_of(e, c, study)]
     if not spoken:
         where = ", ".join(f"{name} = {value}" for name, value in e.where.items())
         return Outcome(
             e, "cannot be said", (), f"the study has no cell with {where}" if where else "the study has no cell"
         )
     cells, metric = [], e.metric or ""
-    for context in spoken:
+    for context, label in spoken:
         here = [row for row in rows if axes.key_of(axes.context_of(row.config)) == axes.key_of(context)]
-        found, used = _judge_cell(e, study, here, axes.label_of(context, varying))
+        found, used = _judge_cell(e, study, here, label)
         cells.append(found)
         metric = metric or used
     states: list[State] = [c.state for c in cells]

@@ -130,6 +130,7 @@ class ContextAnalysis(Record):
 
     Attributes:
         context: axis → value.
+        parts: the same with the arguments of the model as axes of their own.
         label: what sets it apart from the other contexts, "" where it is the only one.
         data: name of the data set.
         score: the metric that the verdicts speak of, "" where no run is done.
@@ -142,6 +143,7 @@ class ContextAnalysis(Record):
     """
 
     context: dict[str, AxisValue]
+    parts: dict[str, AxisValue]
     label: str
     data: str
     score: str
