@@ -110,6 +110,13 @@ def run_study(
         FaninValueError: an argument cannot be used, or finished runs would drop out; nothing is changed then.
         DiskFull: what was committed stays.
         FaninError: another driver is at work on the study, or the folder cannot be used.
+
+    Example:
+        >>> import tempfile
+        >>> from fanin.lab.study.session import prepare
+        >>> study = Study("mine", models=("mlp(depth=1, width=8)",), plans=("default",), lrs=(0.1,), seeds=(0, 1))
+        >>> run_study(study, tempfile.mkdtemp(), "serial", configs=prepare(study).configs).done
+        2
     """
     begun = time.monotonic()
     if isinstance(executor, str):

@@ -38,6 +38,16 @@ class Store:
         folder: of the study.
         study: its definition.
         readonly: whether nothing can be written.
+
+    Example:
+        >>> import tempfile
+        >>> from fanin.lab.study import TrainingSettings
+        >>> config = RunConfig("mlp(depth=2)", "he_normal", "digits", "adam", 0.01, 64, 0, TrainingSettings())
+        >>> with Store.create(tempfile.mkdtemp(), Study("mine")) as store:
+        ...     added = store.define(store.study, {"its-key": config})
+        ...     rows = store.commit([RunRow("its-key", config, "done", metrics={"accuracy": 0.9})])
+        ...     added, store.counts()["done"], store.rows()[0].metrics
+        (1, 1, {'accuracy': 0.9})
     """
 
     def __init__(self, folder: Path, study: Study, connection: sqlite3.Connection, lock: Lock | None):
