@@ -114,6 +114,12 @@ def test_the_kernel_machine_is_scikit_learns(sparse: bool, kernel: str) -> None:
     assert np.allclose(ours.decision_function(test), theirs.decision_function(test), atol=1e-4)
 
 
+def test_a_machine_that_stops_early_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fanin.lab.learners.MOST_ITERATIONS", 5)
+    (line,) = reference_lines("digits:200", ["linear svm"])
+    assert line.note == "stopped before it converged"
+
+
 def test_many_examples_are_a_sample_and_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fanin.lab.reference.MOST_EXAMPLES", 100)
     (line,) = reference_lines("digits", ["nearest neighbours"])

@@ -10,11 +10,14 @@ from fanin.lab.data import IGNORED
 from fanin.lab.descent import linear_by_gradient_descent
 
 CHUNK = 2000  # rows that a kernel machine predicts at once
+MOST_ITERATIONS = 20_000  # of a linear machine: where no plane parts the classes it would go on for hours
 MOST_COUNTS = 20_000_000  # entries of a table of n-grams
 
 
 class Svm:
     """scikit-learn's SVC with its defaults, on a kernel that is computed as one matrix product (many times as fast).
+
+    A linear machine warns where it stops before it has converged.
 
     Args:
         kernel: "linear" or "rbf".
@@ -32,7 +35,8 @@ class Svm:
         variance = float(squares - x.mean() ** 2)
         self.gamma = 1 / (x.shape[1] * variance) if variance > 0 else 1.0  # the default, "scale"
         self.x = x
-        self.machine = SVC(kernel="precomputed").fit(self._products(x), y)
+        most = MOST_ITERATIONS if self.kernel == "linear" else -1
+        self.machine = SVC(kernel="precomputed", max_iter=most).fit(self._products(x), y)
         return self
 
     def predict(self, x: Any) -> np.ndarray:

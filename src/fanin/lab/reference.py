@@ -11,7 +11,7 @@ import numpy as np
 from fanin.errors import FaninValueError
 from fanin.lab import metrics
 from fanin.lab.data import DataSet, load
-from fanin.lab.learners import Components, Descent, Ngram, Svm
+from fanin.lab.learners import MOST_ITERATIONS, Components, Descent, Ngram, Svm
 from fanin.lab.records import ReferenceLine, Task
 
 MOST_EXAMPLES = 5000  # of the training part that a learner is given; a kernel machine's time grows with their square
@@ -83,6 +83,8 @@ def _constant(data: DataSet, measures: Sequence[str]) -> ReferenceLine:
 def _line(
     name: str, learner: Any, data: DataSet, parts: tuple[Any, Any, Any, str], measures: Sequence[str]
 ) -> ReferenceLine:
+    from sklearn.exceptions import ConvergenceWarning
+
     train_x, train_y, test_x, sampled = parts
     notes = [sampled] if sampled else []
     start = time.perf_counter()
@@ -91,7 +93,7 @@ def _line(
         learner.fit(train_x, train_y)
         predicted = np.asarray(learner.predict(test_x))
         scored = _scores(learner, predicted, test_x, data, measures)
-    if any("converge" in str(w.message) for w in caught):
+    if any(issubclass(w.category, ConvergenceWarning) for w in caught):
         notes.append("stopped before it converged")
     notes += getattr(learner, "notes", ())
     return ReferenceLine(name, scored, time.perf_counter() - start, "; ".join(notes))
@@ -159,7 +161,7 @@ def _table(task: Task) -> dict[str, Callable[[], Any] | None]:
     if task == "multilabel":  # neighbours, trees and forests know several labels themselves
         one = multiclass.OneVsRestClassifier
         found["logistic regression"] = lambda: one(linear_model.LogisticRegression(max_iter=1000))
-        found["linear svm"] = lambda: one(svm.SVC(kernel="linear"))
+        found["linear svm"] = lambda: one(svm.SVC(kernel="linear", max_iter=MOST_ITERATIONS))
         found["rbf svm"] = lambda: one(svm.SVC())
     return {"constant": None, **found}
 
