@@ -13,7 +13,7 @@ from fanin.lab.executors import make_executor
 from fanin.lab.jobs import Event, Job
 from fanin.lab.results import StudyResults
 from fanin.lab.studies import names, shipped
-from fanin.lab.study import session
+from fanin.lab.study import grid, session
 from fanin.lab.study.records import Study
 
 
@@ -77,7 +77,7 @@ def _prepared(studies: dict[str, Study], out: Path) -> tuple[dict[str, session.P
     prepared, skipped = {}, []
     for name, study in studies.items():
         try:
-            for data in study.data:
+            for data in dict.fromkeys(str(context["data"]) for context in grid.contexts(study)):
                 if table()[data.partition(":")[0]].needs:
                     load(data)
         except FaninError as error:
