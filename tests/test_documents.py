@@ -39,6 +39,15 @@ def test_the_lines_to_paste_are_about_ten() -> None:
     assert len(lines) <= 10
 
 
+def test_the_lab_s_example_is_a_study() -> None:
+    from fanin.lab.study.fits import check_expectations
+    from fanin.lab.study.parse import parse_study
+
+    study = parse_study(next(block for block in blocks(README, "toml") if "[grid]" in block)).full
+    check_expectations(study)
+    assert len(study.lrs) == 5
+
+
 @pytest.mark.parametrize("line", commands())
 def test_commands_have_these_options(line: str) -> None:
     import typer.main
@@ -47,6 +56,8 @@ def test_commands_have_these_options(line: str) -> None:
 
     words = shlex.split(line)[1:]
     command = typer.main.get_command(app).commands[words[0]]
+    if words[0] == "lab":
+        command = command.commands[words[1]]
     known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= known
 
@@ -60,7 +71,7 @@ def net():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", [line for line in commands() if "compare" not in line])
+@pytest.mark.parametrize("line", [line for line in commands() if "compare" not in line and " lab " not in line])
 def test_commands_run(line: str, tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text(MODEL)
     command = [sys.executable, "-m", *shlex.split(line)]
@@ -68,6 +79,16 @@ def test_commands_run(line: str, tmp_path: Path) -> None:
     assert run.returncode in (0, 1), run.stderr
     written = re.findall(r"--(?:html|save-\w+) (\S+)", line)
     assert all((tmp_path / name).stat().st_size for name in written)
+
+
+@pytest.mark.slow
+def test_the_lab_s_commands_run_one_after_another(tmp_path: Path) -> None:
+    for line in (line for line in commands() if " lab " in line):
+        command = [sys.executable, "-m", *shlex.split(line)]
+        run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+    assert (tmp_path / "symmetry.html").stat().st_size
+    assert (tmp_path / "symmetry.csv").stat().st_size
 
 
 def test_the_table_of_codes_is_the_program_s() -> None:
