@@ -189,7 +189,11 @@ def contexts_table(a: StudyAnalysis) -> Table:
         rows.append((c.label, *(cell_text(cell, c.score) + mark if cell else "–" for cell, mark in cells)))
     scores = list(dict.fromkeys(c.score for c in a.contexts if c.score))
     note = f"▲ better, ▼ worse than {a.baseline}, seed by seed, corrected after Holm within each row."
-    return Table(f"{', '.join(scores)} by context", ("context", *a.methods), tuple(rows), None, note)
+    return Table(f"{_capital(', '.join(scores))} by context", ("context", *a.methods), tuple(rows), None, note)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def across_table(a: StudyAnalysis) -> Table | None:
@@ -231,7 +235,7 @@ def inputs_table(results: StudyResults) -> Table | None:
                 data,
                 " × ".join(str(n) for n in s["shape"]) or "scalar",
                 f"{s['train']:,} / {s['held']:,} / {s['test']:,}",
-                f"{number(s['mean'])} ± {number(s['std'])}",
+                f"{number(s['mean'] if abs(s['mean']) > 1e-6 * s['std'] else 0.0)} ± {number(s['std'])}",
                 f"{number(s['least'])} to {number(s['most'])}",
                 number(s["second_moment"]),
                 f"{100 * s['zeros']:.0f} %",

@@ -77,9 +77,10 @@ def not_better(e: Evidence, found: Verdict, gain: float) -> str:
     if limits:
         return _join(*parts, *limits)
     if math.isfinite(found.detectable) and found.detectable > max(e.by, abs(gain)):
-        parts.append(
-            f"with this spread {found.test.count} seeds show a difference of {found.detectable:.2g} 4 times in 5"
-        )
+        could = f"with this spread {found.test.count} seeds show a difference of {found.detectable:.2g} 4 times in 5"
+        parts.append(could)
+    elif math.isfinite(found.detectable):
+        parts.append(f"one of {found.detectable:.2g} would have been, 4 times in 5")
     return _join(*parts, *_general(e))
 
 
@@ -92,6 +93,8 @@ def not_same(e: Evidence, interval: Interval, outside: bool) -> str:
     if abs(interval.mean) < e.by and interval.std > 0:
         needed = seeds_needed(e.by - abs(interval.mean), interval.std).seeds
         parts.append(f"about {needed:,} seeds would narrow it enough" if needed else "no number of seeds would do")
+    elif interval.std > 0:
+        parts.append("and the mean difference is itself beyond that")
     return _join(*parts, *_general(e))
 
 
