@@ -250,7 +250,6 @@ def test_files_that_cannot_be_read_or_written_are_said(result: Comparison, tmp_p
         ({"workers": 0}, FaninValueError, "workers=0 must be at least 1"),
         ({"optimizer": "lion"}, FaninValueError, "accepted are sgd, adam, adamw"),
         ({"data": "mnist"}, FaninValueError, "data='mnist' is unknown"),
-        ({"data": "diabetes", "references": True}, FaninValueError, "needs a classification, but data='diabetes'"),
     ],
 )
 def test_arguments_are_checked_before_anything_is_trained(arguments: dict, error: type, message: str) -> None:
@@ -268,6 +267,12 @@ def test_references_are_scored_on_the_same_split() -> None:
     ]  # fmt: skip
     assert all(set(line.metrics) == {"accuracy", "precision", "recall", "f1"} for line in got.references)
     assert got.references[1].metrics["accuracy"] > 0.9
+
+
+def test_regression_has_references_too() -> None:
+    got = compare(lambda: nn.Linear(10, 1), ["default"], data="diabetes", seeds=1, steps=5, references=True)
+    assert {line.name for line in got.references} >= {"linear regression", "ridge", "forest"}
+    assert "linear regression" in str(got)
 
 
 def test_ctrl_c_in_the_references_keeps_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:

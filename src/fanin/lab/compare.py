@@ -84,8 +84,6 @@ def compare(
     chosen = parse_inits(inits)
     whole_number("workers", workers)
     dataset = load(data)
-    if references and dataset.task != "classification":
-        raise FaninValueError(f"references=True needs a classification, but data={dataset.name!r} is {dataset.task}")
     training = _training(
         dataset,
         steps,
