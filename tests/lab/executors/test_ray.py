@@ -21,6 +21,7 @@ from tests.lab.executors.far_work import BOUND, results, run, undisturbed
 from fanin.commands_textbook import Shared
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.executors import make_executor, payload_of
+from fanin.lab.jobs import Job
 from fanin.lab.study import Study, TrainingSettings, session
 
 # Not imported here: Ray reads some of its settings when it is imported, and the executor has its own.
@@ -72,6 +73,18 @@ def test_real_training_gives_the_same_bits(cluster: Any, tmp_path: Path) -> None
         for name in ("ray", "serial")
     )
     assert str(here) == str(there)  # as text, in which what was not measured equals itself
+
+
+def test_a_study_on_cuda_does_not_wait_for_a_gpu_that_is_not_there(cluster: Any, tmp_path: Path) -> None:
+    if cluster._ray.cluster_resources().get("GPU"):
+        pytest.skip("there is one")
+    [(key, config)] = fake_runs.configs_of(fake_runs.study_of(("ok",), 1)).items()
+    job = Job(1, (key,), (replace(config, training=TrainingSettings(device="cuda")),), 0, str(tmp_path))
+    with (
+        contextlib.closing(on_ray()) as worker,
+        pytest.raises(FaninError, match="this machine has no GPU that Ray sees"),
+    ):
+        worker.submit(job)
 
 
 def test_one_executor_for_several_studies(cluster: Any, tmp_path: Path) -> None:

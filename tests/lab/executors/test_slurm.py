@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.lab.executors.far_work import BOUND, results, run, undisturbed
 
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.executors import make_executor, payload_of
+from fanin.lab.study import TrainingSettings
 
 pytest.importorskip("submitit")
 
@@ -117,11 +119,14 @@ def test_one_array_with_the_users_parameters(slurm: Path, tmp_path: Path, monkey
     script = (slurm / "script").read_text()
     wanted = ("array=0-2%3", "partition=cpu", "time=90", "mem=4GB", "account=lab", "cpus-per-task=1", "no-requeue")
     assert [f"#SBATCH --{line}" in script for line in wanted] == [True] * len(wanted)
-    executor.submit(Job(9, ("k",), (next(iter(configs.values())),), 0, str(tmp_path / "study")))
+    assert "gpus-per-node" not in script
+    config = replace(next(iter(configs.values())), training=TrainingSettings(device="cuda"))
+    executor.submit(Job(9, ("k",), (config,), 0, str(tmp_path / "other")))
     list(executor.events(0.0))
+    assert "#SBATCH --gpus-per-node=1" in (slurm / "script").read_text()
     executor.close()
     calls = [line.split() for line in (slurm / "calls").read_text().splitlines()]
     named = [words for words in calls if words[0] == "scancel"]
-    assert len(named) == 2  # what a driver that was killed has left, and what is at work now
-    assert named[0] == named[1]
-    assert named[0][1].startswith("--name=fanin-")
+    assert len(named) == 3  # in either folder what a driver that was killed has left, and what is at work now
+    assert named[0] != named[1] == named[2]
+    assert all(words[1].startswith("--name=fanin-") for words in named)

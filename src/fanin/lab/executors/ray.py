@@ -29,7 +29,7 @@ class _Running:
 
 
 class Ray:
-    """Carries jobs out on a Ray cluster, one task of one CPU each.
+    """Carries jobs out on a Ray cluster, one task of one CPU each (and one GPU, for runs on CUDA).
 
     Ray repeats nothing: a task whose process or node is gone is told of as `Died`, and the driver has it done again, from the
     last checkpoint. Checkpoints and curves are in the study's folder, so that every node must share it. Progress goes
@@ -86,8 +86,15 @@ class Ray:
         session, payload = self._places[folder]
         sent = replace(job, folder=str(folder))
         with _one_sentence(self.address):
-            reference = self._task.remote(sent, payload, self.carry_out, session.name)
+            reference = self._task_of(job).remote(sent, payload, self.carry_out, session.name)
         self._running[reference] = _Running(job, session.listen(job))
+
+    def _task_of(self, job: Job) -> Any:
+        if not remote.on_cuda(job):
+            return self._task
+        if self.address == "local" and not self._ray.cluster_resources().get("GPU"):  # it would wait for ever
+            raise FaninError("the study trains on cuda, but this machine has no GPU that Ray sees; set device = 'cpu'")
+        return self._task.options(num_gpus=1)
 
     def events(self, timeout: float) -> Iterable[Event]:
         """What became of jobs, and how far the others are.

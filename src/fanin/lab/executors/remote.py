@@ -22,6 +22,10 @@ from fanin.lab.executors.attempt import attempt, find
 from fanin.lab.executors.payload import ONE_THREAD, unpack_environment
 from fanin.lab.jobs import Died, Finished, Job, Payload
 
+OF_A_MACHINE = (
+    "TMPDIR",
+    "CUDA_VISIBLE_DEVICES",
+)  # the driver's own say nothing on another; a cluster gives devices out
 PULSE = 1.0  # seconds between two signs of life: a shared file system takes no more from hundreds of workers
 
 
@@ -138,6 +142,11 @@ def sign_file(folder: Path, session: str, job: Job) -> Path:
     return folder / "signs" / f"{session}.{job.number}.{job.attempt}"
 
 
+def on_cuda(job: Job) -> bool:
+    """Whether its runs need a GPU."""
+    return any(config.training.device.startswith("cuda") for config in job.configs)
+
+
 def folder_of(job: Job) -> Path:
     """The study's folder, whole: workers start in other places."""
     return Path(job.folder).absolute()
@@ -156,7 +165,8 @@ def travelling(payload: Payload, folder: Path, dumps: Callable[[Any], bytes]) ->
         new = copy.with_name(f".{copy.name}.{os.getpid()}")
         new.write_bytes(Path(file).read_bytes())
         os.replace(new, copy)
-    return replace(payload, bindings=bindings)
+    environment = {name: value for name, value in payload.environment.items() if name not in OF_A_MACHINE}
+    return replace(payload, bindings=bindings, environment=environment)
 
 
 def reachable(payload: Payload, folder: Path) -> Payload:

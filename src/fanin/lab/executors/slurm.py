@@ -58,7 +58,7 @@ class _Running:
 
 
 class Slurm:
-    """Carries jobs out as tasks of Slurm job arrays, one CPU each.
+    """Carries jobs out as tasks of Slurm job arrays, one CPU each (and one GPU, for runs on CUDA).
 
     What is submitted between two looks at events becomes one array. A task that Slurm ends (time limit, memory, preemption, a
     node that fails) is told of as `Died`; Slurm does not requeue it, and the driver has it done again, from the last
@@ -112,7 +112,7 @@ class Slurm:
         """Takes a job over; `events` submits all that came since."""
         folder = remote.folder_of(job)
         if folder not in self._places:
-            self._places[folder] = self._place(folder)
+            self._places[folder] = self._place(folder, remote.on_cuda(job))
         self._buffer.setdefault(folder, []).append(job)
 
     def events(self, timeout: float) -> Iterable[Event]:
@@ -144,7 +144,7 @@ class Slurm:
         self._running.clear()
         self._places.clear()
 
-    def _place(self, folder: Path) -> _Place:
+    def _place(self, folder: Path, cuda: bool) -> _Place:
         session = remote.Session(folder)
         submitit = importlib.import_module("submitit")
         sent = remote.travelling(self.payload, folder, importlib.import_module("cloudpickle").dumps)
@@ -159,7 +159,8 @@ class Slurm:
         _cancel_by_name(name)  # what a driver that was killed has left; the folder's lock says that there is no other
         submitter = submitit.SlurmExecutor(logs)
         more = {"no-requeue": True} | self.parameters.get("additional_parameters", {})
-        own = {"job_name": name, "additional_parameters": more, "array_parallelism": self.workers}
+        gpu = {"gpus_per_node": 1} if cuda and not any("gpu" in n or n == "gres" for n in self.parameters) else {}
+        own = gpu | {"job_name": name, "additional_parameters": more, "array_parallelism": self.workers}
         with _one_sentence():
             submitter.update_parameters(**self.parameters | own)
         return _Place(session, sent, submitter, name)
