@@ -11,7 +11,7 @@ from typing import Any
 from fanin.errors import FaninValueError
 from fanin.lab.jobs import Payload
 
-VARIABLES = ("FANIN_DATA", "TMPDIR", "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG")
+VARIABLES = ("FANIN_DATA", "FANIN_DATA_UNCHECKED", "TMPDIR", "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG")
 
 # A run has one thread; these are read when the libraries are loaded.
 ONE_THREAD = {
