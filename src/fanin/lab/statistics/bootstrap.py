@@ -16,6 +16,7 @@ RESAMPLES = 2000
 FREEDOM = 7.0  # least degrees of freedom of the figure's spread: of eight runs of one cell, of five in each of a few
 SKEW = 0.2  # largest skewness of the figure (its runs' influences added up); of one cell that is skewness over √n
 PLAIN_RUNS = 20  # a cell, for percentiles that nothing makes up for
+LEAST_PULL = 0.2  # of BCa's denominator, which few runs in a long tail take through 0
 AT_ONCE = 4_000_000  # resampled scores held at once
 
 
@@ -34,9 +35,10 @@ def stratified_bootstrap(
         scores: matrix (runs × cells), or a dictionary cell → scores where cells have different numbers of runs.
         statistic: see `fanin.lab.statistics.aggregates`: `interquartile_mean_of` and its like.
         level: coverage of the interval.
-        method: "percentile" (R. Agarwal et al. 2021: too narrow for few runs, as a resample has (n - 1)/n of the spread),
-            "expanded" (percentiles at t quantiles that make up for it: T. C. Hesterberg, American Statistician 69, 2015,
-            section 5.3) or "bca" (bias-corrected and accelerated: B. Efron, JASA 82, 1987).
+        method: "percentile" (the paper's; too narrow for few runs, as resamples of n have (n - 1)/n of their spread), "bca"
+            (bias-corrected and accelerated: B. Efron, JASA 82, 1987) or "expanded" (Student's quantiles in place of the
+            normal ones and √(n/(n - 1)) in front of them, after T. C. Hesterberg, American Statistician 69, 2015, section
+            5.3, then Efron's acceleration with the bias that goes with it for a mean, which leans it to the long tail).
         resamples: number of them.
         seed: of the resampling.
 
@@ -110,16 +112,16 @@ def percentiles(
     tail = (1 - level) / 2
     if method == "percentile":
         return tail, 1 - tail
+    a = _skew(pull) / 6
     if method == "expanded":
         if runs < 2 or df == 0:
             return 0.0, 1.0
-        wide = float(ndtr(-math.sqrt(runs / (runs - 1)) * stdtrit(df, 1 - tail)))
-        return wide, 1 - wide
-    below = (np.sum(drawn < value) + 0.5 * np.sum(drawn == value)) / drawn.size
-    bias = float(ndtri(min(max(below, 0.5 / drawn.size), 1 - 0.5 / drawn.size)))
-    a = _skew(pull) / 6
-    low, high = (bias + (bias + z) / (1 - a * (bias + z)) for z in (float(ndtri(tail)), float(ndtri(1 - tail))))
-    return float(ndtr(low)), float(ndtr(high))
+        bias, z = a, math.sqrt(runs / (runs - 1)) * float(stdtrit(df, 1 - tail))
+    else:
+        below = (np.sum(drawn < value) + 0.5 * np.sum(drawn == value)) / drawn.size
+        bias, z = float(ndtri(min(max(below, 0.5 / drawn.size), 1 - 0.5 / drawn.size))), float(ndtri(1 - tail))
+    ends = [bias + (bias + end) / max(1 - a * (bias + end), LEAST_PULL) for end in (-z, z)]
+    return float(ndtr(ends[0])), float(ndtr(ends[1]))
 
 
 def _skew(pull: np.ndarray) -> float:

@@ -61,7 +61,13 @@ def paired_ps(differences: np.ndarray) -> np.ndarray:
     if n > EXACT_PAIRS:
         from scipy.stats import wilcoxon
 
-        return np.asarray(wilcoxon(differences, zero_method="pratt", axis=1).pvalue)  # type: ignore[union-attr]
+        sizes = np.sort(np.abs(differences), axis=1)
+        uneven = (np.diff(sizes) == 0).any(1) | (sizes[:, 0] == 0)  # SciPy chooses one way for all rows
+        ps = np.ones(samples)
+        for rows in (uneven & (sizes[:, -1] > 0), ~uneven):
+            if rows.any():
+                ps[rows] = wilcoxon(differences[rows], zero_method="pratt", axis=1).pvalue  # type: ignore[union-attr]
+        return ps
     signs = 1.0 - 2.0 * ((np.arange(2 ** (n - 1))[:, None] >> np.arange(n)) & 1)  # the other half mirrors them
     found = []
     for part in np.array_split(differences, 1 + samples * len(signs) // AT_ONCE):
@@ -107,7 +113,7 @@ def paired_t(differences: Values) -> Tested:
     if n < 2:
         return Tested(math.nan, "paired t", math.nan, n)
     mean, error = float(d.mean()), float(d.std(ddof=1)) / math.sqrt(n)
-    if error == 0:
+    if np.ptp(d) == 0:  # whose deviation is not quite 0 in floating point
         return Tested(1.0 if mean == 0 else 0.0, "paired t", math.copysign(math.inf, mean) if mean else 0.0, n)
     return Tested(2 * float(stdtr(n - 1, -abs(mean / error))), "paired t", mean / error, n)
 

@@ -14,6 +14,7 @@ from fanin.lab.statistics.records import Seeds
 
 RANKS = 3 / math.pi  # pairs that a t-test needs for one of the signed-rank test, of normal differences (Pitman)
 CAUTION = 0.8  # confidence of the upper limit of a pilot's standard deviation (Browne 1995)
+FINE = 1e-9  # steps of p that are no steps any more
 ONE_BY_ONE = 64  # up to here the test and its steps change with the number of seeds, and every number is tried
 
 
@@ -59,8 +60,10 @@ def power(
     step = smallest_p(seeds, paired=paired)
     if step > each or (paired and seeds < FEWEST_PAIRS):
         return 0.0
-    steps = math.floor(each / step * (1 + 1e-12))
-    each, effect = steps * step, abs(difference) / std
+    effect = abs(difference) / std
+    steps = math.floor(each / max(step, FINE) * (1 + 1e-12))
+    if step > FINE:
+        each = steps * step
     if not paired:
         return _t_power(effect * math.sqrt(seeds / 2), 2 * seeds - 2, each)
     if steps == 1:  # only differences of one sign can show anything
