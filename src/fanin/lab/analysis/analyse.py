@@ -82,7 +82,7 @@ def context_analysis(
         study: that they are part of.
     """
     done = [row for row in rows if row.state == "done"]
-    score = next((score_of(row.held, row.metrics) for row in done if row.metrics), "")
+    score = score_of(done)
     better = larger_is_better(score)
     constant = next((row.summary["constant"] for row in done if "constant" in row.summary), math.nan)
     target = _target(study, done)

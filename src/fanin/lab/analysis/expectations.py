@@ -89,7 +89,7 @@ def _speaks_of(e: Expectation, context: axes.Context, study: Study) -> bool:
 
 def _judge_cell(e: Expectation, study: Study, rows: Sequence[RunRow], label: str) -> tuple[CellOutcome, str]:
     done = [row for row in rows if row.state == "done"]
-    score = next((score_of(row.held, row.metrics) for row in done if row.metrics), "")
+    score = score_of(done)
     metric = e.metric or score
     constant = next((row.summary["constant"] for row in done if "constant" in row.summary), math.nan)
 

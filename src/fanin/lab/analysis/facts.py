@@ -1,10 +1,11 @@
 """What is known of a metric: which way is better, and where it ends."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from fanin.errors import FaninError
 from fanin.lab import metrics
+from fanin.lab.study.rows import RunRow
 
 
 def larger_is_better(metric: str) -> bool:
@@ -34,7 +35,13 @@ def perfect(metric: str) -> float:
     return 1.0
 
 
-def score_of(held: Mapping[str, float], test: Mapping[str, float]) -> str:
-    """The metric that a run's held-out part was scored by ("loss" aside); the first of the test part without one."""
-    names = [*(n for n in held if n != "loss"), *(n for n in test if n != "loss"), *test]
-    return names[0] if names else ""
+def score_of(rows: Sequence[RunRow]) -> str:
+    """The metric that the held-out part is scored by: a run's first one ("loss" aside); "" where no run is done.
+
+    Runs that did not diverge are asked first.
+    """
+    done = sorted((row for row in rows if row.state == "done" and row.metrics), key=lambda row: row.diverged)
+    for row in done[:1]:
+        names = [*(n for n in row.held if n != "loss"), *(n for n in row.metrics if n != "loss"), *row.metrics]
+        return names[0]
+    return ""
