@@ -91,7 +91,8 @@ def _add(
             needs = tuple(need for slot in slots if slot.role == "weight" for need in rule.requires(slot))
             gathered.needs += needs
         if not found and not needs:
-            raise FaninValueError(f"inits has {init.name!r}, but the model has no {addition.words}")
+            words = "residual branches" if addition.where == "scales" else addition.words
+            raise FaninValueError(f"inits has {init.name!r}, but the model has no {words}")
         for slot in found:
             try:
                 law = keep_padding(slot, completed(rule, slot, watched)(slot))

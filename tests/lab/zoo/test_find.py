@@ -23,6 +23,13 @@ def net(input_shape, classes, depth: int = 1, seed: int = 0):
     hidden = [layer for _ in range(depth) for layer in (nn.Linear(input_shape[0], input_shape[0]), nn.ReLU())]
     return nn.Sequential(*hidden, nn.Linear(input_shape[0], classes))
 
+def seeded(classes, seed):
+    torch.manual_seed(seed)
+    return nn.Linear(64, classes)
+
+def any_(*sizes, **options):
+    return nn.Linear(64, options["classes"])
+
 def wrong(classes):
     return nn.Linear(3, classes)
 
@@ -56,9 +63,9 @@ def test_a_model_gets_what_it_must_know_from_the_data() -> None:
         ("autoencoder", "digits_autoencoder"),
         ("lenet", "digits"),
         ("lstm", "digits"),
-        ("lstm", "adding:100:20"),
-        ("gru", "copying:100:10"),
-        ("char_transformer", "copying:100:10"),
+        ("lstm", "adding:20:100"),
+        ("gru", "copying:10:100"),
+        ("char_transformer", "copying:10:100"),
         ("series_lstm", "series"),
         ("linear", "diabetes"),
     ],
@@ -101,8 +108,8 @@ def test_factories_go_to_other_processes(own: str) -> None:
         ("lstm", "diabetes", r"needs ids \(positions,\) or sequences .*gives vectors \(10,\)"),
         ("autoencoder", "digits", "64 numbers, but the target has 10"),
         ("vit(patch=3)", "digits", "patch=3 does not divide"),
-        ("text_cnn(windows=(3, 200))", "copying:100:10", "gives one output for each example"),
-        ("char_transformer(context=3)", "copying:100:10", "context=3 is too short"),
+        ("text_cnn(windows=(3, 200))", "copying:10:100", "gives one output for each example"),
+        ("char_transformer(context=3)", "copying:10:100", "context=3 is too short"),
         ("mlp(width=0)", "digits", "width=0 must be a whole number"),
         ("mlp(activation='reluu')", "digits", "activation='reluu'.*did you mean 'relu'"),
         ("mlp(norm='bach')", "digits", "norm='bach' is unknown; accepted are batch, layer, rms"),
@@ -140,14 +147,25 @@ def test_a_factory_of_ones_own(own: str) -> None:
     model = build(f"{own}:net(depth=2)", "digits")
     assert len(model) == 5
     assert model[0].in_features == 64
+    assert build(f"{own}:any_(classes=10, more=2)", "digits").out_features == 10
     assert find(f"{own}:net").about == "A net of my own."
+
+
+def test_a_factory_of_ones_own_is_given_the_seed_where_it_takes_it(own: str) -> None:
+    from fanin.lab.torch.construct import construct
+
+    make = factory(f"{own}:seeded", "digits")
+    assert torch.equal(construct(make, 1).weight, construct(make, 1).weight)
+    assert not torch.equal(construct(make, 1).weight, construct(make, 2).weight)
+    fixed = factory(f"{own}:seeded(seed=1)", "digits")
+    assert torch.equal(construct(fixed, 1).weight, construct(fixed, 2).weight)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("nett", "has no 'nett'; did you mean net"),
-        ("net(deph=1)", "no argument 'deph'.*did you mean 'depth'"),
+        ("net(deph=1)", r"own_nets.py:net\(deph=1\)' has no argument 'deph'.*did you mean 'depth'"),
         ("needy", "needs size"),
         ("ready", "is a model, but must be a function"),
         ("wrong", "does not take data='digits'"),

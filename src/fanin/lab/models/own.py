@@ -3,7 +3,7 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from fanin.lab.specs import Spec, check_arguments, parse_spec
 
 FACTS = ("input_shape", "classes", "outputs", "vocabulary")  # parameters that are filled in from the data
 SEED = "seed"  # given by the engine
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _SPEC = re.compile(r"(?P<place>[^(]+):(?P<name>[\w.]+)\s*(?P<arguments>\(.*\))?\s*", re.DOTALL)
 
 
@@ -38,6 +39,14 @@ class OwnFactory:
 
     def __call__(self) -> Any:
         return _function(self.spec, self.place, self.name)(**dict(self.arguments))
+
+
+@dataclass(frozen=True)
+class SeededFactory(OwnFactory):
+    """A factory of the user's that takes the seed of the run."""
+
+    def __call__(self, seed: int = 0) -> Any:
+        return _function(self.spec, self.place, self.name)(**dict(self.arguments), seed=seed)
 
 
 def is_own(spec: str) -> bool:
@@ -72,8 +81,12 @@ def own_factory(spec: str, data: DataSet, facts: tuple[Facts, ...]) -> OwnFactor
     outputs = facts[0].outputs if facts else data.classes
     known = {"input_shape": shape, "classes": data.classes, "outputs": outputs, "vocabulary": data.vocabulary}
     given = {key: value for key, value in known.items() if key in taken and key not in arguments.arguments}
-    check_arguments(arguments, function, "model", skip=(*given, SEED))
-    return OwnFactory(spec, place, name, tuple({**given, **arguments.arguments}.items()))
+    if not _takes_anything(function):
+        left_out = () if SEED in arguments.arguments else (SEED,)
+        named = Spec(spec.partition("(")[0], arguments.arguments)
+        check_arguments(named, function, "model", skip=(*given, *left_out, *_rest(function)))
+    kind = SeededFactory if SEED in taken and SEED not in arguments.arguments else OwnFactory
+    return kind(spec, place, name, tuple({**given, **arguments.arguments}.items()))
 
 
 def _split(spec: str) -> tuple[str, str, Spec]:
@@ -102,7 +115,21 @@ def _function(spec: str, place: str, name: str) -> Callable[..., Any]:
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of its parameters, those that stand for any others aside."""
+    return tuple(name for name, p in _signature(function).items() if p.kind not in _VARIADIC)
+
+
+def _takes_anything(function: Callable[..., Any]) -> bool:
+    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in _signature(function).values())
+
+
+def _rest(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The name of `*args`."""
+    return tuple(name for name, p in _signature(function).items() if p.kind in _VARIADIC)
+
+
+def _signature(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     try:
-        return tuple(inspect.signature(function).parameters)
+        return inspect.signature(function).parameters
     except (TypeError, ValueError):  # a builtin without a signature
-        return ()
+        return {}
