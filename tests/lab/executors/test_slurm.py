@@ -1,6 +1,8 @@
 """Slurm jobs, with processes of this machine in Slurm's place: submitit starts both alike."""
 
+import contextlib
 import os
+import re
 import stat
 import sys
 from dataclasses import replace
@@ -13,6 +15,8 @@ from tests.lab.executors.far_work import BOUND, results, run, undisturbed
 
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.executors import make_executor, payload_of
+from fanin.lab.executors.remote import Sign, sign_file
+from fanin.lab.jobs import Died, Job
 from fanin.lab.study import TrainingSettings
 
 pytest.importorskip("submitit")
@@ -68,6 +72,24 @@ def test_bad_input(options: dict[str, Any], sentence: str) -> None:
         make_executor("slurm", 2, **({"cluster": "local"} | options))
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--slurm", "partition=cpu"], "--slurm goes with --executor slurm"),
+        (["--executor", "slurm", "--slurm", "partition"], "--slurm partition must be KEY=VALUE"),
+        (["--ray", "auto"], "--ray goes with --executor ray"),
+    ],
+)
+def test_the_command_line(options: list[str], sentence: str) -> None:
+    from typer.testing import CliRunner
+
+    from fanin.cli_lab import lab
+
+    result = CliRunner().invoke(lab, ["run", "symmetry", *options])
+    assert result.exit_code == 2
+    assert sentence in " ".join(re.sub(r"[^\x20-\x7e]", " ", result.output).split())
+
+
 def test_names_and_options_of_executors() -> None:
     with pytest.raises(FaninValueError, match="executor='slrum' is unknown; .*; did you mean 'slurm'"):
         make_executor("slrum")
@@ -85,6 +107,8 @@ if name == "sbatch":
     text = pathlib.Path(sys.argv[1]).read_text()
     (folder / "script").write_text(text)
     print("Submitted batch job 4711")
+if name == "sacct" and (folder / "no-accounting").exists():
+    sys.exit("Slurm accounting storage is disabled")
 if name == "sacct":
     print("JobID|State|NodeList")
     for index in range(3):
@@ -97,7 +121,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Commands by Slurm's names that write down how they are called; every job runs into its time limit."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("sbatch", "srun", "scancel", "sacct"):
+    for name in ("sbatch", "srun", "scancel", "sacct", "squeue"):
         (folder / name).write_text(FAKE.format(python=sys.executable, folder=str(folder)))
         (folder / name).chmod(stat.S_IRWXU)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
@@ -106,7 +130,6 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_one_array_with_the_users_parameters(slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fanin.lab.executors import slurm as module
-    from fanin.lab.jobs import Died, Job
 
     monkeypatch.setattr(module, "ASK", 0.0)
     monkeypatch.setattr(module, "GRACE", 0.0)
@@ -130,3 +153,18 @@ def test_one_array_with_the_users_parameters(slurm: Path, tmp_path: Path, monkey
     assert len(named) == 3  # in either folder what a driver that was killed has left, and what is at work now
     assert named[0] != named[1] == named[2]
     assert all(words[1].startswith("--name=fanin-") for words in named)
+
+
+def test_a_job_that_is_gone_did_not_hang(slurm: Path, tmp_path: Path) -> None:
+    """Without accounting Slurm says nothing of a node that failed; its queue shows that the job is at work no more."""
+    (slurm / "no-accounting").touch()
+    executor = make_executor("slurm", 2)
+    [(key, config)] = fake_runs.configs_of(fake_runs.study_of(("ok",), 1)).items()
+    job = Job(1, (key,), (config,), 0, str(tmp_path / "study"), patience=0.1)
+    with contextlib.closing(executor):
+        executor.submit(job)
+        list(executor.events(0.0))
+        [session] = [file.name for file in (tmp_path / "study" / "signs").iterdir() if "." not in file.name]
+        Sign(sign_file(tmp_path / "study", session, job))(0.25)
+        ended = [event for _ in range(3) for event in executor.events(2.0) if isinstance(event, Died)]
+    assert ended == [Died(job, "its job is gone from Slurm's queue", share=0.25)]

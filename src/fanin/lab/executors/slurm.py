@@ -185,8 +185,10 @@ class Slurm:
             why = f"Slurm ended it ({_state(running.slurm)})" if self.cluster == "slurm" else "its process was killed"
             outcome = Died(job, why, share=listener.share)
         if outcome is None and listener.silent() > job.patience:
+            gone = self.cluster == "slurm" and _left_the_queue(running.slurm.job_id)
             self._cancel(running)
-            outcome = Died(job, f"it made no step in {job.patience:g} s", hung=True, share=listener.share)
+            why = "its job is gone from Slurm's queue" if gone else f"it made no step in {job.patience:g} s"
+            outcome = Died(job, why, hung=not gone, share=listener.share)
         if outcome is not None:
             listener.forget()
             for path in (running.slurm.paths.result_pickle, running.slurm.paths.submitted_pickle):
@@ -294,6 +296,15 @@ def _minutes(value: str) -> int:
             f"slurm's time={value!r} must be minutes, hours:minutes:seconds or days-hours:minutes"
         ) from None
     return total
+
+
+def _left_the_queue(job: str) -> bool:
+    """Whether a silent job is not at work any more: a cluster without accounting does not say so by itself."""
+    try:
+        found = subprocess.run(["squeue", "-h", "-j", job], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return not found.stdout.strip() and (found.returncode == 0 or "nvalid job id" in found.stderr)
 
 
 def _cancel_by_name(name: str) -> None:
