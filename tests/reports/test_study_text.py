@@ -19,7 +19,7 @@ from fanin.lab.study.parse import parse_study
 from fanin.reports.study_markdown import study_markdown
 from fanin.reports.study_notebook import study_notebook
 from fanin.reports.study_text import study_text
-from fanin.reports.study_words import estimate_text, p_text, study_verdict, time_text
+from fanin.reports.study_words import estimate_text, listed, p_text, study_verdict, time_text
 
 
 def test_markdown_depends_on_the_results_alone() -> None:
@@ -90,6 +90,21 @@ def test_a_verdict_of_no_difference_says_what_could_have_been_shown() -> None:
 def test_verdicts(levels: dict[str, float], says: str) -> None:
     results = samples.results(scorer=samples.by_plan(levels), plans=tuple(levels))
     assert re.match(says, study_verdict(results).headline)
+
+
+def test_what_is_not_shown_to_differ_is_named_apart_from_what_is_worse() -> None:
+    results = samples.results(scorer=samples.by_plan({"a": 0.9, "b": 0.901, "c": 0.5}, 0.02), plans=("a", "b", "c"))
+    assert re.fullmatch(r"No difference shown between a 0\.\d+ .* and b; worse: c", study_verdict(results).headline)
+
+
+def test_lists_of_names() -> None:
+    assert [listed(list("abcdef"[:n])) for n in (1, 2, 3, 4, 6)] == [
+        "a",
+        "a and b",
+        "a, b and c",
+        "a, b, c and d",
+        "a, b, c and 3 more",
+    ]
 
 
 def test_diverged_runs_are_in_the_sentence() -> None:

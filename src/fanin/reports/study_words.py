@@ -66,8 +66,26 @@ def _of_one(c: ContextAnalysis, detail: str) -> StudyVerdict:
     if all(p.verdict.finding == "too few seeds to say" for p in c.pairs):
         few = _few(len(c.pairs[0].seeds), len(c.pairs))
         return StudyVerdict("info", f"{few}: {_range(c)}, {best.plan} has the best mean", detail, sentences)
-    return StudyVerdict("info", f"No difference shown between {baseline} and the best of the others: {_range(c)}"
-                        if len(c.cells) > 2 else pair_sentence(c, c.pairs[0]), detail, sentences)  # fmt: skip
+    return StudyVerdict("info", _no_difference(c), detail, sentences)
+
+
+def _no_difference(c: ContextAnalysis) -> str:
+    """Which methods are not shown to differ from the baseline, and which are worse."""
+    if len(c.pairs) == 1:
+        return pair_sentence(c, c.pairs[0])
+    found = {p.plan: p.verdict.finding for p in c.pairs if p.role == "baseline"}
+    same = [plan for plan, finding in found.items() if finding == "no difference shown"]
+    worse = [plan for plan, finding in found.items() if finding == "worse"]
+    cell = c.cells[0]
+    text = f"No difference shown between {cell.plan} {cell_text(cell, c.score)} and {listed(same or list(found))}"
+    return text + (f"; worse: {listed(worse)}" if worse and same else "")
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """ "a", "a and b", "a, b and 3 more"."""
+    if len(names) > most:
+        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1] if names else "")))
 
 
 def _range(c: ContextAnalysis) -> str:

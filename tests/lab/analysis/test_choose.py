@@ -61,6 +61,13 @@ def test_of_equal_learning_rates_the_one_with_fewer_diverged_runs_is_taken() -> 
     assert choose.choose([point(0.01, 0.9), point(0.1, 0.9, diverged=1)], [], True, True)[0] == 0.01
 
 
+def test_a_method_that_learns_nothing_has_no_best_learning_rate() -> None:
+    points = [point(0.01, 0.11), point(0.1, 0.12)]
+    assert choose.edge_of(points, 0.1, True) == "largest"
+    assert choose.edge_of(points, 0.1, True, floor=0.145) == ""
+    assert choose.edge_of([point(0.01, 2.29), point(0.1, 2.28)], 0.1, False, floor=2.2) == ""
+
+
 def test_a_loss_is_better_when_it_is_smaller() -> None:
     assert choose.choose([point(0.01, 0.3), point(0.1, 0.2)], [], True, False)[0] == 0.1
     assert choose.edge_of([point(0.01, 0.3), point(0.1, 0.2)], 0.1, False) == "largest"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from fanin.lab.analysis import choose
+from fanin.lab.analysis.facts import floor_of
 from fanin.lab.analysis.records import Cell
 from fanin.lab.statistics import Survival, kaplan_meier, mean_interval, t_interval, wilson
 from fanin.lab.study.rows import RunRow
@@ -49,7 +50,9 @@ def cell_of(
         lr=chosen,
         chosen_by=by,
         lrs=points,
-        edge=choose.edge_of(points, chosen, larger_is_better) if lr is None and held_out else "",
+        edge=choose.edge_of(points, chosen, larger_is_better, floor_of(score, constant))
+        if lr is None and held_out
+        else "",
         width=choose.width_of(points, chosen, constant, larger_is_better) if lr is None else None,
         keys=tuple(row.key for row in done),
         seeds=tuple(row.config.seed for row in done),

@@ -73,15 +73,22 @@ def _training_loss(rows: Sequence[RunRow]) -> float:
     return float(np.mean(losses)) if losses else math.inf
 
 
-def edge_of(points: Sequence[LrPoint], lr: float, larger_is_better: bool) -> str:
-    """ "smallest" or "largest" where the best learning rate is an end of the axis, and no other one scores as well."""
+def edge_of(points: Sequence[LrPoint], lr: float, larger_is_better: bool, floor: float = math.nan) -> str:
+    """ "smallest" or "largest" where the best learning rate is an end of the axis, and no other one scores as well.
+
+    Args:
+        points: every learning rate of one method in one context.
+        lr: the chosen one.
+        larger_is_better: of the score.
+        floor: score that is no better than nothing learned: a method that stays below it has no best learning rate.
+    """
     able = [p for p in points if p.runs]
     if len(able) < 2 or lr not in (able[0].lr, able[-1].lr):
         return ""
     sign = 1 if larger_is_better else -1
     best = next(sign * p.held.mean for p in able if p.lr == lr)
     others = [sign * p.held.mean for p in able if p.lr != lr and not math.isnan(p.held.mean)]
-    if not others or not best > max(others) + EQUAL:
+    if not others or not best > max(others) + EQUAL or best <= sign * floor:
         return ""
     return "smallest" if lr == able[0].lr else "largest"
 

@@ -7,6 +7,8 @@ from fanin.errors import FaninError
 from fanin.lab import metrics
 from fanin.lab.study.rows import RunRow
 
+LEARNED = 0.05  # of the way from the constant prediction to a perfect score: below it, nothing has been learned
+
 
 def larger_is_better(metric: str) -> bool:
     """Whether a larger value of the metric is better; of a metric whose module is not there any more, it is taken to be.
@@ -33,6 +35,16 @@ def perfect(metric: str) -> float:
     if not larger_is_better(metric):
         return 1.0 if metric == "perplexity" else 0.0
     return 1.0
+
+
+def floor_of(metric: str, constant: float) -> float:
+    """The score below which nothing was learned: 5 % of the way from the best constant prediction to a perfect score.
+
+    Example:
+        >>> round(floor_of("accuracy", 0.1), 3)
+        0.145
+    """
+    return constant + LEARNED * (perfect(metric) - constant)
 
 
 def score_of(rows: Sequence[RunRow]) -> str:

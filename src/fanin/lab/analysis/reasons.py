@@ -5,14 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fanin.lab.analysis.facts import perfect
+from fanin.lab.analysis.facts import LEARNED, perfect
 from fanin.lab.analysis.pairs import Compared
 from fanin.lab.analysis.records import Cell
 from fanin.lab.records import Interval
 from fanin.lab.statistics import Verdict, seeds_needed
 from fanin.lab.study.records import Expectation
-
-FLOOR = 0.05  # of the way from the constant prediction to a perfect score: below it, nothing has been learned
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ def _ends(e: Evidence) -> list[str]:
     way = e.sign * (perfect(e.metric) - e.constant)
     here, there = e.mean(e.plan), e.mean(e.than)
     if math.isfinite(way) and way > 0:
-        if max(e.sign * (m - e.constant) for m in (here, there)) < FLOOR * way:
+        if max(e.sign * (m - e.constant) for m in (here, there)) < LEARNED * way:
             return ["floor: neither is better than a constant prediction"]
         room = e.sign * (perfect(e.metric) - there)
         if room < max(e.by, _spread(e)):
