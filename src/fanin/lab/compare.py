@@ -111,7 +111,7 @@ def compare(
     if errors and not interrupted and all(r.error for r in results):
         name, error = next(iter(errors.items()))
         raise FaninError(f"no run could be done; {name}: {results[0].error}") from error
-    score = metrics.SCORE[dataset.task]
+    score = dataset.score
     names, places = metrics.NAMES[dataset.task], {init.name: i for i, init in enumerate(chosen)}
     ordered = sorted(results, key=lambda r: (places[r.init], seed_list.index(r.seed)))
     summaries, differences = summarise(ordered, list(places), names, training.target)

@@ -101,7 +101,7 @@ def tune(
     winner, baseline = best_of(rungs[-1]), best_of(rungs[-1], "default")
     mapped = search.map(winner.start, gains, rates, rungs[0])
     rows = search.confirm(winner, baseline, confirm)
-    score = metrics.SCORE[dataset.task]
+    score = dataset.score
     won, base = ([r.metrics[score] for r in rows if r.config.plan == c.start.name] for c in (winner, baseline))
     if winner.start.name == baseline.start.name:
         won = base
@@ -235,7 +235,7 @@ class _Search:
     def trials(self, some: Sequence[Candidate], steps: int) -> list[Trial]:
         """What each candidate reaches in so many steps, by its held-out score."""
         rows = self._rows(some, range(self.seeds), steps, f"rung of {steps} steps")
-        score, found = metrics.SCORE[self.data.task], []
+        score, found = self.data.score, []
         for candidate in some:
             own = [r for r in rows if r.config.plan == candidate.start.name and r.config.lr == candidate.lr]
             done = [r.held[score] for r in own if r.state == "done"]
