@@ -4,11 +4,12 @@
 
 Populations: normal; skewed (log-normal, σ = 0.5 and 1); accuracies bounded near 1 (beta, 0.98 ± 0.005 and 0.985 ± 0.01); two
 humps (half and half, and 30 : 70). n = 3, 5, 10, 30. "covers" is the share of samples whose interval holds the truth, "trusted"
-the share whose interval does not warn, "missed unwarned" the share that misses and does not warn. A row is
-    ok     covers within two points of the level
+the share whose interval does not warn. Then a word:
+    ok     covers within two points of the level (0.95; of a median's and Hodges and Lehmann's what they really reach)
     safe   covers more often than that
     warns  covers less often; but most intervals warn, or those that do not are wrong in no more than 5 of 100 samples
     SHORT  covers less often, and does not warn enough
+With 500 replications a coverage is known to a point (one standard error), so that some rows are SHORT by chance.
 """
 
 import argparse
@@ -64,17 +65,49 @@ POPULATIONS = (
 )
 
 
-def row(what: str, population: str, n: str | int, covers: np.ndarray, trusted: np.ndarray, level: float = LEVEL) -> str:
-    """One line of a table; `covers` and `trusted` have one entry a sample."""
-    share, trust, unwarned = covers.mean(), trusted.mean(), np.mean(trusted & ~covers)
-    if share >= level - POINTS:
-        word = "ok" if share <= level + POINTS else "safe"
-    else:
-        word = "warns" if trust < 0.5 or unwarned <= 1 - level else "SHORT"
-    return f"{what:28} {population:20} {n!s:>8} {level:7.3f} {share:8.3f} {trust:8.2f} {unwarned:9.3f}   {word}"
+@dataclass(frozen=True)
+class Row:
+    """How one interval did on one population at one size."""
+
+    what: str
+    population: str
+    n: int
+    level: float
+    covers: float
+    trusted: float
+    unwarned: float
+
+    @property
+    def word(self) -> str:
+        if self.covers >= self.level - POINTS:
+            return "ok" if self.covers <= self.level + POINTS else "safe"
+        return "warns" if self.trusted < 0.5 or self.unwarned <= 1 - self.level else "SHORT"
+
+    def __str__(self) -> str:
+        level = "" if self.level == LEVEL else f", level {self.level:.3f}"
+        return (
+            f"{self.what} on {self.population}, n = {self.n}{level}: covers {self.covers:.3f}, trusted {self.trusted:.2f}, "
+            f"missed unwarned {self.unwarned:.3f}: {self.word}"
+        )
 
 
-HEAD = f"{'interval':28} {'population':20} {'n':>8} {'level':>7} {'covers':>8} {'trusted':>8} {'missed':>9}\n{'':83}unwarned"
+def row(what: str, population: str, n: int, covers: np.ndarray, trusted: np.ndarray, level: float = LEVEL) -> Row:
+    """From one entry a sample: whether its interval covers, and whether it does not warn."""
+    unwarned = float(np.mean(trusted & ~covers))
+    return Row(what, population, n, level, float(covers.mean()), float(trusted.mean()), unwarned)
+
+
+def table(rows: list[Row]) -> Iterator[str]:
+    """One line an interval and population, with coverage, share trusted and word for each n."""
+    sizes = sorted({r.n for r in rows})
+    yield f"{'':34} {'':20}" + "".join(f"{f'n = {n}':>18}" for n in sizes)
+    yield f"{'interval':34} {'population':20}" + f"{'covers trusted':>18}" * len(sizes)
+    lines: dict[tuple[str, str], dict[int, Row]] = {}
+    for r in rows:
+        lines.setdefault((r.what, r.population), {})[r.n] = r
+    for (what, population), found in lines.items():
+        parts = [f"{r.covers:7.3f}{r.trusted:5.2f} {r.word:5}" if (r := found.get(n)) else " " * 18 for n in sizes]
+        yield f"{what:34} {population:20}" + "".join(parts)
 
 
 def inside(ends: tuple[np.ndarray, np.ndarray], truth: float) -> np.ndarray:
@@ -82,9 +115,8 @@ def inside(ends: tuple[np.ndarray, np.ndarray], truth: float) -> np.ndarray:
     return (ends[0] <= truth) & (truth <= ends[1])
 
 
-def one_cell(rng: np.random.Generator, replications: int) -> Iterator[str]:
+def one_cell(rng: np.random.Generator, replications: int) -> Iterator[Row]:
     """Intervals of the mean and the median of one cell."""
-    yield HEAD
     for population in POPULATIONS:
         for n in SIZES:
             x = population.draw(rng, (20 * replications, n))
@@ -151,9 +183,8 @@ def exact_coverage(ends: tuple[np.ndarray, np.ndarray], p: np.ndarray) -> np.nda
     return np.sum(binom.pmf(np.arange(n + 1), n, p[:, None]) * held, axis=1)
 
 
-def two_methods(rng: np.random.Generator, replications: int) -> Iterator[str]:
+def two_methods(rng: np.random.Generator, replications: int) -> Iterator[Row]:
     """Differences of two methods: paired (t, Hodges-Lehmann) and not (Welch)."""
-    yield HEAD
     for population in POPULATIONS:
         for n in SIZES:
             x, y = population.draw(rng, (2, 4 * replications, n))
@@ -173,12 +204,11 @@ def two_methods(rng: np.random.Generator, replications: int) -> Iterator[str]:
             )
             found = [st.welch_interval(a, b) for a, b in zip(x[:replications], wide, strict=False)]
             covers = np.array([e.low <= 0 <= e.high for e in found])
-            yield row("Welch", population.name, f"{n}, {2 * n}", covers, np.array([e.trusted for e in found]))
+            yield row("Welch, n and 2 n", population.name, n, covers, np.array([e.trusted for e in found]))
 
 
-def many_cells(rng: np.random.Generator, replications: int) -> Iterator[str]:
+def many_cells(rng: np.random.Generator, replications: int) -> Iterator[Row]:
     """Figures over four cells whose means differ."""
-    yield HEAD
     levels, resamples = np.arange(4.0), 400
     for population in POPULATIONS:
         std = float(population.draw(rng, (200_000,)).std())
@@ -213,12 +243,11 @@ def many_cells(rng: np.random.Generator, replications: int) -> Iterator[str]:
                         covers.setdefault(label, []).append(bool(low <= truth[name] <= high))
                         trusted.setdefault(label, []).append(not why)
             for label in covers:
-                yield row(label, population.name, f"{runs} × 4", np.array(covers[label]), np.array(trusted[label]))
+                yield row(f"{label}, 4 cells", population.name, runs, np.array(covers[label]), np.array(trusted[label]))
 
 
-def improvement(rng: np.random.Generator, replications: int) -> Iterator[str]:
+def improvement(rng: np.random.Generator, replications: int) -> Iterator[Row]:
     """Probability of improvement in one cell and in four, and performance profiles of four."""
-    yield HEAD
     for population in POPULATIONS:
         many = np.sort(population.draw(rng, (200_000,)))
         std = float(many.std())
@@ -230,7 +259,7 @@ def improvement(rng: np.random.Generator, replications: int) -> Iterator[str]:
                     found = [st.probability_of_improvement(a + shift * std, b) for a, b in zip(x, y, strict=True)]
                     covers = np.array([e.low <= truth <= e.high for e in found])
                     trusted = np.array([e.trusted for e in found])
-                    yield row(f"improvement, true {truth:.2f}", population.name, f"{runs} × {cells}", covers, trusted)
+                    yield row(f"improvement, true {truth:.2f}, {cells} cells", population.name, runs, covers, trusted)
         for runs in SIZES:
             x = population.draw(rng, (replications, runs, 4)) + 0.5 * std * np.arange(4)
             tau = np.quantile(many, [0.5, 0.9])
@@ -238,7 +267,7 @@ def improvement(rng: np.random.Generator, replications: int) -> Iterator[str]:
             found = [st.performance_profile(a, tau) for a in x]
             for i, word in enumerate(("middle", "upper end")):
                 covers = np.array([p.low[i] <= truth[i] <= p.high[i] for p in found])
-                yield row(f"profile, {word}", population.name, f"{runs} × 4", covers, np.full(len(x), True))
+                yield row(f"profile, {word}, 4 cells", population.name, runs, covers, np.full(len(x), True))
 
 
 TIMES: dict[str, Draw] = {
@@ -250,9 +279,8 @@ TIMES: dict[str, Draw] = {
 }
 
 
-def survival(rng: np.random.Generator, replications: int, horizon: float = 2.0) -> Iterator[str]:
+def survival(rng: np.random.Generator, replications: int, horizon: float = 2.0) -> Iterator[Row]:
     """Time to a target: the band where 70 %, 50 % and 35 % are still on their way, the median and the restricted mean."""
-    yield HEAD
     for name, draw in TIMES.items():
         many = np.sort(draw(rng, (400_000,)))
         at = np.minimum(np.quantile(many, [0.3, 0.5, 0.65], method="higher"), horizon - 1e-9)
@@ -271,7 +299,7 @@ def survival(rng: np.random.Generator, replications: int, horizon: float = 2.0) 
                 for band, (low, high) in bands.items():
                     for share, covers in zip((70, 50, 35), (low[place] <= truth) & (truth <= high[place]), strict=True):
                         held.setdefault(f"{band} band at {share} %", []).append(bool(covers))
-                        trusted.setdefault(f"{band} band at {share} %", []).append(band == "rothman")
+                        trusted.setdefault(f"{band} band at {share} %", []).append(s.trusted and band == "rothman")
                 for label, e, true in (("median time", s.median, median), ("restricted mean", s.restricted_mean, mean)):
                     held.setdefault(label, []).append(e.low <= true <= e.high)
                     trusted.setdefault(label, []).append(e.trusted)
@@ -351,7 +379,7 @@ def null(rng: np.random.Generator, replications: int) -> Iterator[str]:
         )
 
 
-SECTIONS: dict[str, Callable[[np.random.Generator, int], Iterator[str]]] = {
+SECTIONS: dict[str, Callable[[np.random.Generator, int], Iterator[str | Row]]] = {
     "One cell: mean and median": one_cell,
     "Converged and diverged runs in one mean": mixture,
     "The share that diverged (exact)": share_of_runs,
@@ -365,24 +393,30 @@ SECTIONS: dict[str, Callable[[np.random.Generator, int], Iterator[str]]] = {
 
 
 def main() -> None:
-    """Prints every table, and at the end the rows that fall short."""
+    """Prints every table, and at the end the intervals that fall short."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--replications", type=int, default=500)
     parser.add_argument("--only", default="", help="a word in the title of the sections to run")
     arguments = parser.parse_args()
-    short, rows = [], 0
+    every: list[Row] = []
     for title, section in SECTIONS.items():
         if arguments.only.lower() not in title.lower():
             continue
-        start = time.perf_counter()
+        start, rows = time.perf_counter(), []
         print(f"\n{title}\n")
-        for line in section(np.random.default_rng(0), arguments.replications):
-            print(line, flush=True)
-            rows += line.endswith(("ok", "safe", "warns", "SHORT"))
-            short += [line] if line.endswith("SHORT") else []
-        print(f"({time.perf_counter() - start:.0f} s)")
-    print(f"\n{rows} intervals simulated; {len(short)} cover more than two points too seldom and do not say so:")
-    print("\n".join(short))
+        for found in section(np.random.default_rng(0), arguments.replications):
+            if isinstance(found, Row):
+                rows.append(found)
+            else:
+                print(found, flush=True)
+        if rows:
+            print("\n".join(table(rows)))
+        every += rows
+        print(f"({time.perf_counter() - start:.0f} s)", flush=True)
+    if every:
+        short = [r for r in every if r.word == "SHORT"]
+        print(f"\n{len(every)} simulated; {len(short)} cover more than two points too seldom and do not say so:")
+        print("\n".join(map(str, short)))
 
 
 if __name__ == "__main__":

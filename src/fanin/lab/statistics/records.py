@@ -180,6 +180,7 @@ class Survival(Record):
         horizon: the time up to which the mean is taken.
         level: of band and intervals.
         runs, reached: how many there are, and how many reached the target.
+        trusted, why: of the band, see `Estimate`; median and restricted mean have their own.
     """
 
     times: tuple[float, ...]
@@ -195,6 +196,8 @@ class Survival(Record):
     level: float
     runs: int
     reached: int
+    trusted: bool = True
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,8 @@ def kaplan_meier(
         level=level,
         runs=int(t.size),
         reached=int(event.sum()),
+        trusted=band == "rothman",
+        why="" if band == "rothman" else "a log-log band has no width before the first run arrives nor after the last",
     )
 
 
