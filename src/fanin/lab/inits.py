@@ -145,5 +145,5 @@ def _from_text(text: str) -> tuple[Any, Any]:
         raise FaninValueError(
             f"inits has {text!r}, which is unknown; accepted are {', '.join(NAMED)}, "
             "a preset (`fanin rules --presets` lists them), a rule (see `fanin rules`), "
-            f"or a plan file that ends in .json{hint}"
+            f"a plan file that ends in .json, and any of these with rules for some weights, as in default+forget_bias{hint}"
         ) from error

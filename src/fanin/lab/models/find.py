@@ -67,7 +67,8 @@ def factory(spec: str, data: DataSet | str) -> Callable[[], Any]:
 
     Args:
         spec: name with arguments, "module:factory(…)" or "path/file.py:factory(…)". A factory of one's own is given those of
-            `input_shape`, `classes`, `outputs` and `vocabulary` that it has parameters for.
+            `input_shape` (of the data's usual form), `classes`, `outputs` and `vocabulary` that it has parameters for, and the
+            run's `seed`.
         data: a data set, or its name.
 
     Raises:
