@@ -14,7 +14,7 @@ STYLES = {"ok": "bold green", "info": "bold cyan", "warning": "bold yellow", "er
 MARKS = {"ok": "✓", "info": "✓", "warning": "!", "error": "✗"}
 BARS = "▁▂▃▄▅▆▇█"
 ASCII = str.maketrans({**dict(zip(BARS, "_.:-=+*#", strict=True)), "✓": "+", "✗": "x", "→": ">", "·": "|", "×": "x", "∞": "inf",
-                       "–": "-", "…": "...", "±": "+-", "−": "-"})  # fmt: skip
+                       "–": "-", "…": "...", "±": "+-", "−": "-", "▲": "^", "▼": "v"})  # fmt: skip
 MIN_DECADES = 1.0  # a curve that moves less than this over the whole depth is drawn as nearly flat
 
 

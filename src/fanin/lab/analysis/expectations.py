@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,37 +37,50 @@ def judge(expectation: Expectation, results: StudyResults) -> Outcome:
     Raises:
         FaninValueError: a kind that is not known.
     """
-    contexts = axes.contexts_of(row.config for row in results.rows)
-    return _judge(expectation, results.study, results.rows, _labels(contexts))
+    return _judge(expectation, results.study, _places(results.rows))
 
 
-def judge_all(study: Study, rows: Sequence[RunRow], contexts: Sequence[axes.Context]) -> tuple[Outcome, ...]:
+def judge_all(study: Study, rows: Sequence[RunRow]) -> tuple[Outcome, ...]:
     """What became of every expectation of a study."""
-    labelled = _labels(contexts)
-    return tuple(_judge(e, study, rows, labelled) for e in study.expectations)
+    places = _places(rows) if study.expectations else []
+    return tuple(_judge(e, study, places) for e in study.expectations)
 
 
-def _labels(contexts: Sequence[axes.Context]) -> list[tuple[axes.Context, str]]:
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """A context, what it is called, and its runs by plan."""
+
+    context: axes.Context
+    label: str
+    runs: dict[str, list[RunRow]]
+
+    @property
+    def rows(self) -> list[RunRow]:
+        return [row for rows in self.runs.values() for row in rows]
+
+
+def _places(rows: Sequence[RunRow]) -> list[_Place]:
+    contexts = axes.contexts_of(row.config for row in rows)
     parts = axes.parts_of(contexts)
     varying = axes.varying_axes(parts)
-    return [(c, axes.label_of(p, varying)) for c, p in zip(contexts, parts, strict=True)]
+    by_key = {axes.key_of(c): _Place(c, axes.label_of(p, varying), {}) for c, p in zip(contexts, parts, strict=True)}
+    for row in rows:
+        by_key[axes.key_of(axes.context_of(row.config))].runs.setdefault(row.config.plan, []).append(row)
+    return list(by_key.values())
 
 
-def _judge(
-    e: Expectation, study: Study, rows: Sequence[RunRow], contexts: Sequence[tuple[axes.Context, str]]
-) -> Outcome:
+def _judge(e: Expectation, study: Study, places: Sequence[_Place]) -> Outcome:
     if e.kind not in KINDS:
         raise FaninValueError(f"expectation kind={e.kind!r} must be one of {', '.join(map(repr, KINDS))}")
-    spoken = [(c, label) for c, label in contexts if _speaks_of(e, c, study)]
+    spoken = [place for place in places if _speaks_of(e, place.context, study)]
     if not spoken:
         where = ", ".join(f"{name} = {value}" for name, value in e.where.items())
         return Outcome(
             e, "cannot be said", (), f"the study has no cell with {where}" if where else "the study has no cell"
         )
     cells, metric = [], e.metric or ""
-    for context, label in spoken:
-        here = [row for row in rows if axes.key_of(axes.context_of(row.config)) == axes.key_of(context)]
-        found, used = _judge_cell(e, study, here, label)
+    for place in spoken:
+        found, used = _judge_cell(e, study, place)
         cells.append(found)
         metric = metric or used
     states: list[State] = [c.state for c in cells]
@@ -87,14 +101,16 @@ def _speaks_of(e: Expectation, context: axes.Context, study: Study) -> bool:
     )
 
 
-def _judge_cell(e: Expectation, study: Study, rows: Sequence[RunRow], label: str) -> tuple[CellOutcome, str]:
+def _judge_cell(e: Expectation, study: Study, place: _Place) -> tuple[CellOutcome, str]:
+    label, rows = place.label, place.rows
     done = [row for row in rows if row.state == "done"]
     score = score_of(done)
     metric = e.metric or score
     constant = next((row.summary["constant"] for row in done if "constant" in row.summary), math.nan)
 
     def cell(plan: str | None) -> Cell | None:
-        found = [row for row in rows if plan is not None and axes.same_plan(row.config.plan, plan)]
+        name = next((p for p in place.runs if plan is not None and axes.same_plan(p, plan)), "")
+        found = place.runs.get(name, [])
         if not any(row.state == "done" for row in found):
             return None
         held_out = study.training.validation > 0
@@ -129,8 +145,6 @@ def _judge_cell(e: Expectation, study: Study, rows: Sequence[RunRow], label: str
 
 def _by(cell: Cell, metric: str, rows: Mapping[str, RunRow]) -> Cell:
     """The same runs, scored by another metric of the test part."""
-    from dataclasses import replace
-
     return replace(cell, scores=tuple(rows[key].metrics.get(metric, math.nan) for key in cell.keys))
 
 
