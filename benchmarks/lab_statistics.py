@@ -100,14 +100,14 @@ def row(what: str, population: str, n: int, covers: np.ndarray, trusted: np.ndar
 def table(rows: list[Row]) -> Iterator[str]:
     """One line an interval and population, with coverage, share trusted and word for each n."""
     sizes = sorted({r.n for r in rows})
-    yield f"{'':34} {'':20}" + "".join(f"{f'n = {n}':>18}" for n in sizes)
-    yield f"{'interval':34} {'population':20}" + f"{'covers trusted':>18}" * len(sizes)
+    yield f"{'':42} {'':20}" + "".join(f"{f'n = {n}':>18}" for n in sizes)
+    yield f"{'interval':42} {'population':20}" + f"{'covers trusted':>18}" * len(sizes)
     lines: dict[tuple[str, str], dict[int, Row]] = {}
     for r in rows:
         lines.setdefault((r.what, r.population), {})[r.n] = r
     for (what, population), found in lines.items():
         parts = [f"{r.covers:7.3f}{r.trusted:5.2f} {r.word:5}" if (r := found.get(n)) else " " * 18 for n in sizes]
-        yield f"{what:34} {population:20}" + "".join(parts)
+        yield f"{what:42} {population:20}" + "".join(parts)
 
 
 def inside(ends: tuple[np.ndarray, np.ndarray], truth: float) -> np.ndarray:
