@@ -73,3 +73,14 @@ def test_resuming_finds_the_definition_in_the_folder(tmp_path: Path) -> None:
     session.run(TINY, tmp_path / "s", "serial", source="file.py:name")
     assert session.source_of(tmp_path / "s") == "file.py:name"
     assert session.resume(tmp_path / "s", "serial").ran == 0
+
+
+def test_the_cost_counts_what_is_left_and_times_a_part_of_many_kinds(tmp_path: Path, monkeypatch) -> None:
+    many = replace(TINY, models=("mlp(depth=1)",), variables={"width": tuple(range(2, 8))}, seeds=(0,))
+    prepared = session.prepare(many)
+    whole = prepared.cost()
+    assert whole.runs == 12
+    left = prepared.cost(frozenset(list(prepared.configs)[:6]))
+    assert (left.runs, left.steps) == (6, whole.steps // 2)
+    monkeypatch.setattr(session, "MOST_TIMED", 2)
+    assert (prepared.cost().runs, prepared.cost().steps) == (12, whole.steps)

@@ -15,6 +15,8 @@ from fanin.lab.study.fits import check_grid
 from fanin.lab.study.records import Bindings, RunConfig, Study
 from fanin.lab.worker import Cost, data_of, estimate, grouping, kind_of, with_stacking
 
+MOST_TIMED = 16  # kinds of runs (model, data, optimizer, batch size) that are timed for an estimate
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -31,8 +33,22 @@ class Prepared:
     bindings: Bindings
 
     def cost(self, done: frozenset[str] = frozenset()) -> Cost:
-        """What the runs will take on this machine, those aside that are done."""
-        return estimate([config for key, config in self.configs.items() if key not in done], self.bindings)
+        """What the runs will take on this machine, those aside that are done.
+
+        Of a grid with many kinds of runs some are timed, evenly spread over it, and stand for the others.
+        """
+        kinds: dict[str, list[RunConfig]] = {}
+        for key, config in self.configs.items():
+            if key not in done:
+                kinds.setdefault(kind_of(config), []).append(config)
+        chosen = list(kinds.values())
+        if len(chosen) > MOST_TIMED:
+            chosen = [chosen[i * (len(chosen) - 1) // (MOST_TIMED - 1)] for i in range(MOST_TIMED)]
+        timed = estimate((config for alike in chosen for config in alike), self.bindings)
+        runs = sum(map(len, kinds.values()))
+        scale = runs / timed.runs if timed.runs else 1.0
+        stacked = sum(config.stacked for alike in kinds.values() for config in alike)
+        return Cost(runs, round(timed.steps * scale), timed.seconds * scale, stacked)
 
 
 def prepare(study: Study, bindings: Bindings | None = None, folder: str | Path | None = None) -> Prepared:
