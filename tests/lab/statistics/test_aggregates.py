@@ -65,12 +65,12 @@ def test_intervals_cover_or_warn(runs: int, cells: int) -> None:
     """The plain percentiles cover 75 to 93 %, and warn; the expanded ones cover, or warn."""
     rng = np.random.default_rng(runs)
     found = {method: [] for method in ("percentile", "expanded")}
-    for _ in range(300):
+    for _ in range(200):
         x = rng.normal(0, 1, (runs, cells)) + np.arange(cells)
         for method, covers in found.items():
             e = st.mean_score(x, method=method, resamples=300, seed=int(rng.integers(1 << 30)))
             covers.append((e.low <= (cells - 1) / 2 <= e.high, e.trusted))
-    error = 3 * 0.0126
+    error = 3 * 0.0154
     held, trusted = np.array(found["expanded"]).T
     assert held.mean() >= 0.93 - error or trusted.mean() < 0.5
     assert np.mean(trusted & ~held) <= 0.07 + error
@@ -124,10 +124,10 @@ def test_the_chance_of_improvement_is_covered(runs: int, shift: float) -> None:
     from scipy.special import ndtr
 
     rng = np.random.default_rng(7)
-    x, y = rng.normal(0, 1, (2, 500, runs, 2))
+    x, y = rng.normal(0, 1, (2, 300, runs, 2))
     found = [st.probability_of_improvement(a + shift, b) for a, b in zip(x, y, strict=True)]
     truth = ndtr(shift / np.sqrt(2))
-    assert np.mean([e.low <= truth <= e.high for e in found]) >= 0.93 - 0.03
+    assert np.mean([e.low <= truth <= e.high for e in found]) >= 0.93 - 0.045
 
 
 def test_improvement_is_symmetric_and_half_for_ties() -> None:

@@ -13,7 +13,7 @@ from fanin.errors import FaninTypeError, FaninValueError
 from fanin.lab.statistics import mean_interval, median_interval, skew_interval, skewness, t_interval
 from fanin.lab.statistics.means import FEWEST, skew_ends, skew_limit, t_ends, t_limit
 
-SAMPLES = 20_000
+SAMPLES = 8_000
 ERROR = 3 * math.sqrt(0.05 * 0.95 / SAMPLES)  # of a simulated coverage
 
 

@@ -17,7 +17,7 @@ from fanin.lab.statistics import kaplan_meier, log_rank, t_interval
 runs = st.lists(st.tuples(st.integers(1, 20), st.booleans()), min_size=2, max_size=25)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(runs)
 def test_curve_and_log_log_band_are_lifelines(case: list[tuple[int, bool]]) -> None:
     times, reached = [t for t, _ in case], [r for _, r in case]
@@ -35,7 +35,7 @@ def test_curve_and_log_log_band_are_lifelines(case: list[tuple[int, bool]]) -> N
     assert list(got.events) == table["observed"].tolist()
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(runs)
 def test_the_restricted_mean_is_lifelines(case: list[tuple[int, bool]]) -> None:
     times, reached = [t for t, _ in case], [r for _, r in case]
@@ -44,7 +44,7 @@ def test_the_restricted_mean_is_lifelines(case: list[tuple[int, bool]]) -> None:
     assert got.restricted_mean.value == pytest.approx(float(restricted_mean_survival_time(fit, t=15)))
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.lists(runs, min_size=2, max_size=4))
 def test_the_log_rank_test_is_lifelines(groups: list[list[tuple[int, bool]]]) -> None:
     if not any(r for g in groups for _, r in g):
@@ -85,10 +85,10 @@ def test_the_band_covers_at_every_share_where_the_log_log_band_does_not(n: int) 
 
 @pytest.mark.parametrize("n", [6, 10])
 def test_the_medians_interval_covers(n: int) -> None:
-    t = np.random.default_rng(n).exponential(1, (400, n))
+    t = np.random.default_rng(n).exponential(1, (250, n))
     found = [kaplan_meier(np.minimum(row, 2), row <= 2).median for row in t]
     assert all(e.trusted for e in found)
-    assert np.mean([e.low <= math.log(2) <= e.high for e in found]) >= 0.93 - 0.035
+    assert np.mean([e.low <= math.log(2) <= e.high for e in found]) >= 0.93 - 0.045
 
 
 def test_runs_that_never_arrive_are_kept_in() -> None:
@@ -111,9 +111,9 @@ def test_few_runs_warn() -> None:
 
 
 def test_the_log_rank_test_raises_few_false_alarms() -> None:
-    t = np.random.default_rng(0).exponential(1, (500, 2, 10))
+    t = np.random.default_rng(0).exponential(1, (300, 2, 10))
     alarms = [log_rank(*[(np.minimum(g, 1.5), g <= 1.5) for g in row]).p <= 0.05 for row in t]
-    assert np.mean(alarms) <= 0.05 + 0.03
+    assert np.mean(alarms) <= 0.05 + 0.038
 
 
 def test_arguments_are_checked() -> None:
