@@ -123,8 +123,8 @@ def evaluation_steps(steps: int, evaluations: int) -> frozenset[int]:
     return frozenset(round(steps * k / evaluations) for k in range(1, evaluations + 1)) - {0} | {steps}
 
 
-def held_out(examples: int) -> np.ndarray:
-    """Rows of the test part that curves are measured on: all, or a fixed random sample of a large one."""
-    if examples <= LOOK_AT:
+def held_out(examples: int, most: int = LOOK_AT) -> np.ndarray:
+    """Rows of a part that it is measured on: all, or a fixed random sample of a large one."""
+    if examples <= most:
         return np.arange(examples)
-    return np.sort(np.random.Generator(np.random.Philox(0)).permutation(examples)[:LOOK_AT])
+    return np.sort(np.random.Generator(np.random.Philox(0)).permutation(examples)[:most])

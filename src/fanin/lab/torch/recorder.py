@@ -10,13 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fanin.lab import metrics
 from fanin.lab.records import Task
 from fanin.lab.study.records import RunConfig
-from fanin.lab.study.rows import CurvePoint, Signals
-from fanin.lab.torch.signals import measure
+from fanin.lab.study.rows import CurvePoint, LayerSignal, Signals
 from fanin.lab.torch.tensors import Tensors
 
 TRACED = 500  # losses that are kept step by step
@@ -34,7 +33,7 @@ class Trainee(Protocol):
     def evaluate(self, x: Tensor, y: Tensor) -> tuple[np.ndarray, Tensor]: ...
     def grad_norms(self) -> np.ndarray: ...
     def moved(self) -> np.ndarray: ...
-    def with_member(self, member: int, use: Any) -> Any: ...
+    def signals(self, x: Tensor) -> list[tuple[LayerSignal, ...]]: ...
     def state(self) -> dict[str, Any]: ...
     def restore(self, state: dict[str, Any]) -> None: ...
 
@@ -134,19 +133,18 @@ class Recorder:
         self.fold()
         losses, outputs = trainee.evaluate(data.held_x, data.held_y)
         targets = data.held_y.cpu().numpy()
+        scores = self._held_scores(outputs, targets, losses)
         nothing = np.full(trainee.members, np.nan)
         norms = trainee.grad_norms() if self.watch and self.step else nothing
         moved = trainee.moved() if self.watch else nothing
         for k in range(trainee.members):
             if not self.alive[k] and self.points[k] and self.points[k][-1].step >= self.steps[k]:
                 continue
-            scored = score_member(self.task, outputs[k], targets, float(losses[k]), score=self.score)
-            held = (scored["loss"], scored[self.score]) if scored else (math.inf, math.nan)
             mean = self.total[k] / (self.step - self.looked) if self.step > self.looked else math.nan
             step = self.step if self.alive[k] else int(self.steps[k])
             seconds = self.seconds / trainee.members
             self.points[k].append(
-                CurvePoint(step, seconds, float(mean), *held, grad_norm=float(norms[k]), moved=float(moved[k]))
+                CurvePoint(step, seconds, float(mean), *scores[k], grad_norm=float(norms[k]), moved=float(moved[k]))
             )
         self.total[:] = 0.0
         self.looked = self.step
@@ -154,13 +152,23 @@ class Recorder:
             self._signals(trainee, data)
         self._write()
 
-    def _signals(self, trainee: Trainee, data: Tensors) -> None:
-        def use(model: nn.Module, run: Any) -> Any:
-            return measure(model, run, data.held_x)
+    def _held_scores(self, outputs: Tensor, targets: np.ndarray, losses: np.ndarray) -> list[tuple[float, float]]:
+        """Loss and score of each member; (inf, nan) where its outputs are not finite. Accuracy of all members at once."""
+        if self.task == "classification" and self.score == "accuracy" and outputs.dim() == 3 and outputs.shape[-1] > 1:
+            values = outputs.float().cpu().numpy()
+            fine = np.isfinite(values).all((1, 2)) & np.isfinite(losses)
+            right = (values.argmax(-1) == targets).mean(1)
+            return [(float(losses[k]), float(right[k])) if fine[k] else (math.inf, math.nan) for k in range(len(fine))]
+        found = (
+            score_member(self.task, outputs[k], targets, float(losses[k]), score=self.score)
+            for k in range(len(outputs))
+        )
+        return [(scored["loss"], scored[self.score]) if scored else (math.inf, math.nan) for scored in found]
 
-        for k in range(trainee.members):
+    def _signals(self, trainee: Trainee, data: Tensors) -> None:
+        for k, layers in enumerate(trainee.signals(data.held_x)):
             if self.alive[k]:
-                self.signals[k].append(Signals(self.step, trainee.with_member(k, use)))
+                self.signals[k].append(Signals(self.step, layers))
 
     def _write(self) -> None:
         """Appends the points that are not in the files yet."""

@@ -33,16 +33,25 @@ def measure(model: nn.Module, run: Callable[[Tensor], Any], x: Tensor) -> tuple[
 
     Args:
         model: whose modules are watched.
-        run: runs it (`model` itself, or with weights of another member).
+        run: runs it.
         x: inputs.
     """
-    outputs: dict[str, tuple[nn.Module, Tensor]] = {}
+    kinds, outputs = outputs_of(model, run, x)
+    return signals_of(kinds, {name: out[None] for name, out in outputs.items()})[0]
+
+
+def outputs_of(
+    model: nn.Module, run: Callable[[Tensor], Any], x: Tensor
+) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
+    """The modules that ran and what they gave for the first examples of `x`, by name, in the order in which they ran."""
+    kinds: dict[str, nn.Module] = {}
+    outputs: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: Any, out: Any) -> None:
             tensor = out[0] if isinstance(out, tuple) and out and isinstance(out[0], Tensor) else out
-            if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.dim() >= 2:
-                outputs.setdefault(name, (module, tensor.detach()))
+            if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.dim() >= 2 and name not in outputs:
+                kinds[name], outputs[name] = module, tensor.detach()
 
         return hook
 
@@ -52,32 +61,48 @@ def measure(model: nn.Module, run: Callable[[Tensor], Any], x: Tensor) -> tuple[
     finally:
         for handle in handles:
             handle.remove()
-    return tuple(_signal(name, module, out) for name, (module, out) in outputs.items())
+    return kinds, outputs
 
 
-def _signal(name: str, module: nn.Module, out: Tensor) -> LayerSignal:
-    rows = _units_last(module, out).float()
-    rms = float(rows.double().square().mean().sqrt())
-    dead = float((rows == rows[:1]).all(0).double().mean())
-    return LayerSignal(name or type(module).__name__, type(module).__name__, rms, dead, _rank(rows))
+def signals_of(kinds: dict[str, nn.Module], outputs: dict[str, Tensor]) -> list[tuple[LayerSignal, ...]]:
+    """The signals of each member.
+
+    Args:
+        kinds: the modules by name.
+        outputs: by name, shape (members, examples, …).
+    """
+    found: list[list[LayerSignal]] = []
+    for name, out in outputs.items():
+        module = kinds[name]
+        rows = _units_last(module, out).float()
+        rms = rows.flatten(1).double().square().mean(1).sqrt().tolist()
+        dead = (rows == rows[:, :1]).all(1).double().mean(1).tolist()
+        ranks = _ranks(rows)
+        found.append(
+            [
+                LayerSignal(name or type(module).__name__, type(module).__name__, *figures)
+                for figures in zip(rms, dead, ranks, strict=True)
+            ]
+        )
+    return [tuple(layers) for layers in zip(*found, strict=True)]
 
 
 def _units_last(module: nn.Module, out: Tensor) -> Tensor:
-    """The output as (examples or places, units): channels are units of images, the last axis of everything else."""
-    if out.dim() in (4, 5) or (out.dim() == 3 and isinstance(module, nn.Conv1d)):
-        out = out.movedim(1, -1)
-    return out.flatten(0, -2)
+    """Outputs (members, …) as (members, examples or places, units): channels are units of images, else the last axis."""
+    if out.dim() in (5, 6) or (out.dim() == 4 and isinstance(module, nn.Conv1d)):
+        out = out.movedim(2, -1)
+    return out.flatten(1, -2)
 
 
-def _rank(rows: Tensor) -> float:
-    """Effective rank of up to `EXAMPLES` rows over the most that it can be (Roy & Vetterli 2007)."""
-    some = rows[:: max(1, math.ceil(len(rows) / EXAMPLES))].double()
-    if not bool(torch.isfinite(some).all()):
-        return math.nan
-    values = torch.linalg.eigvalsh(some @ some.T if some.shape[0] <= some.shape[1] else some.T @ some).clamp(min=0)
+def _ranks(rows: Tensor) -> list[float]:
+    """Effective ranks of up to `EXAMPLES` rows over the most that they can be (Roy & Vetterli 2007), NaN where not finite."""
+    some = rows[:, :: max(1, math.ceil(rows.shape[1] / EXAMPLES))].double()
+    fine = torch.isfinite(some).flatten(1).all(1)
+    some = torch.where(fine[:, None, None], some, torch.zeros_like(some))
+    turned = some.transpose(1, 2)
+    values = torch.linalg.eigvalsh(some @ turned if some.shape[1] <= some.shape[2] else turned @ some).clamp(min=0)
     singular = values.sqrt()
-    total = float(singular.sum())
-    if total == 0:
-        return 0.0
-    shares = singular[singular > 0] / total
-    return float(torch.exp(-(shares * shares.log()).sum())) / min(some.shape)
+    shares = singular / singular.sum(1, keepdim=True).clamp(min=1e-300)
+    ranks = torch.exp(-torch.xlogy(shares, shares).sum(1)) / min(some.shape[1:])
+    ranks = torch.where(singular.sum(1) > 0, ranks, torch.zeros_like(ranks))
+    return torch.where(fine, ranks, torch.full_like(ranks, math.nan)).tolist()

@@ -1,6 +1,6 @@
 """One model, trained the ordinary way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from fanin.errors import FaninValueError
 from fanin.lab.losses_torch import output_tensor
+from fanin.lab.study.rows import LayerSignal
 from fanin.lab.torch.optimizers import Rule, Updates
+from fanin.lab.torch.signals import measure
 from fanin.lab.torch.state import random_state
 from fanin.names import canonical_names
 
@@ -58,11 +60,15 @@ class Single:
         stacked = [p.detach()[None] for p in self.parameters]
         self.optimizer = Updates(rule, stacked, [[lr * scales.get(name, 1.0)] for name, _ in trained])
         self.start: list[Tensor] = []
+        self.size = 0.0  # its norm
         self.model.train()
 
     def remember_start(self) -> None:
         """Keeps the weights of now: `moved` is measured from them."""
-        self.start = [p.detach().clone() for p in self.parameters]
+        self._set_start([p.detach().clone() for p in self.parameters])
+
+    def _set_start(self, start: list[Tensor]) -> None:
+        self.start, self.size = start, _norm(start)
 
     def step(self, x: Tensor, y: Tensor, factor: float) -> list[float]:
         """One step with the rates times `factor`; the loss before it."""
@@ -100,16 +106,15 @@ class Single:
     @torch.no_grad()
     def moved(self) -> np.ndarray:
         """Distance from the start over the start's norm, shape (1,)."""
-        far = sum(float((p - s).double().square().sum()) for p, s in zip(self.parameters, self.start, strict=True))
-        size = sum(float(s.double().square().sum()) for s in self.start)
-        return np.array([(far / size) ** 0.5 if size else np.nan])
+        far = _norm([p - s for p, s in zip(self.parameters, self.start, strict=True)])
+        return np.array([far / self.size if self.size else np.nan])
 
-    def with_member(self, member: int, use: Callable[[nn.Module, Callable[[Tensor], Any]], Any]) -> Any:
-        """What `use` gives for the model and a function that runs it, in eval mode and without gradients."""
+    def signals(self, x: Tensor) -> list[tuple[LayerSignal, ...]]:
+        """Signal through depth on the first examples of `x`, in eval mode."""
         self.model.eval()
         try:
             with random_state(self.seed), torch.no_grad():
-                return use(self.model, self.model)
+                return [measure(self.model, self.model, x)]
         finally:
             self.model.train()
 
@@ -121,9 +126,10 @@ class Single:
         """Puts what `state` gave back."""
         self.model.load_state_dict(state["model"])
         self.optimizer.restore(state["optimizer"])
-        self.start = state["start"]
+        self._set_start(state["start"])
 
 
-def _norm(gradients: list[Tensor | None]) -> float:
-    norms = [g.double().square().sum() for g in gradients if g is not None]
-    return float(torch.stack(norms).sum().sqrt()) if norms else float("nan")
+def _norm(tensors: Sequence[Tensor | None]) -> float:
+    """Of all numbers together; NaN for none."""
+    norms = torch._foreach_norm([t for t in tensors if t is not None])
+    return float(torch.stack(list(norms)).double().norm()) if norms else float("nan")

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from fanin.lab.losses_torch import cross_entropy, output_tensor
+from fanin.lab.study.rows import LayerSignal
 from fanin.lab.torch.optimizers import Rule, Updates
+from fanin.lab.torch.signals import outputs_of, signals_of
 from fanin.lab.torch.single import EVAL_BATCH, Loss
 from fanin.lab.torch.stack_forward import stacked_cross_entropy, stacked_forward
 from fanin.names import canonical_names
@@ -119,15 +121,23 @@ class Stack:
         far = _norms([p - s for p, s in zip(self.parameters, self.start, strict=True)])
         return (far / _norms(self.start)).cpu().numpy()
 
-    def with_member(self, member: int, use: Callable[[nn.Module, Callable[[Tensor], Any]], Any]) -> Any:
-        """What `use` gives for the skeleton and a function that runs it with this member's weights."""
-        state = {n: t[member] for n, t in (self.weights | self.buffers).items()}
+    def signals(self, x: Tensor) -> list[tuple[LayerSignal, ...]]:
+        """Signal through depth of each member on the first examples of `x`, in eval mode."""
+        kinds: dict[str, nn.Module] = {}
+
+        def look(weights: dict[str, Tensor], buffers: dict[str, Tensor]) -> dict[str, Tensor]:
+            run = lambda some: functional_call(self.skeleton, (weights, buffers), (some,))  # noqa: E731
+            found, outputs = outputs_of(self.skeleton, run, x)
+            kinds.update(found)
+            return outputs
+
         self.skeleton.eval()
         try:
             with torch.no_grad():
-                return use(self.skeleton, lambda x: functional_call(self.skeleton, state, (x,)))
+                outputs = vmap(look, randomness="error")(self.weights, self.buffers)
         finally:
             self.skeleton.train()
+        return signals_of(kinds, outputs)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -158,8 +168,9 @@ def _stacked(tensors: list[Tensor]) -> Tensor:
 
 
 def _norms(tensors: list[Tensor]) -> Tensor:
-    squares = [t.flatten(1).double().square().sum(1) for t in tensors]
-    return torch.stack(squares).sum(0).sqrt()
+    """Of each member's numbers together, shape (members,)."""
+    squares = [torch.linalg.vector_norm(t.flatten(1), dim=1).double().square() for t in tensors]
+    return sum(squares[1:], squares[0]).sqrt()
 
 
 def _vmapped(skeleton: nn.Module, of_inputs: int | None) -> Callable[..., Any]:

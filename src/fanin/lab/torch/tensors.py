@@ -44,7 +44,8 @@ def tensors(data: DataSet, device: torch.device) -> Tensors:
     held_x, held_y = data.held_inputs, data.held_targets
     if held_x is None or held_y is None:
         held_x, held_y = data.test_inputs, data.test_targets
-    some, seen = held_out(len(held_x)), held_out(len(data.train_inputs))
+    some = held_out(len(held_x))
+    seen = held_out(len(data.train_inputs), len(some))
     return Tensors(
         on(data.train_inputs), on(data.train_targets), on(held_x, some), on(held_y, some),
         on(data.train_inputs, seen), on(data.train_targets, seen), on(data.test_inputs), on(data.test_targets), data.image,

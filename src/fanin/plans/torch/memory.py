@@ -2,6 +2,7 @@
 
 import bisect
 import ctypes
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +10,24 @@ import numpy as np
 from torch import Tensor
 
 MAPS = Path("/proc/self/maps")
+LOCKED = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) .-", re.MULTILINE)  # spans without the right to write
 
 
 def read_only(tensors: list[Tensor]) -> list[bool]:
     """For each tensor on the CPU whether its memory is read-only (a write would end the process); False if not known."""
     try:
-        lines = MAPS.read_text().splitlines()
+        maps = MAPS.read_bytes()
     except OSError:  # not Linux
         return [False] * len(tensors)
-    spans = []
-    for line in lines:
-        place, rights, *_ = line.split()
-        low, high = (int(n, 16) for n in place.split("-"))
-        spans.append((low, high, "w" in rights))
-    starts = [low for low, _, _ in spans]
+    spans = [(int(low, 16), int(high, 16)) for low, high in LOCKED.findall(maps)]  # they come in order
+    starts = [low for low, _ in spans]
 
     def locked(tensor: Tensor) -> bool:
         if tensor.device.type != "cpu" or tensor.is_meta or not tensor.numel():
             return False
         address = tensor.data_ptr()
         k = bisect.bisect_right(starts, address) - 1
-        return k >= 0 and spans[k][0] <= address < spans[k][1] and not spans[k][2]
+        return k >= 0 and address < spans[k][1]
 
     return [locked(tensor) for tensor in tensors]
 
