@@ -18,5 +18,5 @@ def layers() -> tuple[Layer, ...]:
 
 @pytest.mark.parametrize("name", OWN)
 def test_a_rule_keeps_its_promise(name: str) -> None:
-    _, wrong = broken(name, layers(), forms=1)
+    _, wrong = broken(name, layers()[OWN.index(name) % 2 :: 2], forms=1)  # each layer meets every other rule
     assert not wrong, "\n".join(wrong)
