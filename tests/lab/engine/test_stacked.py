@@ -110,7 +110,10 @@ def test_stacks_are_cut_from_the_grid_not_from_what_is_left() -> None:
     assert group(left) == whole[1:]
 
 
-def test_a_plan_that_edits_the_model_trains_apart() -> None:
-    some = [config("chain", "default", stacked=True), config("chain", "he_normal", stacked=True)]
-    plain = rows(some)
-    assert all(found.state == "done" for found in plain)
+def test_plans_that_edit_the_model_train_in_stacks_of_their_own() -> None:
+    """ReZero puts scalars into the model: parameters without an axis, which a stack must take too."""
+    some = [config("skip", plan, seed=s, stacked=True) for plan in ("default", "rezero") for s in (0, 1)]
+    found = rows(some)
+    assert [(row.state, row.error) for row in found] == [("done", "")] * 4
+    assert "edited" in found[2].note
+    assert found[2].metrics["loss"] == pytest.approx(row(config("skip", "rezero")).metrics["loss"], rel=1e-3)

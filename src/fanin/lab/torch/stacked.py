@@ -169,7 +169,7 @@ def _stacked(tensors: list[Tensor]) -> Tensor:
 
 def _norms(tensors: list[Tensor]) -> Tensor:
     """Of each member's numbers together, shape (members,)."""
-    squares = [torch.linalg.vector_norm(t.flatten(1), dim=1).double().square() for t in tensors]
+    squares = [torch.linalg.vector_norm(t.reshape(len(t), -1), dim=1).double().square() for t in tensors]
     return sum(squares[1:], squares[0]).sqrt()
 
 
