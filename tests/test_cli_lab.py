@@ -280,7 +280,7 @@ def test_the_whole_suite_says_what_came_out_and_what_was_skipped(lab, monkeypatc
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path: Path) -> None:
-    many = TINY.replace("seeds = 2", "seeds = 400").replace("epochs = 2", "epochs = 40")
+    many = 'stacking = "never"\n' + TINY.replace("seeds = 2", "seeds = 400").replace("epochs = 2", "epochs = 40")
     (tmp_path / "tiny.toml").write_text(many + "\n")
     command = [sys.executable, "-m", "fanin", "lab"]
     run = subprocess.Popen(

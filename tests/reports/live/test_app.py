@@ -172,11 +172,11 @@ def test_the_page_grows_in_a_browser(chromium: str, store: Store) -> None:
         page.on("pageerror", lambda e: wrong.append(str(e)))
         page.on("request", lambda r: None if r.url.startswith((address, "data:")) else wrong.append(r.url))
         page.goto(address)
-        page.get_by_role("heading", name="1 of 16 runs done").wait_for(timeout=15_000)
+        page.get_by_role("heading", name="1 of 16 runs done").wait_for(timeout=60_000)
         assert "no verdict" in page.locator("#detail").inner_text()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         end(store, "fanin-3-0.01-1", 0.7)
-        page.get_by_role("heading", name="2 of 16 runs done").wait_for(timeout=15_000)
+        page.get_by_role("heading", name="2 of 16 runs done").wait_for(timeout=60_000)
         assert page.locator("#table tbody tr").nth(1).inner_text().split("\t")[3] == "0.8"
         assert page.locator("#score svg[role=img] path.line.c1.faint").count() == 2
         page.locator("#score svg[role=img]").focus()
@@ -185,7 +185,7 @@ def test_the_page_grows_in_a_browser(chromium: str, store: Store) -> None:
         page.get_by_role("button", name="fanin").click()
         assert page.locator("#score svg[role=img] path.line.c1").count() == 0
         page.locator("#context").select_option("1")
-        page.locator("#score .empty").wait_for(timeout=15_000)
+        page.locator("#score .empty").wait_for(timeout=60_000)
         assert wrong == []
         browser.close()
 
