@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from fanin.errors import FaninError, FaninValueError
+from fanin.lab.specs import split_outside
 from fanin.rules.recurrent import COUNT
 from fanin.rules.rule import Rule
 from fanin.slots import Slot
@@ -102,13 +103,7 @@ def split_additions(text: str) -> list[str]:
         >>> split_additions("plans/a+b.json")
         ['plans/a+b.json']
     """
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == "+" and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
+    parts = split_outside(text, "+")
     if len(parts) == 1 or not all(_PART.fullmatch(part) for part in parts[1:]):
         return [text]
     return [part.strip() for part in parts]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.lab.additions import Addition, parse_addition, split_additions
+from fanin.lab.specs import split_outside
 
 NAMED = {
     "default": "the weights that the factory itself gives",
@@ -68,14 +69,7 @@ def parse_inits(inits: Any) -> tuple[Init, ...]:
 
 def split_names(text: str) -> list[str]:
     """`"default,he_normal(a=0.1, mode='fan_out'),fanin"` at its commas, those in brackets aside."""
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts if part.strip()]
+    return [part.strip() for part in split_outside(text, ",") if part.strip()]
 
 
 def parse_init(value: Any) -> Init:

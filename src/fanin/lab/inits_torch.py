@@ -47,10 +47,10 @@ def initialise(
         stuck = _lsuv(model, batch)
         return Initialised(note=f"could not bring the output of {', '.join(stuck)} to unit variance" if stuck else "")
     plan = plan_of(model, init, batch, targets, loss, seed)
-    return _applied(model, plan, init.kind in ("preset", "rule"), seed)
+    return apply_plan(model, plan, init.kind in ("preset", "rule"), seed)
 
 
-def _applied(model: nn.Module, plan: Any, edited: bool, seed: int) -> Initialised:
+def apply_plan(model: nn.Module, plan: Any, edited: bool, seed: int) -> Initialised:
     """Draws the weights of a plan, after the edits that it requires where `edited` says that they may be made."""
     note = ""
     if plan.architecture and edited:
@@ -99,7 +99,7 @@ def _add(
             except FaninError as error:
                 raise FaninValueError(f"inits has {init.name!r}, but {error}") from error
             gathered.add(slot, Entry(law, f"{rule.spec} for {addition.words}", lr_scale(rule, slot)), rule)
-    return _applied(model, gathered.plan(seed), True, seed)
+    return apply_plan(model, gathered.plan(seed), True, seed)
 
 
 def plan_of(

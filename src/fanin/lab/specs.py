@@ -61,6 +61,23 @@ def parse_spec(text: str, what: str = "spec") -> Spec:
     raise FaninValueError(f"{what}={text!r} does not parse; {example}")
 
 
+def split_outside(text: str, mark: str) -> list[str]:
+    """The parts of a text at a mark, those in brackets aside.
+
+    Example:
+        >>> split_outside("he_normal(a=0.1, mode='fan_out'), fanin", ",")
+        ["he_normal(a=0.1, mode='fan_out')", ' fanin']
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == mark and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
+
+
 def check_arguments(spec: Spec, function: Callable[..., Any], what: str, skip: Iterable[str] = ()) -> None:
     """Raises `FaninValueError` where `function` does not take one of the spec's arguments, or needs one more.
 

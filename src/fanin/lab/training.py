@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.lab.study.optimizers import OPTIMIZERS
 from fanin.lab.study.records import TrainingSettings
 
-OPTIMIZERS = ("sgd", "adam", "adamw")
 LOOK_AT = 1000  # test examples that the points of a curve are measured on; the last metrics are on all
 
 Stream = Literal["order", "init", "training", "evaluation", "augment"]

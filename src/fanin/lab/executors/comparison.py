@@ -1,11 +1,8 @@
 """Runs of `fanin.compare`: one after another in this process, or in a pool of spawned ones."""
 
-import importlib.machinery
-import importlib.util
 import multiprocessing
 import pickle
 import signal
-import sys
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -13,6 +10,7 @@ from typing import Any
 
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.data import DataSet
+from fanin.lab.executors.payload import load_modules, modules_of
 from fanin.lab.inits import Init
 from fanin.lab.records import RunResult
 from fanin.lab.training import Training
@@ -63,10 +61,10 @@ def _failure(init: Init, seed: int, error: BaseException) -> RunResult:
 
 def pool(task: Task, jobs: list[Job], errors: dict[str, Exception], workers: int) -> Generator[RunResult]:
     """Runs as processes finish them; leaving the loop, also by Ctrl-C, ends every process."""
-    payload = _pickled(task, jobs)
+    payload, modules = _pickled(task, jobs), modules_of((task.factory, task.training.loss))
     context = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(_modules(task), payload))
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(modules, payload))
     try:
         waiting: dict[Future[RunResult], Job] = {
             executor.submit(_work, init, seed): (init, seed) for init, seed in jobs
@@ -104,30 +102,12 @@ def _pickled(task: Task, jobs: list[Job]) -> bytes:
         ) from error
 
 
-def _modules(task: Task) -> dict[str, str]:
-    """Files of the modules that a fresh process could not import by name (loaded from a path): name → file."""
-    found = {}
-    for value in (task.factory, task.training.loss):
-        name = getattr(value, "__module__", None)
-        file = getattr(sys.modules.get(name or ""), "__file__", None)
-        if not name or not file or name == "__main__":
-            continue
-        spec = importlib.machinery.PathFinder.find_spec(name) if "." not in name else None
-        if "." not in name and (spec is None or spec.origin != file):
-            found[name] = file
-    return found
-
-
 _task: list[Task] = []  # of this worker
 
 
 def _start(modules: dict[str, str], payload: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
-    for name, file in modules.items():
-        spec = importlib.util.spec_from_file_location(name, file)
-        if spec and spec.loader:
-            sys.modules[name] = module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
+    load_modules(modules)
     _task.append(pickle.loads(payload))
 
 

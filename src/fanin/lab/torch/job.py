@@ -15,7 +15,7 @@ from fanin.errors import FaninError
 from fanin.lab import metrics
 from fanin.lab.data import DataSet
 from fanin.lab.inits import Init
-from fanin.lab.inits_torch import Initialised, initialise, plan_of
+from fanin.lab.inits_torch import Initialised, apply_plan, initialise, plan_of
 from fanin.lab.jobs import Job, checkpoint_file, curve_file
 from fanin.lab.machine import is_of_the_machine
 from fanin.lab.study.records import RunConfig
@@ -32,8 +32,6 @@ from fanin.lab.torch.tensors import Orders, Tensors, tensors
 from fanin.lab.torch.train import train
 from fanin.lab.training import derived_seed, steps_of
 from fanin.plans import Plan
-from fanin.plans.requirements import listed
-from fanin.plans.torch.edits import edit
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +113,7 @@ def _start(config: RunConfig, parts: Parts) -> tuple[nn.Module, Initialised]:
     planned = init.kind in ("rule", "preset") and not takes_seed(parts.factory)
     with random_state(derived_seed(config.seed, "init")), torch.enable_grad():
         if planned:
-            return model, _from_plan(model, _plan(config, init, parts), init, config.seed)
+            return model, apply_plan(model, _plan(config, init, parts), True, config.seed)
         x, y = _first_batch(config, parts, config.seed, device_of(model))
         return model, initialise(model, init, x, y, parts.loss, config.seed)
 
@@ -135,16 +133,6 @@ def _plan(config: RunConfig, init: Init, parts: Parts) -> Plan:
         x, y = _first_batch(config, parts, 0, device_of(model))
         parts.plans[config.plan] = plan_of(model.train(), init, x, y, parts.loss, 0)
     return parts.plans[config.plan]
-
-
-def _from_plan(model: nn.Module, plan: Plan, init: Init, seed: int) -> Initialised:
-    note = ""
-    if plan.architecture:
-        edit(model, plan)
-        note = f"the model was edited as the init requires: {listed(plan.architecture)}"
-    # a plan is drawn without a look at data
-    given = initialise(model, Init(init.name, "plan", plan), torch.empty(0), torch.empty(0), torch.nn.Identity(), seed)
-    return replace(given, note=note)
 
 
 def _groups(job: Job, members: Sequence[_Member]) -> list[list[_Member]]:

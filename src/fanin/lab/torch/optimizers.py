@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
-from fanin.errors import FaninValueError
-from fanin.lab.specs import parse_spec
+from fanin.lab.study.optimizers import parse_optimizer
 
 
 @dataclass(frozen=True)
@@ -36,13 +35,8 @@ class Rule:
 
 def read_optimizer(text: str, weight_decay: float = 0.0) -> Rule:
     """The rule of a spec; `weight_decay` is the study's, for a spec that has none of its own."""
-    spec = parse_spec(text, "optimizer")
-    if spec.name not in ("sgd", "adam", "adamw"):
-        raise FaninValueError(f"optimizer={text!r} is unknown; accepted are sgd, adam, adamw")
-    try:
-        return Rule(spec.name, **{"weight_decay": weight_decay, **spec.arguments})
-    except TypeError:
-        raise FaninValueError(f"optimizer={text!r} has an argument that is unknown") from None
+    spec = parse_optimizer(text)
+    return Rule(spec.name, **{"weight_decay": weight_decay, **spec.arguments})
 
 
 @dataclass(eq=False)

@@ -67,7 +67,10 @@ class Stack:
 
     def remember_start(self) -> None:
         """Keeps the weights of now: `moved` is measured from them."""
-        self.start = [p.detach().clone() for p in self.parameters]
+        self._set_start([p.detach().clone() for p in self.parameters])
+
+    def _set_start(self, start: list[Tensor]) -> None:
+        self.start, self.sizes = start, _norms(start)
 
     def step(self, x: Tensor, y: Tensor, factor: float) -> list[float]:
         """One step of every member; x and y have shape (members, batch, …). The losses before it."""
@@ -119,7 +122,7 @@ class Stack:
     def moved(self) -> np.ndarray:
         """Distance from the start over the start's norm, shape (members,)."""
         far = _norms([p - s for p, s in zip(self.parameters, self.start, strict=True)])
-        return (far / _norms(self.start)).cpu().numpy()
+        return (far / self.sizes).cpu().numpy()
 
     def signals(self, x: Tensor) -> list[tuple[LayerSignal, ...]]:
         """Signal through depth of each member on the first examples of `x`, in eval mode."""
@@ -152,7 +155,7 @@ class Stack:
         for name, buffer in self.buffers.items():
             buffer.copy_(state["buffers"][name])
         self.optimizer.restore(state["optimizer"])
-        self.start = state["start"]
+        self._set_start(state["start"])
 
 
 def _parameters(model: nn.Module) -> list[str]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fanin.distributions import Constant
 from fanin.lab.inits import parse_init
-from fanin.lab.inits_torch import plan_of
+from fanin.lab.inits_torch import apply_plan, plan_of
 from fanin.lab.tuning.records import Adjustment
 from fanin.plans import Plan
 from fanin.slots import Slot
@@ -38,12 +38,8 @@ class Adjusted:
         plan = self.plan(model, seed)
         if plan is None:
             self._scale(model, seed)
-            return
-        if plan.architecture:
-            from fanin.plans.torch.edits import edit
-
-            edit(model, plan)
-        plan.apply(model, seed=seed)
+        else:
+            apply_plan(model, plan, True, seed)
 
     def _scale(self, model: nn.Module, seed: int) -> None:
         """The model's own weights, times the factors."""

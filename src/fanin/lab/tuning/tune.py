@@ -103,8 +103,6 @@ def tune(
     rows = search.confirm(winner, baseline, confirm)
     score = dataset.score
     won, base = ([r.metrics[score] for r in rows if r.config.plan == c.start.name] for c in (winner, baseline))
-    if winner.start.name == baseline.start.name:
-        won = base
     differences = [a - b for a, b in zip(won, base, strict=True)]
     found = verdict(differences, larger_is_better=metrics.higher_is_better(score))
     return Tuning(
