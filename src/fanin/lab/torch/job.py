@@ -164,7 +164,6 @@ def _train(job: Job, group: Sequence[_Member], parts: Parts, report: Callable[[f
     checkpoints = Checkpoints(checkpoint_file(folder, part) if folder else None, keys)
     seeds = tuple(config.seed for config in configs)
     train(trainee, recorder, data, configs[0].batch_size, seeds, checkpoints, report)
-    recorder.close()
     scored = _scores(trainee, recorder, data, parts, configs)
     share = (time.perf_counter() - begun) / len(group)
     rows = [_row(job, member, recorder, k, scored[k], files, share) for k, member in enumerate(group)]

@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -183,13 +181,6 @@ class Recorder:
                     stream.write(lines)
         self.written = max(len(points) for points in self.points)
 
-    def close(self) -> None:
-        """Brings the files to the disk, so that a row never says more than its file; at once, which a disk does in one go."""
-        if self.files is None:
-            return
-        with ThreadPoolExecutor(min(32, len(self.files))) as pool:
-            list(pool.map(_to_disk, self.files))
-
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
         arrays = {name: torch.from_numpy(getattr(self, name).copy()) for name in _ARRAYS}
@@ -210,11 +201,6 @@ class Recorder:
         self.points = [[CurvePoint.from_dict(p) for p in points] for points in state["points"]]
         self.signals = [[Signals.from_dict(s) for s in signals] for signals in state["signals"]]
         self._write()
-
-
-def _to_disk(file: Path) -> None:
-    with open(file, "rb") as stream:
-        os.fsync(stream.fileno())
 
 
 _ARRAYS = ("alive", "steps", "first", "last", "least", "spike", "total")
