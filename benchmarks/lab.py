@@ -9,7 +9,8 @@ evaluation at the same steps:
   (no DataLoader, which is slower), `torch.optim.SGD`, accuracy and loss on the held-out part.
 - **cold**: the same, one fresh process a run: the way most people run seeds from a shell.
 - **ray**: one Ray task a run; **lightning**: a `Trainer.fit` a run, in warm processes. Where they are installed.
-- **fanin**: `run_study` with two worker processes, everything recorded: its store, curves, signals, metrics.
+- **fanin**: `run_study` with two worker processes, warm as the loop's are, everything recorded: its store, curves, signals,
+  metrics. "cold" in its own column: the same with processes that are started for it.
 
 The recording's share is measured apart: the same runs by the same engine with and without what a study records.
 """
@@ -30,6 +31,8 @@ import torch
 from torch import nn
 
 from fanin.lab.data import load
+from fanin.lab.executors import make_executor
+from fanin.lab.executors.shared import Shared
 from fanin.lab.study import RunConfig, TrainingSettings
 
 PLANS = ("default", "he_normal")
@@ -169,8 +172,8 @@ def lightning_run(run: Run) -> None:
     )
 
 
-def fanin_study(runs: list[Run], pool_of_workers: int = WORKERS) -> None:
-    """The same grid as a study, with worker processes and its whole store."""
+def fanin_study(runs: list[Run], executor: str | Shared = "processes") -> None:
+    """The same grid as a study, with worker processes (started for it, unless they are given) and its whole store."""
     from fanin.lab.driver import run_study
     from fanin.lab.study.grid import key_of
     from fanin.lab.study.records import Study
@@ -179,7 +182,7 @@ def fanin_study(runs: list[Run], pool_of_workers: int = WORKERS) -> None:
     configs = {key_of(c): c for c in stacked(runs)}
     with tempfile.TemporaryDirectory() as folder:
         study = Study("bench", models=(runs[0][0],))
-        found = run_study(study, folder, "processes", configs=configs, group=grouping(configs), workers=pool_of_workers)
+        found = run_study(study, folder, executor, configs=configs, group=grouping(configs), workers=WORKERS)
         assert found.done == len(configs), found
 
 
@@ -239,9 +242,9 @@ def main() -> None:
     print(f"\n{WORKERS} processes of one thread, {torch.__version__}; grid of {asked.seeds} seeds × {len(PLANS)} plans × "
           f"{len(RATES)} learning rates; {asked.epochs} epochs of digits in batches of {BATCH}\n")  # fmt: skip
     print(
-        "| model | stacked | fanin, runs an hour | × warm loop | × cold processes | × Ray | × Lightning | recording |"
+        "| model | stacked | fanin, runs an hour | × warm loop | of it, cold | × cold processes | × Ray | × Lightning | recording |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
         for name, spec in MODELS.items():
@@ -255,13 +258,16 @@ def main() -> None:
 
 def row(name: str, runs: list[Run], pool: ProcessPoolExecutor, rivals: list[str], rounds: int) -> str:
     """One model's line of the table."""
+    executor = Shared(make_executor("processes", WORKERS))
     loops(runs[:2], pool)  # warm
+    fanin_study([(runs[0][0], "default", 0.02, seed, 1) for seed in range(20)], executor)
     one_stacked = stacked(runs[:1])[0].stacked
     own, loop = [], []
     for _ in range(rounds):  # in turns, so that a busy minute of the machine meets both
         loop.append(timed(partial(loops, runs, pool)))
-        own.append(timed(partial(fanin_study, runs)))
-    mine = min(own) / len(runs)
+        own.append(timed(partial(fanin_study, runs, executor)))
+    executor.executor.close()
+    mine, cold_mine = min(own) / len(runs), timed(partial(fanin_study, runs)) / len(runs)
     few = runs[:: max(1, len(runs) // 8)]
     beside = {"cold": "–", "ray": "–", "lightning": "–"}
     if "cold" in rivals:
@@ -279,6 +285,7 @@ def row(name: str, runs: list[Run], pool: ProcessPoolExecutor, rivals: list[str]
     share = recording(few)
     return (
         f"| {name} | {'yes' if one_stacked else 'no'} | {3600 / mine:,.0f} | {min(loop) / min(own):.2f} | "
+        f"{mine / cold_mine:.2f} | "
         f"{beside['cold']} | {beside['ray']} | {beside['lightning']} | {100 * (share - 1):+.0f} % |"
     )
 

@@ -14,12 +14,18 @@ With 500 replications a coverage is known to a point (one standard error), so th
 
 import argparse
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.lab.statistics import populations
 
 from fanin.lab import statistics as st
 from fanin.lab.statistics import aggregates, bootstrap, means, paired, shares
@@ -27,42 +33,21 @@ from fanin.lab.statistics.survival import log_log_band
 
 LEVEL, POINTS = 0.95, 0.02
 SIZES = (3, 5, 10, 30)
-Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Population:
-    """A population of scores: how to draw from it, its mean and its median."""
+class Population(populations.Population):
+    """A population of scores with its median, too."""
 
-    name: str
-    draw: Draw
-    mean: float
     median: float
 
 
-def _beta(mean: float, std: float) -> Draw:
-    k = mean * (1 - mean) / std**2 - 1
-    return lambda rng, shape: rng.beta(mean * k, (1 - mean) * k, shape)
+def _with_median(p: populations.Population) -> Population:
+    many = p.draw(np.random.default_rng(12345), (2_000_000,))
+    return Population(p.name, p.draw, p.mean, float(np.median(many)))
 
 
-def _humps(part: float) -> Draw:
-    return lambda rng, shape: np.where(rng.random(shape) < part, 1.0, -1.0) + rng.normal(0, 0.2, shape)
-
-
-def _population(name: str, draw: Draw, mean: float | None = None) -> Population:
-    many = draw(np.random.default_rng(12345), (2_000_000,))
-    return Population(name, draw, float(many.mean()) if mean is None else mean, float(np.median(many)))
-
-
-POPULATIONS = (
-    _population("normal", lambda rng, shape: rng.normal(0, 1, shape), 0.0),
-    _population("skewed, σ 0.5", lambda rng, shape: rng.lognormal(0, 0.5, shape), math.exp(0.125)),
-    _population("skewed, σ 1", lambda rng, shape: rng.lognormal(0, 1, shape), math.exp(0.5)),
-    _population("near 1, .98 ± .005", _beta(0.98, 0.005), 0.98),
-    _population("near 1, .985 ± .01", _beta(0.985, 0.01), 0.985),
-    _population("two humps, 50 : 50", _humps(0.5), 0.0),
-    _population("two humps, 30 : 70", _humps(0.3), -0.4),
-)
+POPULATIONS = tuple(map(_with_median, populations.POPULATIONS))
 
 
 @dataclass(frozen=True)
@@ -270,7 +255,7 @@ def improvement(rng: np.random.Generator, replications: int) -> Iterator[Row]:
                 yield row(f"profile, {word}, 4 cells", population.name, runs, covers, np.full(len(x), True))
 
 
-TIMES: dict[str, Draw] = {
+TIMES: dict[str, populations.Draw] = {
     "exponential": lambda rng, shape: rng.exponential(1, shape),
     "log-normal, σ 0.5": lambda rng, shape: rng.lognormal(-0.3, 0.5, shape),
     "two humps": lambda rng, shape: np.where(rng.random(shape) < 0.5, 0.4, 1.2) + rng.uniform(0, 0.2, shape),
@@ -329,7 +314,7 @@ def power(rng: np.random.Generator, replications: int) -> Iterator[str]:
             yield f"{population.name:20} {n:4} {alarms:13.3f}   {pairs}"
         yield f"{'':38}   furthest off: {100 * worst:.0f} points"
     yield f"\n{'differences':20} {'n':>4} {'effect':>7} {'predicted':>10} {'from pilot':>11} {'come true':>10}   pilots of 30"
-    for name, draw in {"two humps, 50 : 50": _humps(0.5), "skewed, σ 1": POPULATIONS[2].draw}.items():
+    for name, draw in {"two humps, 50 : 50": populations.humps(0.5), "skewed, σ 1": POPULATIONS[2].draw}.items():
         for n, effect in ((10, 0.8), (20, 0.8)):
             many = standard(draw(rng, (replications * 4, n)))
             seen = float(np.mean(paired.paired_ps(many + effect) <= 0.05))

@@ -1,8 +1,8 @@
 """`fanin lab run textbook`: every study that ships, at small size, in sub-folders of one folder."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +10,11 @@ from fanin.commands import busy, say, show, terminal, user_output
 from fanin.commands_lab import INTERRUPTED, How, carried_out, check_folder
 from fanin.errors import FaninError
 from fanin.lab.executors import make_executor
-from fanin.lab.jobs import Event, Job
+from fanin.lab.executors.shared import Shared
 from fanin.lab.results import StudyResults
 from fanin.lab.studies import names, shipped
 from fanin.lab.study import grid, session
 from fanin.lab.study.records import Study
-
-
-@dataclass(frozen=True, eq=False)
-class Shared:
-    """An executor that outlives a study: its processes have their libraries loaded when the next one begins."""
-
-    executor: Any
-
-    @property
-    def capacity(self) -> int:
-        """Of the executor."""
-        return self.executor.capacity
-
-    def submit(self, job: Job) -> None:
-        """To the executor."""
-        self.executor.submit(job)
-
-    def events(self, timeout: float) -> Iterable[Event]:
-        """Of the executor."""
-        return self.executor.events(timeout)
-
-    def close(self) -> None:
-        """Nothing: whoever made the executor closes it."""
 
 
 def run_textbook(out: Path, seeds: int | None, how: How) -> int:
@@ -97,7 +74,9 @@ def _say_cost(prepared: dict[str, session.Prepared], out: Path, how: How) -> Non
     with busy("timing a few steps of each"), user_output():
         for name, study in prepared.items():
             costs.append(study.cost(session.finished(out / name)))
-    total = Cost(*(sum(getattr(c, f) for c in costs) for f in ("runs", "steps", "seconds", "stacked")))  # type: ignore[arg-type]
+    total = Cost(
+        sum(c.runs for c in costs), sum(c.steps for c in costs), sum(c.seconds for c in costs), sum(c.stacked for c in costs)
+    )  # fmt: skip
     say(f"{len(prepared)} studies: {cost_text(total, how.workers, how.executor)}")
 
 

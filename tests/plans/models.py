@@ -75,3 +75,14 @@ NORMS = {
     "hooked weight norm": nn.utils.weight_norm,
     "hooked spectral norm": nn.utils.spectral_norm,
 }
+
+
+class Block(nn.Module):
+    """A residual block that an edit can put a scalar on: its branch ends with a module of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.down(torch.relu(self.up(x)))

@@ -5,6 +5,7 @@ import os
 
 import pytest
 import torch
+from tests.plans.models import Block
 from torch import nn
 
 import fanin
@@ -189,14 +190,6 @@ def plain():
 
 
 def test_what_the_plan_requires_is_asked_for_module_by_module_too():
-    class Block(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.up, self.down = nn.Linear(8, 8), nn.Linear(8, 8)
-
-        def forward(self, x):
-            return x + self.down(torch.relu(self.up(x)))
-
     net = nn.Sequential(nn.Linear(8, 8), Block(), nn.Linear(8, 2))
     made = fanin.plan(net, torch.randn(4, 8), rules={"*": "rezero"})
     before = net[0].weight.clone()

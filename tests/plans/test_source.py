@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from tests.draws.laws import laws
-from tests.plans.models import Text, mlp, normed, same, text_trace, traced, values
+from tests.plans.models import Block, Text, mlp, normed, same, text_trace, traced, values
 from torch import nn
 
 import fanin
@@ -277,14 +277,6 @@ def test_a_weight_that_is_computed_fails_loudly() -> None:
 
 
 def test_what_the_plan_requires_of_the_architecture_is_said() -> None:
-    class Block(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.up, self.down = nn.Linear(8, 8), nn.Linear(8, 8)
-
-        def forward(self, x):
-            return x + self.down(torch.relu(self.up(x)))
-
     net = nn.Sequential(nn.Linear(8, 8), Block(), nn.Linear(8, 2))
     code = fanin.plan(net, torch.randn(4, 8), rules={"*": "rezero"}).to_python()
     assert "# The plan requires a trainable scalar on the residual branch" in code

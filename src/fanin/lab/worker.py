@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import json
 import pickle
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any
 
 from fanin.errors import FaninValueError
 from fanin.lab.data import DataSet, load
+from fanin.lab.estimate import Kind, kind_of
 from fanin.lab.inits import Init, parse_init, parse_inits
 from fanin.lab.jobs import Job, Payload
 from fanin.lab.machine import is_of_the_machine
@@ -123,7 +123,7 @@ def grouping(configs: Mapping[str, RunConfig]) -> Callable[[Mapping[str, RunConf
 def _jobs(configs: Mapping[str, RunConfig]) -> list[tuple[str, ...]]:
     stacks: dict[Any, list[str]] = {}
     for key, config in configs.items():
-        alike = (config.model, config.data, config.optimizer, config.batch_size, repr(config.training))
+        alike = (*kind_of(config), repr(config.training))
         stacks.setdefault(alike if config.stacked else key, []).append(key)
     places = {key: place for place, key in enumerate(configs)}
     chunks = [chunk for keys in stacks.values() for chunk in _evenly(keys)]
@@ -138,13 +138,13 @@ def _evenly(keys: list[str]) -> list[list[str]]:
 
 
 def with_stacking(
-    configs: Iterable[RunConfig], chosen: dict[str, bool], bindings: Bindings, never: bool = False
+    configs: Iterable[RunConfig], chosen: dict[Kind, bool], bindings: Bindings, never: bool = False
 ) -> tuple[RunConfig, ...]:
     """The runs with `stacked` set; choices that are not in `chosen` yet are made and put there, for the study to keep.
 
     Args:
         configs: runs, `stacked` not set.
-        chosen: what was chosen before, by model, data, optimizer and batch size; changed in place.
+        chosen: what was chosen before, by kind of run; changed in place.
         never: choose against stacks wherever nothing is chosen yet.
     """
     found = []
@@ -154,11 +154,6 @@ def with_stacking(
             chosen[kind] = not never and whether_stacked(config, bindings)
         found.append(replace(config, stacked=chosen[kind]))
     return tuple(found)
-
-
-def kind_of(config: RunConfig) -> str:
-    """What the choice is made for: model, data, optimizer and batch size, as text."""
-    return json.dumps([config.model, config.data, config.optimizer, config.batch_size])
 
 
 def whether_stacked(config: RunConfig, bindings: Bindings) -> bool:
@@ -203,9 +198,7 @@ def estimate(configs: Iterable[RunConfig], bindings: Bindings) -> Cost:
 
     kinds: dict[Any, list[RunConfig]] = {}
     for config in configs:
-        kinds.setdefault((config.model, config.data, config.optimizer, config.batch_size, config.training), []).append(
-            config
-        )
+        kinds.setdefault((*kind_of(config), config.training), []).append(config)
     runs = steps = stacked = 0
     seconds = 0.0
     for alike in kinds.values():

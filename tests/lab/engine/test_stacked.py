@@ -5,6 +5,7 @@ import torch
 from tests.lab.engine.nets import BINDINGS, chain, config, row, rows
 from torch import nn
 
+from fanin.lab.estimate import Kind
 from fanin.lab.torch.stack_forward import stacked_cross_entropy, stacked_forward
 from fanin.lab.torch.stackable import stackable
 from fanin.lab.worker import grouping, parts_of, with_stacking
@@ -92,7 +93,7 @@ def test_what_is_random_or_large_is_not_stacked() -> None:
 
 
 def test_the_choice_is_made_once_and_kept() -> None:
-    kept: dict[str, bool] = {}
+    kept: dict[Kind, bool] = {}
     found = with_stacking([config("chain"), config("dropping"), config("chain", seed=1)], kept, BINDINGS)
     assert [c.stacked for c in found] == [True, False, True]
     assert sorted(kept.values()) == [False, True]

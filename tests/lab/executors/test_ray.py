@@ -18,9 +18,9 @@ import pytest
 from tests.lab import fake_runs
 from tests.lab.executors.far_work import BOUND, results, run, undisturbed
 
-from fanin.commands_textbook import Shared
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.executors import make_executor, payload_of
+from fanin.lab.executors.shared import Shared
 from fanin.lab.jobs import Job
 from fanin.lab.study import Study, TrainingSettings, session
 

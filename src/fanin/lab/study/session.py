@@ -7,13 +7,14 @@ from typing import Any
 
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.driver import RunSummary, StudyProgress, run_study
+from fanin.lab.estimate import Kind, kind_of
 from fanin.lab.jobs import Executor
 from fanin.lab.store import Store
 from fanin.lab.store.study_file import NAME, read_study
 from fanin.lab.study import grid
 from fanin.lab.study.fits import check_grid
 from fanin.lab.study.records import Bindings, RunConfig, Study
-from fanin.lab.worker import Cost, data_of, estimate, grouping, kind_of, with_stacking
+from fanin.lab.worker import Cost, data_of, estimate, grouping, with_stacking
 
 MOST_TIMED = 16  # kinds of runs (model, data, optimizer, batch size) that are timed for an estimate
 
@@ -37,7 +38,7 @@ class Prepared:
 
         Of a grid with many kinds of runs some are timed, evenly spread over it, and stand for the others.
         """
-        kinds: dict[str, list[RunConfig]] = {}
+        kinds: dict[Kind, list[RunConfig]] = {}
         for key, config in self.configs.items():
             if key not in done:
                 kinds.setdefault(kind_of(config), []).append(config)
