@@ -214,6 +214,25 @@ def test_a_study_file_with_a_fault_runs_nothing(lab, tmp_path: Path, monkeypatch
     assert files(tmp_path) == before
 
 
+def test_a_data_file_with_a_wrong_checksum_runs_nothing(lab, tmp_path: Path, monkeypatch) -> None:
+    text = tmp_path / "data" / "tinyshakespeare" / "input.txt"
+    text.parent.mkdir(parents=True)
+    text.write_text("To be, or not to be: that is the question")
+    monkeypatch.setenv("FANIN_DATA", str(tmp_path / "data"))
+    monkeypatch.delenv("FANIN_DATA_UNCHECKED", raising=False)
+    (tmp_path / "tiny.toml").write_text(
+        TINY.replace('"wine"', '"tinyshakespeare"').replace(
+            '"mlp(depth={depth}, width=4)"', '"gru(depth={depth}, width=4)"'
+        )
+    )
+    before = files(tmp_path)
+    run = lab("run", "tiny.toml", "--executor", "serial")
+    assert (run.status, run.out, run.err.strip().count("\n")) == (2, "", 0)
+    assert f"data: the file {text} has the SHA-256" in run.err
+    assert "but expected is 86c4e6aa" in run.err
+    assert files(tmp_path) == before
+
+
 def test_a_folder_of_a_newer_schema_and_a_port_in_use_are_refused(lab, tmp_path: Path) -> None:
     lab("run", "tiny.toml", "--small", "--executor", "serial")
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -17,7 +17,7 @@ import jax.numpy as jnp  # noqa: E402
 import fanin  # noqa: E402
 import fanin.jax as face  # noqa: E402
 from fanin import rules  # noqa: E402
-from fanin.distributions import Constant, Normal  # noqa: E402
+from fanin.distributions import Constant, Normal, Stack  # noqa: E402
 from fanin.errors import FaninError, FaninTypeError, FaninValueError  # noqa: E402
 from fanin.plans import Plan  # noqa: E402
 from fanin.plans.jax.flax_slots import model_slots  # noqa: E402
@@ -413,3 +413,14 @@ print(wrong)
 def test_parameters_keep_their_sharding() -> None:
     environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     assert run(EIGHT, **environment).strip() == "[]"
+
+
+def test_groups_of_a_convolution_are_no_projections() -> None:
+    """`qkv_blocks` took each of 768 groups for a projection of its own, and XLA a minute to compile them."""
+    slot = model_slots(nnx.Conv(6, 6, (3, 3), feature_group_count=6, rngs=rngs()))[0]
+    assert (slot.parts, slot.axes.size("stack") if slot.axes else 0) == ("groups", 6)
+    law = rules.qkv_blocks()(slot)
+    assert isinstance(law, Stack)
+    assert (law.sizes, law.axis) == ((6,), 3)
+    with pytest.raises(FaninValueError):
+        rules.experts()(slot)

@@ -343,3 +343,12 @@ class TestPromise:
         assert mean.shape == (3,)
         assert (np.abs(mean - 1) < 4 * error + 1e-3).all()
         assert (error < 0.04).all()
+
+
+def test_groups_of_a_convolution_are_no_experts() -> None:
+    for layer in (layers.Conv2D(6, 3, groups=3), layers.DepthwiseConv2D(3)):
+        layer.build((None, 8, 8, 6))
+        slot = next(s for s in face.slots(layer) if s.role == "weight")
+        assert slot.parts == "groups"
+        with pytest.raises(FaninValueError):
+            rules.experts()(slot)

@@ -33,8 +33,10 @@ class Record:
 
 def encode(value: Any) -> Any:
     """JSON-ready data for a record, or for anything that a record's field may hold."""
+    if type(value) is float and math.isfinite(value):  # most of what is encoded
+        return value
     if isinstance(value, Record):
-        fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}  # type: ignore[arg-type]
+        fields = {name: encode(getattr(value, name)) for name in _names(type(value))}
         return {"kind": type(value).__name__, **fields} if value.tagged else fields
     if isinstance(value, dict):
         return {str(k): encode(v) for k, v in value.items()}
@@ -43,6 +45,11 @@ def encode(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     return value
+
+
+@functools.cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(f.name for f in dataclasses.fields(kind))
 
 
 def decode(kind: Any, data: Any, where: str) -> Any:

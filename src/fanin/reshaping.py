@@ -312,7 +312,7 @@ def _solve(
     reject: Callable[[Reshaped], bool] = lambda g: False,
 ) -> Reshaped:
     """The numbers at which all conditions hold, from the first start that leads there."""
-    from scipy.optimize import root
+    from scipy.optimize import fsolve
 
     def residuals(p: Array) -> Array:
         if not np.all(np.isfinite(p)) or abs(p[0]) > 1e3 or (p[0] == 0 and base.name not in ("relu", "leaky_relu")):
@@ -323,10 +323,10 @@ def _solve(
 
     turned = None  # a solution that turns the input around, where there is no other
     for start in starts:
-        solution = root(residuals, np.asarray(start), method="hybr")
-        if np.abs(residuals(solution.x)).max() > SOLVED:
+        solution = np.asarray(fsolve(residuals, np.asarray(start), full_output=True)[0])
+        if np.abs(residuals(solution)).max() > SOLVED:
             continue
-        found = made(np.where(np.abs(solution.x) < 1e-9, 0.0, solution.x))
+        found = made(np.where(np.abs(solution) < 1e-9, 0.0, solution))
         if not reject(found):
             if found.scale > 0:
                 return found

@@ -1,12 +1,24 @@
 """Order of the data, seeds, and settings."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fanin.errors import FaninTypeError, FaninValueError
-from fanin.lab.training import Training, batches, derived_seed, evaluation_steps, held_out, steps_per_epoch
+from fanin.lab.training import Training, derived_seed, evaluation_steps, held_out, passes, steps_per_epoch
+
+
+def batches(examples: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    """Rows of batch after batch of one member."""
+    pytest.importorskip("torch")
+    from fanin.lab.torch.tensors import Orders
+
+    orders = Orders(examples, batch_size, [seed])
+    while True:
+        yield orders.rows()[0].numpy()
 
 
 @given(st.integers(1, 200), st.integers(1, 64), st.integers(0, 2**32))
@@ -31,8 +43,20 @@ def test_no_example_is_left_out_of_every_epoch() -> None:
     assert len(set.union(*seen)) == 1347
 
 
-def test_the_order_depends_on_the_seed_and_changes_with_each_epoch() -> None:
-    a, b, c = batches(64, 64, 5), batches(64, 64, 5), batches(64, 64, 6)
+def test_members_of_one_seed_see_the_same_and_a_run_that_goes_on_sees_what_comes_next() -> None:
+    from fanin.lab.torch.tensors import Orders
+
+    orders = Orders(10, 4, [7, 3, 7])
+    seen = [orders.rows() for _ in range(8)]
+    assert [tuple(rows.shape) for rows in seen[:3]] == [(3, 4), (3, 4), (3, 2)]
+    assert all(rows[0].equal(rows[2]) for rows in seen)
+    assert not any(rows[0].equal(rows[1]) for rows in seen)
+    for done in range(8):
+        assert Orders(10, 4, [7, 3, 7], done=done).rows().equal(seen[done])
+
+
+def test_the_order_depends_on_the_seed_and_changes_with_each_pass() -> None:
+    a, b, c = passes(64, 5), passes(64, 5), passes(64, 6)
     first = next(a)
     assert np.array_equal(first, next(b))
     assert not np.array_equal(first, next(c))

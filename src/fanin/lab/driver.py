@@ -1,9 +1,11 @@
 """Runs a study: hands its jobs to an executor, commits what comes back, and goes on whatever happens to a job."""
 
 import contextlib
+import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,14 +128,42 @@ def run_study(
             store.forget_failed()
         drive = _Drive(store, executor, group or grouping(configs), on_event)
         interrupted = True
-        with contextlib.suppress(KeyboardInterrupt):
-            drive.run()
-            interrupted = False
+        with contextlib.suppress(KeyboardInterrupt), _noted_interrupt(not isinstance(executor, Serial)) as stop:
+            drive.run(stop)
+            interrupted = stop.is_set()  # at the last moment: whatever comes after this study is not to begin
         counts = store.counts()
         return RunSummary(
             str(folder), sum(counts[s] for s in ("done", "failed", "pending")), **counts, ran=drive.ran,
             interrupted=interrupted, seconds=time.monotonic() - begun, notes=store.log(),
         )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _noted_interrupt(wanted: bool) -> Iterator[threading.Event]:
+    """Ctrl-C is noted, for the driver to stop at its next turn; a second one stops it where it is.
+
+    An exception that may come anywhere is lost where it comes in a callback of the interpreter (an import has one). Where
+    this process trains itself there are no turns, and it is left as it is.
+    """
+    noted = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    if (
+        not wanted
+        or before is not signal.default_int_handler
+        or threading.current_thread() is not threading.main_thread()
+    ):
+        yield noted
+        return
+
+    def note(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        noted.set()
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _store_of(study: Study, folder: Path, configs: Mapping[str, RunConfig], replace: bool) -> Store:
@@ -210,10 +240,12 @@ class _Drive:
         if isinstance(executor, Serial):
             executor.on_step = self._stepped
 
-    def run(self) -> None:
-        """Until nothing is left to do. Ctrl-C still commits what is finished."""
+    def run(self, stop: threading.Event) -> None:
+        """Until nothing is left to do, or it is to stop. Ctrl-C still commits what is finished."""
         try:
             while self.waiting or self.at_work:
+                if stop.is_set():
+                    raise KeyboardInterrupt
                 self._fill()
                 self._take(self.executor.events(WAIT))
         except KeyboardInterrupt:

@@ -125,15 +125,12 @@ def _from_text(text: str) -> tuple[Any, Any]:
         return "preset", find(text)
     if "(" in text:
         return "rule", registry.parse(text)
-    accepted = [
-        *NAMED,
-        *(preset.name for preset in presets()),
-        *(info.name for info in registry.table()),
-        *(a for info in registry.table() for a in info.aliases),
-    ]
     try:
         return "rule", registry.parse(text)
     except FaninValueError as error:
+        rules = registry.table()
+        accepted = [*NAMED, *(preset.name for preset in presets()), *(info.name for info in rules)]
+        accepted += [alias for info in rules for alias in info.aliases]
         close = difflib.get_close_matches(text, accepted, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise FaninValueError(

@@ -106,16 +106,14 @@ def steps_of(settings: TrainingSettings, examples: int, batch_size: int) -> int:
     return max(1, round(settings.epochs * steps_per_epoch(examples, batch_size)))
 
 
-def batches(examples: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:
-    """Rows of batch after batch, without end; every pass in a new order that depends on the seed alone.
+def passes(examples: int, seed: int) -> Iterator[np.ndarray]:
+    """Rows of pass after pass, without end; every pass in a new order that depends on the seed alone.
 
-    What is left over at the end of a pass is a smaller batch, or none (see `steps_per_epoch`).
+    A pass is cut into batches from its start. What is left over is a smaller batch, or none (see `steps_per_epoch`).
     """
     generator = np.random.Generator(np.random.Philox(seed))
     while True:
-        order = generator.permutation(examples)
-        for i in range(steps_per_epoch(examples, batch_size)):
-            yield order[i * batch_size : (i + 1) * batch_size]
+        yield generator.permutation(examples)
 
 
 def evaluation_steps(steps: int, evaluations: int) -> frozenset[int]:

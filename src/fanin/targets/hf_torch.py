@@ -1,5 +1,6 @@
 """`hf:DIR_OR_CONFIG.json`: a model of transformers from its configuration, with fresh weights and no download."""
 
+import importlib
 import json
 import os
 from collections.abc import Callable
@@ -30,7 +31,7 @@ def builder(text: str) -> Callable[[], Any]:
         raise FaninValueError(f"TARGET: {file} is not a configuration of transformers: it has no model_type")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
-        import transformers
+        transformers = importlib.import_module("transformers")  # its stubs would take pyright 20 seconds
     except ImportError:
         raise FaninValueError("TARGET: hf: needs the package transformers; pip install transformers") from None
     kind = config["model_type"]

@@ -117,7 +117,7 @@ def test_a_run_is_what_torchs_own_optimizer_gives(optimizer: str) -> None:
     from tests.lab.engine.nets import chain
 
     from fanin.lab.torch.construct import construct
-    from fanin.lab.training import batches, derived_seed
+    from fanin.lab.torch.tensors import Orders
 
     data = load("digits:256").with_validation(0.1)
     model = construct(lambda: chain(), 0)
@@ -128,9 +128,9 @@ def test_a_run_is_what_torchs_own_optimizer_gives(optimizer: str) -> None:
         "adamw(weight_decay=0.1)": lambda p: torch.optim.AdamW(p, 0.03, weight_decay=0.1),
     }
     steps = makers[optimizer](model.parameters())
-    order = batches(len(data.train_inputs), 32, derived_seed(0, "order"))
+    orders = Orders(len(data.train_inputs), 32, [0])
     for _ in range(20):
-        at = next(order)
+        at = orders.rows()[0].numpy()
         loss = torch.nn.functional.cross_entropy(
             model(torch.tensor(data.train_inputs[at])), torch.tensor(data.train_targets[at])
         )

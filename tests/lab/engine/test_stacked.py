@@ -6,7 +6,8 @@ from tests.lab.engine.nets import BINDINGS, chain, config, row, rows
 from torch import nn
 
 from fanin.lab.estimate import Kind
-from fanin.lab.torch.stack_forward import stacked_cross_entropy, stacked_forward
+from fanin.lab.torch.chain import Chain, chain_layers, cross_entropy_and_gradient, stacked_cross_entropy
+from fanin.lab.torch.optimizers import ColumnSGD, Rule
 from fanin.lab.torch.stackable import stackable
 from fanin.lab.worker import grouping, parts_of, with_stacking
 
@@ -46,35 +47,91 @@ def test_a_member_that_diverges_leaves_the_others_alone() -> None:
     assert first.metrics["loss"] == pytest.approx(row(some[0]).metrics["loss"], rel=1e-4)
 
 
-def test_the_plain_chain_is_what_vmap_gives() -> None:
-    models = [chain() for _ in range(3)]
-    forward = stacked_forward(models[0])
-    assert forward is not None
-    weights = {n: torch.stack([dict(m.named_parameters())[n] for m in models]) for n, _ in models[0].named_parameters()}
-    x = torch.randn(3, 5, 64)
-    out = forward(weights, {}, x)
-    for k, model in enumerate(models):
-        assert torch.allclose(out[k], model(x[k]), atol=1e-6)
-    assert stacked_forward(BINDINGS["skip"]()) is None
-    hooked = chain()
+def deep() -> nn.Module:
+    """A chain with a layer inside another chain, one that is flattened, and activations of either kind."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(12, 6), nn.ReLU(), nn.Sequential(nn.Linear(6, 6, bias=False), nn.ELU(inplace=True)),
+        nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4), nn.Sigmoid(), nn.Linear(4, 3),
+    )  # fmt: skip
+
+
+def at_every_place() -> nn.Module:
+    """A chain of sequences: each place has outputs of its own; it begins with an activation."""
+    return nn.Sequential(nn.GELU(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
+
+
+@pytest.mark.parametrize(("make", "shape"), [(deep, (3, 4)), (at_every_place, (3, 4)), (deep, (12,))])
+def test_the_plain_chain_is_what_autograd_gives(make, shape: tuple[int, ...]) -> None:
+    models = [make().double() for _ in range(3)]
+    layers = chain_layers(models[0])
+    assert layers is not None
+    names = [n for n, _ in models[0].named_parameters()]
+    weights = {n: torch.stack([m.get_parameter(n).detach() for m in models]) for n in names}
+    chain = Chain(layers, weights, names)
+    for size in (5, 2, 5):  # the last batch of a pass is smaller; buffers are used again
+        x = torch.randn(3, size, *shape, dtype=torch.float64)
+        before = x.clone()
+        out = chain.forward(x)
+        y = torch.randint(3, (3, *models[0](x[0]).shape[:-1]))
+        losses = chain.step(x, y, cross_entropy_and_gradient)
+        assert torch.equal(x, before)
+        for k, model in enumerate(models):
+            given = model(x[k].clone())
+            assert torch.allclose(out[k], given)
+            loss = nn.functional.cross_entropy(given.flatten(0, -2), y[k].flatten())
+            assert torch.allclose(losses[k], loss)
+            wanted = torch.autograd.grad(loss, list(model.parameters()))
+            for found, own in zip(chain.gradients, wanted, strict=True):
+                assert torch.allclose(found[k], own)
+    one = torch.randn(1, 4, *shape, dtype=torch.float64)
+    assert torch.allclose(chain.forward(one)[1], models[1](one[0].clone()))
+
+
+def test_only_the_gradients_that_are_wanted_are_worked_out() -> None:
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    weights = {n: p.detach()[None].clone() for n, p in net.named_parameters()}
+    chain = Chain(chain_layers(net) or [], weights, ["2.bias"])
+    chain.step(torch.randn(1, 5, 4), torch.zeros(1, 5, dtype=torch.long), cross_entropy_and_gradient)
+    assert [tuple(g.shape) for g in chain.gradients] == [(1, 2)]
+    assert chain.gradients[0].abs().sum() > 0
+
+
+def test_what_is_no_plain_chain() -> None:
+    hooked, shared = chain(), nn.Linear(3, 3)
     hooked[0].register_forward_hook(lambda *a: None)
-    assert stacked_forward(hooked) is None
-    assert stacked_forward(nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5))) is None
+    odd = (BINDINGS["skip"](), hooked, nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5)), nn.Sequential(shared, shared))
+    assert [chain_layers(model) for model in odd] == [None] * 4
 
 
-def test_gradients_of_the_stacks_own_operations() -> None:
+def test_gradients_of_the_stacks_own_loss() -> None:
     y = torch.tensor([[0, 2, 1], [1, 1, 0]])
     logits = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda o: stacked_cross_entropy(o, y), logits)
     one = torch.stack([nn.functional.cross_entropy(logits[k], y[k]) for k in range(2)])
     assert torch.allclose(stacked_cross_entropy(logits, y), one)
-    net = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)).double()
-    forward = stacked_forward(net)
-    assert forward is not None
-    names = [n for n, _ in net.named_parameters()]
-    weights = [torch.randn(2, *p.shape, dtype=torch.float64, requires_grad=True) for p in net.parameters()]
-    x = torch.randn(2, 5, 4, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x, *w: forward(dict(zip(names, w, strict=True)), {}, x), (x, *weights))
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_of_a_stack_is_torch_s(momentum: float, decay: float, nesterov: bool) -> None:
+    if nesterov and not momentum:
+        return  # torch refuses it
+    rates = (0.1, 0.003, 0.1)
+    stack = torch.randn(3, 4, 2)
+    own = [nn.Parameter(p.clone()) for p in stack]
+    optimizers = [
+        torch.optim.SGD([p], r, momentum, weight_decay=decay, nesterov=nesterov)
+        for p, r in zip(own, rates, strict=True)
+    ]
+    columns = ColumnSGD(Rule("sgd", momentum, nesterov, weight_decay=decay), [stack], [rates])
+    for factor in (1.0, 0.5, 0.25):
+        gradient = torch.randn(3, 4, 2)
+        columns.step([gradient], factor)
+        for p, g, optimizer, rate in zip(own, gradient, optimizers, rates, strict=True):
+            p.grad, optimizer.param_groups[0]["lr"] = g, rate * factor
+            optimizer.step()
+    assert torch.allclose(stack, torch.stack([p.detach() for p in own]), atol=1e-6)
 
 
 def test_what_is_random_or_large_is_not_stacked() -> None:

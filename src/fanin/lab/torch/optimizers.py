@@ -128,6 +128,53 @@ class Updates:
             group.buffers, group.firsts, group.seconds, group.steps = kept
 
 
+class ColumnSGD:
+    """torch's SGD for a stack: a member's rate stands in a column, so that all members take one update, whatever their rates.
+
+    Args:
+        rule: of kind "sgd".
+        parameters: stacked, shape (members, …) each.
+        rates: of each parameter, one a member.
+    """
+
+    def __init__(self, rule: Rule, parameters: Sequence[Tensor], rates: Sequence[Sequence[float]]) -> None:
+        self.rule = rule
+        self.parameters = [p.detach() for p in parameters]
+        self.columns = [_column(own, p) for own, p in zip(rates, self.parameters, strict=True)]
+        self.buffers = [torch.zeros_like(p) for p in self.parameters] if rule.momentum else []
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor], factor: float) -> None:
+        """One update with the rates times `factor`.
+
+        Args:
+            gradients: in the shapes of the parameters; they are left as they are.
+            factor: of the schedule.
+        """
+        rule = self.rule
+        for i, (parameter, gradient) in enumerate(zip(self.parameters, gradients, strict=True)):
+            if rule.weight_decay:
+                gradient = gradient.add(parameter, alpha=rule.weight_decay)
+            if rule.momentum:
+                buffer = torch.add(gradient, self.buffers[i], alpha=rule.momentum, out=self.buffers[i])
+                gradient = gradient.add(buffer, alpha=rule.momentum) if rule.nesterov else buffer
+            parameter.addcmul_(gradient, self.columns[i], value=-factor)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"buffers": self.buffers}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Puts what `state` gave back."""
+        for buffer, kept in zip(self.buffers, state["buffers"], strict=True):
+            buffer.copy_(kept)
+
+
+def _column(rates: Sequence[float], parameter: Tensor) -> Tensor:
+    """A rate a member, in a shape that meets those of the parameter."""
+    return parameter.new_tensor(rates).reshape(-1, *[1] * (parameter.dim() - 1))
+
+
 def _cut(gradient: Tensor | None, part: Tensor, place: tuple[int, int, int]) -> Tensor:
     """A part's own gradient, in the order in which the part lies in memory: a fused update reads both in one order."""
     assert gradient is not None

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from fanin.lab.study.rows import CurvePoint, LayerSignal, Signals
 from fanin.lab.torch.tensors import Tensors
 
 TRACED = 500  # losses that are kept step by step
+WRITE_EVERY = 0.5  # seconds between two writes of curve points, for those who watch
 TINY = 1e-30  # a loss of zero can only rise without end
 
 
@@ -80,6 +82,7 @@ class Recorder:
         self.signals: list[list[Signals]] = [[] for _ in configs]
         self.looks = frozenset({0, steps // 2, steps}) if self.watch else frozenset()
         self.written = 0
+        self.wrote = -math.inf  # when, on the monotonic clock
 
     @property
     def over(self) -> bool:
@@ -148,7 +151,8 @@ class Recorder:
         self.looked = self.step
         if self.step in self.looks:
             self._signals(trainee, data)
-        self._write()
+        if self.step >= self.planned or self.over or time.monotonic() - self.wrote > WRITE_EVERY:
+            self._write()
 
     def _held_scores(self, outputs: Tensor, targets: np.ndarray, losses: np.ndarray) -> list[tuple[float, float]]:
         """Loss and score of each member; (inf, nan) where its outputs are not finite. Accuracy of all members at once."""
@@ -172,6 +176,7 @@ class Recorder:
         """Appends the points that are not in the files yet."""
         if self.files is None:
             return
+        self.wrote = time.monotonic()
         for file, points in zip(self.files, self.points, strict=True):
             new = points[self.written :]
             lines = "".join(json.dumps(point.to_dict()) + "\n" for point in new)

@@ -15,10 +15,10 @@ from torch.func import functional_call, vmap
 
 from fanin.lab.losses_torch import cross_entropy, output_tensor
 from fanin.lab.study.rows import LayerSignal
-from fanin.lab.torch.optimizers import Rule, Updates
+from fanin.lab.torch.chain import Chain, chain_layers, cross_entropy_and_gradient, stacked_cross_entropy
+from fanin.lab.torch.optimizers import ColumnSGD, Rule, Updates
 from fanin.lab.torch.signals import outputs_of, signals_of
 from fanin.lab.torch.single import EVAL_BATCH, Loss
-from fanin.lab.torch.stack_forward import stacked_cross_entropy, stacked_forward
 from fanin.names import canonical_names
 
 
@@ -51,19 +51,15 @@ class Stack:
         self.buffers = {n: _stacked([dict(m.named_buffers())[n] for m in models]) for n in _buffers(models[0])}
         trained = [n for n, p in models[0].named_parameters() if p.requires_grad]
         self.parameters = [self.weights[n].requires_grad_() for n in trained]
+        layers = chain_layers(self.skeleton)
+        self.chain = Chain(layers, self.weights, trained) if layers else None
         plain = canonical_names(n for n, _ in models[0].named_parameters())
         rates = [[lr * s.get(plain[n], 1.0) for lr, s in zip(lrs, scales, strict=True)] for n in trained]
-        self.optimizer = Updates(rule, self.parameters, rates)
+        update = ColumnSGD if rule.kind == "sgd" else Updates
+        self.optimizer = update(rule, self.parameters, rates)
         self.gradients: list[Tensor] = []
         self.start: list[Tensor] = []
-        self.forward, self.forward_shared = self._forwards()
         self.skeleton.train()
-
-    def _forwards(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        plain = stacked_forward(self.skeleton)
-        if plain is None:
-            return _vmapped(self.skeleton, 0), _vmapped(self.skeleton, None)
-        return plain, lambda weights, buffers, x: plain(weights, buffers, x.expand(self.members, *x.shape))
 
     def remember_start(self) -> None:
         """Keeps the weights of now: `moved` is measured from them."""
@@ -74,22 +70,32 @@ class Stack:
 
     def step(self, x: Tensor, y: Tensor, factor: float) -> list[float]:
         """One step of every member; x and y have shape (members, batch, …). The losses before it."""
-        losses = self._losses(self.forward(self.weights, self.buffers, x), y)
-        gradients = torch.autograd.grad(losses.sum(), self.parameters)
-        self.gradients = self._clipped(list(gradients))
+        if self.chain is not None:
+            losses = self.chain.step(x, y, self._losses_and_gradient)
+            gradients = self.chain.gradients
+        else:
+            losses = self._losses(_vmapped(self.skeleton, 0)(self.weights, self.buffers, x), y)
+            gradients = list(torch.autograd.grad(losses.sum(), self.parameters))
+        self.gradients = self._clipped(gradients)
         self.optimizer.step(self.gradients, factor)
         return losses.tolist()
 
     def _losses(self, out: Any, y: Tensor) -> Tensor:
-        if (
-            self.loss is cross_entropy
-            and isinstance(out, Tensor)
-            and y.dim() == 2
-            and out.dim() == 3
-            and out.shape[-1] > 1
-        ):
+        if self._plain_cross_entropy(out, y):
             return stacked_cross_entropy(out, y)
         return vmap(lambda o, t: self.loss(o, t).reshape(()))(out, y)
+
+    def _losses_and_gradient(self, out: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        if self._plain_cross_entropy(out, y):
+            return cross_entropy_and_gradient(out, y)
+        with torch.enable_grad():
+            leaf = out.detach().requires_grad_()
+            losses = self._losses(leaf, y)
+            return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
+
+    def _plain_cross_entropy(self, out: Any, y: Tensor) -> bool:
+        plain = self.loss is cross_entropy and isinstance(out, Tensor)
+        return plain and y.dim() == 2 and out.dim() == 3 and out.shape[-1] > 1
 
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
         if self.clip is None:
@@ -106,7 +112,10 @@ class Stack:
             with torch.no_grad():
                 for start in range(0, len(x), EVAL_BATCH):
                     part, targets = x[start : start + EVAL_BATCH], y[start : start + EVAL_BATCH]
-                    out = self.forward_shared(self.weights, self.buffers, part)
+                    if self.chain is not None:
+                        out = self.chain.forward(part[None])
+                    else:
+                        out = _vmapped(self.skeleton, None)(self.weights, self.buffers, part)
                     losses = self._losses(out, targets.expand(self.members, *targets.shape))
                     total += losses.double().cpu().numpy() * len(part)
                     outputs.append(output_tensor(out))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fanin.lab.data import DataSet
-from fanin.lab.training import batches, derived_seed, held_out
+from fanin.lab.training import derived_seed, held_out, passes, steps_per_epoch
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,25 +63,32 @@ class Orders:
     """
 
     def __init__(self, examples: int, batch_size: int, seeds: Sequence[int], done: int = 0) -> None:
-        self.seeds = list(dict.fromkeys(seeds))
-        self.streams = [batches(examples, batch_size, derived_seed(seed, "order")) for seed in self.seeds]
-        self.of_member = torch.tensor([self.seeds.index(seed) for seed in seeds])
-        self.alike = len(self.seeds) == len(seeds)
-        for _ in range(done):
-            self.rows()
+        self.size, self.steps = batch_size, steps_per_epoch(examples, batch_size)
+        self.distinct = list(dict.fromkeys(seeds))
+        self.streams = [passes(examples, derived_seed(seed, "order")) for seed in self.distinct]
+        self.of_member = np.array([self.distinct.index(seed) for seed in seeds])
+        self.done = 0  # steps of this pass
+        self.order = self._next()
+        for _ in range(done // self.steps):
+            self.order = self._next()
+        self.done = done % self.steps
+
+    def _next(self) -> Tensor:
+        """Rows of a whole pass, shape (members, examples)."""
+        return torch.from_numpy(np.stack([next(stream) for stream in self.streams])[self.of_member])
 
     def rows(self) -> Tensor:
-        """Row numbers of the next batch, shape (distinct seeds, batch)."""
-        return torch.from_numpy(np.stack([next(stream) for stream in self.streams]))
+        """Row numbers of the next batch, shape (members, batch)."""
+        if self.done == self.steps:
+            self.order, self.done = self._next(), 0
+        first = self.done * self.size
+        self.done += 1
+        return self.order[:, first : first + self.size]
 
     def take(self, x: Tensor, y: Tensor, rows: Tensor, stacked: bool) -> tuple[Tensor, Tensor]:
         """The batch at these rows: (batch, …) of a single model, (members, batch, …) of a stack."""
-        if not stacked:
-            return x.index_select(0, rows[0].to(x.device)), y.index_select(0, rows[0].to(y.device))
         flat = rows.reshape(-1).to(x.device)
-        some_x = x.index_select(0, flat).reshape(*rows.shape, *x.shape[1:])
-        some_y = y.index_select(0, flat).reshape(*rows.shape, *y.shape[1:])
-        if self.alike:
+        some_x, some_y = x.index_select(0, flat), y.index_select(0, flat)
+        if not stacked:
             return some_x, some_y
-        member = self.of_member.to(x.device)
-        return some_x.index_select(0, member), some_y.index_select(0, member)
+        return some_x.view(*rows.shape, *x.shape[1:]), some_y.view(*rows.shape, *y.shape[1:])

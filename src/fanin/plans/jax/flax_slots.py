@@ -52,6 +52,9 @@ def _slot(place: Place, given: str | Axes | None) -> Slot:
     cell = isinstance(parent, CELLS) and isinstance(owner, nnx.Linear)
     if cell and role == "weight" and child in RECURRENT:
         role = "recurrent"
+    parts = FUSED[type(parent)][0] if cell and type(parent) in FUSED else None
+    if role == "weight" and getattr(owner, "feature_group_count", 1) > 1:
+        parts = "groups"
     return Slot(
         name=place.names[0],
         names=tuple(place.names) if len(place.names) > 1 else (),
@@ -61,7 +64,7 @@ def _slot(place: Place, given: str | Axes | None) -> Slot:
         module=module.rstrip("."),
         module_type=type(owner).__name__ if owner is not None else "",
         axes=axes,
-        parts=FUSED[type(parent)][0] if cell and type(parent) in FUSED else None,
+        parts=parts,
         hidden=parent.hidden_features if cell else 0,
         weight=f"{module}kernel" if role == "bias" and hasattr(owner, "kernel") else None,
     )

@@ -63,7 +63,8 @@ def meaning(layer: keras.Layer, attribute: str, shape: tuple[int, ...]) -> Meani
     known = _spec(layer, attribute, len(shape))
     if known is not None:
         spec, in_taps, out_taps = known
-        parts, count = gates or (None, 1)
+        groups = "groups" if "s" in spec and isinstance(layer, (*CONVOLUTIONS, *DEPTHWISE, *SEPARABLE)) else None
+        parts, count = gates or (groups, 1)
         role: SlotRole = "embedding" if "v" in spec else "recurrent" if attribute == "recurrent_kernel" else "weight"
         if len(re.sub(r"\(.*?\)", "x", spec)) == len(shape) and shape[-1] % count == 0:
             axes = Axes.parse(spec, shape, in_taps=in_taps, out_taps=out_taps)

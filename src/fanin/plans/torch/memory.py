@@ -14,7 +14,14 @@ LOCKED = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) .-", re.MULTILINE)  # spans with
 
 
 def read_only(tensors: list[Tensor]) -> list[bool]:
-    """For each tensor on the CPU whether its memory is read-only (a write would end the process); False if not known."""
+    """For each tensor on the CPU whether its memory is read-only (a write would end the process); False if not known.
+
+    What torch has allocated can be written to; only memory that it was given (a mapped file, an array) is looked up, since the
+    list of a process's memory takes milliseconds to read.
+    """
+    given = [_given(tensor) for tensor in tensors]
+    if not any(given):
+        return [False] * len(tensors)
     try:
         maps = MAPS.read_bytes()
     except OSError:  # not Linux
@@ -23,13 +30,16 @@ def read_only(tensors: list[Tensor]) -> list[bool]:
     starts = [low for low, _ in spans]
 
     def locked(tensor: Tensor) -> bool:
-        if tensor.device.type != "cpu" or tensor.is_meta or not tensor.numel():
-            return False
         address = tensor.data_ptr()
         k = bisect.bisect_right(starts, address) - 1
         return k >= 0 and address < spans[k][1]
 
-    return [locked(tensor) for tensor in tensors]
+    return [of_others and locked(tensor) for tensor, of_others in zip(tensors, given, strict=True)]
+
+
+def _given(tensor: Tensor) -> bool:
+    """Whether a tensor on the CPU lies in memory that torch did not allocate (it cannot resize it then)."""
+    return tensor.device.type == "cpu" and tensor.numel() > 0 and not tensor.untyped_storage().resizable()
 
 
 def as_array(tensor: Tensor) -> np.ndarray[Any, Any]:

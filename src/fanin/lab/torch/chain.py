@@ -1,0 +1,214 @@
+"""Plain chains of layers on stacked weights: one batched product a layer, and gradients by hand.
+
+`vmap` and autograd run any model, but take several operations where a chain of linear layers needs one, and new memory for
+each of them. Small models spend most of a step between operations.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+ELEMENTWISE = (
+    nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.SELU, nn.CELU, nn.Softplus, nn.Hardswish,
+    nn.Hardsigmoid, nn.Hardtanh, nn.Mish, nn.ReLU6, nn.Softsign, nn.Tanhshrink, nn.LogSigmoid, nn.Identity,
+)  # fmt: skip
+Weights = dict[str, Tensor]
+Losses = Callable[
+    [Tensor, Tensor], tuple[Tensor, Tensor]
+]  # (outputs, targets) → losses of members, gradient of their sum
+
+# Derivatives that the activation's own output tells; others are asked of autograd, one layer at a time.
+_FROM_OUTPUT: dict[type[nn.Module], tuple[Callable[..., Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
+    nn.ReLU: (
+        lambda x, out: torch.clamp_min(x, 0, out=out),
+        lambda g, out: torch.ops.aten.threshold_backward(g, out, 0),
+    ),
+    nn.Tanh: (torch.tanh, lambda g, out: torch.ops.aten.tanh_backward(g, out)),
+    nn.Sigmoid: (torch.sigmoid, lambda g, out: torch.ops.aten.sigmoid_backward(g, out)),
+}
+
+
+@dataclass(frozen=True)
+class _Linear:
+    weight: str
+    bias: str | None
+
+
+@dataclass(frozen=True)
+class _Flatten:
+    pass
+
+
+Layer = _Linear | _Flatten | nn.Module  # the last: an elementwise activation
+
+
+def chain_layers(model: nn.Module) -> list[Layer] | None:
+    """The layers of a chain (`nn.Sequential`, nested too), or None for other models.
+
+    A chain is made of `nn.Linear`, `nn.Flatten` and elementwise activations, exactly of these classes, without hooks and
+    without weights that two layers share.
+    """
+    layers, names = _layers(model, ""), {name for name, _ in model.named_parameters()}
+    used = [name for layer in layers or () if isinstance(layer, _Linear) for name in (layer.weight, layer.bias) if name]
+    return layers if sorted(used) == sorted(names) else None
+
+
+def _layers(model: nn.Module, prefix: str) -> list[Layer] | None:
+    if model._forward_hooks or model._forward_pre_hooks:
+        return None
+    if type(model) is nn.Sequential:
+        found: list[Layer] = []
+        for name, child in model._modules.items():
+            inside = None if child is None else _layers(child, f"{prefix}{name}.")
+            if inside is None:
+                return None
+            found += inside
+        return found
+    if type(model) is nn.Linear and model._parameters.keys() == {"weight", "bias"}:
+        return [_Linear(f"{prefix}weight", f"{prefix}bias" if model.bias is not None else None)]
+    if type(model) is nn.Flatten and (model.start_dim, model.end_dim) == (1, -1):
+        return [_Flatten()]
+    if type(model) in ELEMENTWISE and not list(model.parameters()):
+        return [model]
+    return None
+
+
+class Chain:
+    """A chain on stacked weights.
+
+    Args:
+        layers: from `chain_layers`.
+        weights: by name, shape (members, …) each, contiguous; whoever changes them does it in place.
+        trained: the names whose gradients are wanted.
+
+    Attributes:
+        gradients: of the last step, in the order of `trained`; the same memory at every step.
+    """
+
+    def __init__(self, layers: Sequence[Layer], weights: Weights, trained: Sequence[str]) -> None:
+        self.layers, self.weights = layers, weights
+        self.gradients = [torch.zeros_like(weights[name]) for name in trained]
+        self._gradient_of = dict(zip(trained, self.gradients, strict=True))
+        self._buffers: dict[tuple[int, str, tuple[int, ...]], Tensor] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs (members, batch, …) for inputs (members, batch, …), or for inputs (1, batch, …) that all members see."""
+        members = len(next(iter(self.weights.values())))
+        x = x.expand(members, *x.shape[1:])
+        for layer in self.layers:
+            if isinstance(layer, nn.Module):
+                x = layer(x)
+            elif isinstance(layer, _Flatten):
+                x = x.flatten(2)
+            else:
+                rows, turned = _rows(x), self.weights[layer.weight].transpose(1, 2)
+                bias = None if layer.bias is None else self.weights[layer.bias].unsqueeze(1)
+                out = torch.bmm(rows, turned) if bias is None else torch.baddbmm(bias, rows, turned)
+                x = out.reshape(*x.shape[:-1], out.shape[-1])
+        return x
+
+    @torch.no_grad()
+    def step(self, x: Tensor, y: Tensor, losses: Losses) -> Tensor:
+        """Losses of the members, shape (members,), for batches (members, batch, …); `gradients` are then those of their sum."""
+        seen: list[tuple[Tensor, Tensor]] = []  # what each layer got and gave
+        for place, layer in enumerate(self.layers):
+            out = self._ahead(place, layer, x)
+            seen.append((x, out))
+            x = out
+        values, g = losses(x, y)
+        first = next((i for i, layer in enumerate(self.layers) if isinstance(layer, _Linear)), len(self.layers))
+        for place in range(len(self.layers) - 1, first - 1, -1):
+            g = self._back(place, self.layers[place], *seen[place], g, place > first)
+        return values
+
+    def _ahead(self, place: int, layer: Layer, x: Tensor) -> Tensor:
+        if isinstance(layer, _Flatten):
+            return x.flatten(2)
+        if isinstance(layer, nn.Module):
+            known = _FROM_OUTPUT.get(type(layer))
+            return known[0](x, out=self._buffer(place, "out", x.shape, x)) if known else _apart(layer, x)
+        rows, weight = _rows(x), self.weights[layer.weight]
+        out = self._buffer(place, "out", (*rows.shape[:2], weight.shape[1]), rows)
+        if layer.bias is None:
+            torch.bmm(rows, weight.transpose(1, 2), out=out)
+        else:
+            torch.baddbmm(self.weights[layer.bias].unsqueeze(1), rows, weight.transpose(1, 2), out=out)
+        return out.view(*x.shape[:-1], out.shape[-1])
+
+    def _back(self, place: int, layer: Layer, x: Tensor, out: Tensor, g: Tensor, further: bool) -> Tensor:
+        """The gradient of what the layer got, where it goes `further`; those of its weights are written down."""
+        if isinstance(layer, _Flatten):
+            return g.reshape(x.shape)
+        if isinstance(layer, nn.Module):
+            known = _FROM_OUTPUT.get(type(layer))
+            if known:
+                return known[1](g, out)
+            with torch.enable_grad():
+                leaf = x.detach().requires_grad_()
+                return torch.autograd.grad(_apart(layer, leaf), leaf, g)[0]
+        rows, g = _rows(x), _rows(g)
+        if (of_weight := self._gradient_of.get(layer.weight)) is not None:
+            torch.bmm(g.transpose(1, 2), rows, out=of_weight)
+        if layer.bias is not None and (of_bias := self._gradient_of.get(layer.bias)) is not None:
+            torch.sum(g, 1, out=of_bias)
+        if not further:
+            return g
+        before = torch.bmm(g, self.weights[layer.weight], out=self._buffer(place, "back", rows.shape, rows))
+        return before.view(x.shape)
+
+    def _buffer(self, place: int, what: str, shape: Sequence[int], like: Tensor) -> Tensor:
+        key = (place, what, tuple(shape))
+        if key not in self._buffers:
+            self._buffers[key] = like.new_empty(key[2])
+        return self._buffers[key]
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(members, …, units) as (members, rows, units)."""
+    return x.flatten(1, -2) if x.dim() > 3 else x
+
+
+def _apart(layer: nn.Module, x: Tensor) -> Tensor:
+    """The activation of `x`, which stays as it is."""
+    return layer(x.clone() if getattr(layer, "inplace", False) else x)
+
+
+def cross_entropy_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy of each member, shape (members,), and the gradient of their sum, in the shape of `logits`.
+
+    Classes come before rows here: torch sums over a short last axis twenty times slower than over one before it.
+
+    Args:
+        logits: shape (members, batch, …, classes).
+        targets: class indices, shape (members, batch, …).
+    """
+    columns = logits.flatten(1, -2).transpose(1, 2).contiguous()
+    chosen = targets.reshape(len(logits), 1, -1)
+    logs = torch.log_softmax(columns, 1)
+    losses = logs.gather(1, chosen).squeeze(1).mean(1).neg()
+    shares = logs.exp_()
+    shares.scatter_add_(1, chosen, shares.new_full((), -1.0).expand(chosen.shape))
+    gradient = shares.mul_(1 / chosen.shape[2]).transpose(1, 2).contiguous()
+    return losses, gradient.view(logits.shape)
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """The same for autograd: one node."""
+
+    @staticmethod
+    def forward(ctx, logits: Tensor, targets: Tensor) -> Tensor:
+        losses, gradient = cross_entropy_and_gradient(logits, targets)
+        ctx.save_for_backward(gradient)
+        return losses
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * gradients[0].reshape(-1, *[1] * (gradient.dim() - 1)), None
+
+
+def stacked_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of each member, shape (members,), that autograd can go back through; see the function above."""
+    return _CrossEntropy.apply(logits, targets)  # type: ignore[return-value]
