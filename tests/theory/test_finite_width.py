@@ -70,6 +70,28 @@ def test_mean_and_variance_against_simulation(name, widths, weights, sigma_b, si
         assert np.all(np.abs(variance - predicted.variance) <= 4 * math.sqrt(2 / draws) * variance + second)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "weights", "sigma_b"), [("gelu", "normal", 0.0), ("silu", "normal", 0.1), ("mish", "orthogonal", 0.0)]
+)
+def test_the_band_holds_nets_whose_signals_part(name: str, weights, sigma_b: float) -> None:
+    """At these gains some draws die and others grow; mean and variance to first order held few of their gradients."""
+    width, depth, draws = 48, 24, 200
+    sigma_w = critical_or_gain(name, sigma_b)
+    laws = [law(name, [width] * depth, sigma_w, weights, sigma_b, q0=1.0) for law in (log_norm, log_gradient_norm)]
+    measured = simulated(name, [width] * depth, sigma_w, weights, sigma_b, 1.0, draws)
+    for law, found in zip(laws, measured, strict=True):
+        assert law.quantiles
+        low, high = law.band()
+        inside = ((low <= found) & (found <= high))[:, : depth - 1].mean(axis=0)
+        error = math.sqrt(0.05 * 0.95 / draws)  # of a depth, and nearly that of all: they are the same draws
+        assert inside.mean() > 0.95 - 3 * error
+        assert inside.min() > 0.95 - 5 * error
+        assert found.std(axis=0)[2] == pytest.approx(math.sqrt(law.variance[2]), rel=0.2)
+    again = log_norm(name, [width] * depth, sigma_w, weights, sigma_b, q0=1.0)
+    assert again == laws[0]
+
+
 def test_relu_adds_five_over_n() -> None:
     """Hanin & Rolnick 2018, Hanin & Nica 2020: log-variance 5 Σ 1/n_l, and the mean falls by half of it."""
     widths = [64, 128, 256, 32, 1000]

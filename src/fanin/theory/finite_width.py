@@ -6,7 +6,8 @@ exactly, at any width. So r = |x|² / n_l is a Markov chain, and one layer adds 
     log V(q) / q,  a fluctuation of variance (E f⁴ / (E f²)² - 1) / n_l,  and the drift -1/2 of that variance,
 
 where V(q) = E f². What was there already is multiplied by the elasticity e = d log V / d log q (1 for ReLU, below 1 where f
-saturates, so that errors of scale heal). Haar-orthogonal weights keep |Wx| too, which takes 2 e² from the constant.
+saturates, so that errors of scale heal). Haar-orthogonal weights keep |Wx| too, which takes 2 e² from the constant. Where e is
+above 1, fluctuations grow, and the chain is walked as it is (`fanin.theory.wandering`).
 """
 
 import functools
@@ -23,11 +24,13 @@ from fanin.records import Record
 from fanin.theory.curves import Curve, Function
 from fanin.theory.fixed_points import critical, fixed_point
 from fanin.theory.integrals import moments
+from fanin.theory.wandering import Wandering, between, quantiles, walk
 
 Weights = Literal["normal", "orthogonal"]
 HERMITE = 9  # nodes over the law of the log signal, so that curved maps are averaged, not linearised
 MOST_LOG = 300.0  # a log signal beyond this has left all numbers
 GRID_END, GRID_STEP = 20.0, 0.25  # of log q
+GROWS = 1e-6  # of an elasticity over 1
 NOISE = {"normal": 2.0, "orthogonal": 0.0}  # relative variance, times n, of |W u|² for a fixed u
 
 
@@ -35,21 +38,31 @@ NOISE = {"normal": 2.0, "orthogonal": 0.0}  # relative variance, times n, of |W 
 class LogNorm(Record):
     """The law of a log squared norm at each depth; entry l belongs to layer l + 1.
 
+    Where fluctuations grow from layer to layer (GELU at its gain), all are those of simulated walks of the norms, and the band
+    lies between quantiles: some draws' signals die while others grow.
+
     Attributes:
         mean: of log(|x|² / n), natural logarithm.
         variance: of the same, over draws of the weights, to first order in 1/n.
         sigma_w: the deviation of the weights, times √fan_in.
         fluctuation: the variance with terms of second order: a layer's v becomes v + v²/2, as the log of a gamma variable has it
             (the mean of n squares is nearly one). It is what the band is made of; 4 % more than the variance for ReLU × 64.
+        quantiles: of each depth, at the normal scores -3, -2.5, …, 3; () where a mean and a variance say all.
     """
 
     mean: tuple[float, ...]
     variance: tuple[float, ...]
     sigma_w: float
     fluctuation: tuple[float, ...] = ()
+    quantiles: tuple[tuple[float, ...], ...] = ()
 
     def band(self, deviations: float = 1.96) -> tuple[Array, Array]:
-        """The ends of mean ± `deviations` standard deviations, for each depth; of log |x|² / n."""
+        """The ends of mean ± `deviations` standard deviations, for each depth; of log |x|² / n.
+
+        Where fluctuations grow: the quantiles that a normal law has there.
+        """
+        if self.quantiles:
+            return between(self.quantiles, -deviations), between(self.quantiles, deviations)
         mean, spread = np.array(self.mean), deviations * np.sqrt(np.array(self.fluctuation or self.variance))
         return mean - spread, mean + spread
 
@@ -111,9 +124,9 @@ def log_norm(
     curve, n = Curve.of(f), _checked_widths(widths)
     _checked_weights(weights)
     sigma_w = critical_or_gain(curve, sigma_b) if sigma_w is None else float(sigma_w)
-    mean = math.log(_start(curve, sigma_w, sigma_b) if q0 is None else float(q0))
+    start = mean = math.log(_start(curve, sigma_w, sigma_b) if q0 is None else float(q0))
     table, variance, fluctuation, before = log_table(curve), 0.0, 0.0, n[0]
-    means, variances, fluctuations = [], [], []
+    means, variances, fluctuations, grows = [], [], [], False
     for width in n:
         at = _spread(table, mean, variance, sigma_w, sigma_b)
         kept = (
@@ -124,12 +137,15 @@ def log_norm(
         mean = min(max(float(at.weights @ after), -MOST_LOG), MOST_LOG)
         variance = min(max(float(at.weights @ (np.square(after - mean) + constant)), 0.0), MOST_LOG**2)
         stretch = float(at.weights @ np.square(at.elasticity * at.share))
+        grows |= stretch > 1 + GROWS
         second = float(at.weights @ (constant + 0.5 * np.square(constant)))
         fluctuation = min(max(variance, stretch * fluctuation + second), MOST_LOG**2)
         means.append(mean)
         variances.append(variance)
         fluctuations.append(fluctuation)
         before = width
+    if grows and len(n) > 1:
+        return _of_walks(_walks(table, start, n, sigma_w, sigma_b, weights).forward, sigma_w)
     return LogNorm(tuple(means), tuple(variances), sigma_w, tuple(fluctuations))
 
 
@@ -163,6 +179,11 @@ def log_gradient_norm(
     table = log_table(curve)
     if not math.isfinite(table(np.zeros(1))[3, 0]):
         raise FaninValueError(f"{curve.name} jumps, so E f'² is infinite: its gradients have no law")
+    if forward.quantiles:
+        start = math.log(_start(curve, sigma_w, sigma_b) if q0 is None else float(q0))
+        growth = _walks(table, start, n, sigma_w, sigma_b, weights).growth[1:]
+        sums = np.cumsum(growth[::-1], axis=0)[::-1]
+        return _of_walks(np.vstack([sums, np.zeros(sums.shape[1])]), sigma_w)
     steps = [
         _gradient_step(table, forward.mean[i - 1], forward.variance[i - 1], sigma_w, sigma_b, n[i - 1], n[i], weights)
         for i in range(1, len(n))
@@ -198,6 +219,28 @@ def _through(steps: Sequence[_GradientStep], variance: float) -> tuple[float, fl
     return mean, total, second
 
 
+def _walks(
+    table: Callable[..., Array], start: float, n: Sequence[int], sigma_w: float, sigma_b: float, weights: Weights
+) -> Wandering:
+    def layer(number: int, signal: Array) -> tuple[Array, Array, Array, Array, Array]:
+        width, before = n[number], n[max(number - 1, 0)]
+        at = _layer_at(table, signal, sigma_w, sigma_b)
+        kept = 1.0 / max(before, width) if weights == "orthogonal" else 0.0
+        constant = (at.kurtosis - 1) / width - 2 * at.elasticity**2 * kept
+        back = 3 * (at.kurtosis_of_slopes - 1) / width + NOISE[weights] / before
+        growth = 2 * math.log(sigma_w) + at.log_df2 + NOISE[weights] * at.tilt / before - 0.5 * back
+        shared = (at.shared - 1 - (2 - NOISE[weights]) * at.elasticity * at.tilt) / width
+        return at.log_f2 - 0.5 * constant - at.bend * kept, constant, growth, back, shared
+
+    with np.errstate(over="ignore", invalid="ignore"):  # where E f'² is infinite there are no gradients to speak of
+        return walk(start, len(n), layer, MOST_LOG)
+
+
+def _of_walks(walks: Array, sigma_w: float) -> LogNorm:
+    variance = tuple(walks.var(axis=1).tolist())
+    return LogNorm(tuple(walks.mean(axis=1).tolist()), variance, sigma_w, variance, quantiles(walks))
+
+
 def critical_or_gain(f: Function | Curve, sigma_b: float = 0.0) -> float:
     """σ_w at the edge of chaos where the variance is stable there, else the one that keeps E f² at 1 with q = 1.
 
@@ -229,10 +272,9 @@ def _start(curve: Curve, sigma_w: float, sigma_b: float) -> float:
 
 
 @dataclass(frozen=True)
-class _Spread:
-    """What a layer does at Gauss-Hermite nodes of the log signal before it: arrays (nodes,)."""
+class _At:
+    """What a layer does at some log signals before it: arrays of one shape."""
 
-    weights: Array
     share: Array  # of the pre-activations' variance that the weights bring
     log_f2: Array
     kurtosis: Array
@@ -244,16 +286,26 @@ class _Spread:
     bend: Array  # q² V'' / V
 
 
-def _spread(table: Callable[..., Array], mean: float, variance: float, sigma_w: float, sigma_b: float) -> _Spread:
-    nodes, weights = np.polynomial.hermite_e.hermegauss(HERMITE)
-    part = sigma_w**2 * np.exp(np.clip(mean + math.sqrt(variance) * nodes, -MOST_LOG, MOST_LOG))
+@dataclass(frozen=True)
+class _Spread(_At):
+    """The same at Gauss-Hermite nodes of the log signal, with their weights."""
+
+    weights: Array
+
+
+def _layer_at(table: Callable[..., Array], signal: Array, sigma_w: float, sigma_b: float) -> _At:
+    part = sigma_w**2 * np.exp(np.clip(signal, -MOST_LOG, MOST_LOG))
     q = part + sigma_b**2
     log_q = np.log(q)
     log_f2, kurtosis, e, log_df2, slopes, shared = table(log_q)
     leans = table(log_q, 1)
-    return _Spread(
-        weights / weights.sum(), part / q, log_f2, kurtosis, e, log_df2, slopes, shared, leans[3], leans[2] + e**2 - e
-    )
+    return _At(part / q, log_f2, kurtosis, e, log_df2, slopes, shared, leans[3], leans[2] + e**2 - e)
+
+
+def _spread(table: Callable[..., Array], mean: float, variance: float, sigma_w: float, sigma_b: float) -> _Spread:
+    nodes, weights = np.polynomial.hermite_e.hermegauss(HERMITE)
+    at = _layer_at(table, mean + math.sqrt(variance) * nodes, sigma_w, sigma_b)
+    return _Spread(**vars(at), weights=weights / weights.sum())
 
 
 def _gradient_step(

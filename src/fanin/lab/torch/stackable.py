@@ -33,15 +33,23 @@ def stackable(parts: Parts, config: RunConfig) -> bool:
 
 def pays(model: nn.Module, parts: Parts, batch_size: int) -> bool:
     """Whether a step of the model spends more between its operations than in them."""
-    if sum(p.numel() for p in model.parameters()) > MOST_WEIGHTS:
-        return False
+    return weights_of(model) <= MOST_WEIGHTS and work_of(model, parts, batch_size) <= MOST_WORK
+
+
+def weights_of(model: nn.Module) -> int:
+    """Parameters of a model."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def work_of(model: nn.Module, parts: Parts, batch_size: int) -> float:
+    """Floating-point operations of a layer's forward pass over a batch, mean over the layers with weights."""
     rows = slice(min(batch_size, len(parts.data.train_inputs)))
     x = take(parts.data.train_inputs, rows, device_of(model))
     layers = sum(1 for m in model.modules() if m._parameters)
     counter = FlopCounterMode(display=False)
     with random_state(0), torch.no_grad(), counter:
         model(x)
-    return counter.get_total_flops() / max(1, layers) <= MOST_WORK
+    return counter.get_total_flops() / max(1, layers)
 
 
 def _agrees(parts: Parts, config: RunConfig) -> bool:
