@@ -145,7 +145,7 @@ def log_norm(
         fluctuations.append(fluctuation)
         before = width
     if grows and len(n) > 1:
-        return _of_walks(_walks(table, start, n, sigma_w, sigma_b, weights).forward, sigma_w)
+        return _of_walks(_walks(table, start, tuple(n), sigma_w, sigma_b, weights).forward, sigma_w)
     return LogNorm(tuple(means), tuple(variances), sigma_w, tuple(fluctuations))
 
 
@@ -181,7 +181,7 @@ def log_gradient_norm(
         raise FaninValueError(f"{curve.name} jumps, so E f'² is infinite: its gradients have no law")
     if forward.quantiles:
         start = math.log(_start(curve, sigma_w, sigma_b) if q0 is None else float(q0))
-        growth = _walks(table, start, n, sigma_w, sigma_b, weights).growth[1:]
+        growth = _walks(table, start, tuple(n), sigma_w, sigma_b, weights).growth[1:]
         sums = np.cumsum(growth[::-1], axis=0)[::-1]
         return _of_walks(np.vstack([sums, np.zeros(sums.shape[1])]), sigma_w)
     steps = [
@@ -219,8 +219,9 @@ def _through(steps: Sequence[_GradientStep], variance: float) -> tuple[float, fl
     return mean, total, second
 
 
+@functools.lru_cache(maxsize=2)  # both laws of a net are of the same walks
 def _walks(
-    table: Callable[..., Array], start: float, n: Sequence[int], sigma_w: float, sigma_b: float, weights: Weights
+    table: Callable[..., Array], start: float, n: tuple[int, ...], sigma_w: float, sigma_b: float, weights: Weights
 ) -> Wandering:
     def layer(number: int, signal: Array) -> tuple[Array, Array, Array, Array, Array]:
         width, before = n[number], n[max(number - 1, 0)]

@@ -1,13 +1,14 @@
 """How many seeds it takes: before a study and after it."""
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from tests.lab.analysis import samples
 
-from fanin.lab.analysis.planning import comparisons_of, power_after, power_before
-from fanin.lab.statistics import verdict
+from fanin.lab.analysis.planning import Shown, comparisons_of, not_normal, power_after, power_before
+from fanin.lab.statistics import detectable_difference, verdict
 
 
 def test_comparisons_of_a_context() -> None:
@@ -42,3 +43,24 @@ def test_after_the_run_the_spread_is_known() -> None:
     ).analysis.power_after
     assert float(re.search(r"difference of ([\d.]+)", wide)[1]) > 0.1  # type: ignore[index]
     assert samples.results(seeds=samples.seeds(1)).analysis.power_after == ""
+
+
+@pytest.mark.slow
+def test_power_of_differences_that_are_far_from_normal_is_said_apart() -> None:
+    generator = np.random.default_rng(0)
+
+    def warned(draw: Callable[[], np.ndarray]) -> float:
+        said = []
+        for _ in range(30):
+            deltas = tuple(draw().tolist())
+            size = detectable_difference(float(np.std(deltas, ddof=1)), 10)
+            said.append(bool(not_normal(Shown(size, 10, 1, deltas, "accuracy"))))
+        return float(np.mean(said))
+
+    assert warned(lambda: generator.normal(size=10)) < 0.2
+    assert warned(lambda: generator.choice([-1.0, 1.0], 10) + generator.normal(0, 0.1, 10)) > 0.4
+    humps = tuple((np.array([-1.0, 1.0] * 5) + generator.normal(0, 0.01, 10)).tolist())
+    assert re.search(
+        r"drawn again from those that were measured it is \d+ times in 10\.", not_normal(Shown(0.8, 10, 1, humps, "f1"))
+    )
+    assert not_normal(Shown(0.8, 10, 1, (), "f1")) == not_normal(Shown(0.8, 10, 1, (0.1,) * 10, "f1")) == ""

@@ -2,18 +2,22 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
 
 from fanin.lab.analysis.pairs import scores_of
 from fanin.lab.analysis.records import ContextAnalysis
-from fanin.lab.statistics import detectable_difference, seeds_needed, smallest_p
+from fanin.lab.statistics import detectable_difference, seeds_needed, simulated_power, smallest_p
+from fanin.lab.statistics.paired import FEWEST_PAIRS
 from fanin.lab.study.records import Study
 from fanin.lab.study.rows import RunRow
 
 ALPHA = 0.05
 MOST = 1000  # seeds that anybody would run
+WANTED = 0.8  # power of what is called shown "4 times in 5"
+FAR = 0.15  # from it, where differences are drawn again from those that were measured: they are not normal then
 
 
 def comparisons_of(study: Study, plans: int | None = None) -> int:
@@ -60,32 +64,60 @@ def power_after(contexts: Sequence[ContextAnalysis], rows: Sequence[RunRow]) -> 
         contexts: analysed.
         rows: the study's runs.
     """
-    found: list[tuple[float, int, int, float, str]] = []
+    found: list[Shown] = []
     for c in contexts:
         for pair in c.pairs:
             size = pair.verdict.detectable
             if 0 < size < math.inf:
-                found.append(
-                    (size, len(pair.seeds), pair.verdict.comparisons, _spread(c, pair.plan, pair.other, rows), c.score)
-                )
+                deltas = _deltas(c, pair.plan, pair.other, rows)
+                found.append(Shown(size, len(pair.seeds), pair.verdict.comparisons, deltas, c.score))
     if not found:
         return ""
-    size = median(sorted(f[0] for f in found))
-    near = min(found, key=lambda f: abs(f[0] - size))
-    text = (
-        f"With the spread that it had, this study could have shown a difference of {size:.2g} in {near[4]} 4 times in 5"
-    )
-    half = seeds_needed(size / 2, near[3], comparisons=near[2], most=MOST).seeds if near[3] > 0 else None
+    size = median(sorted(f.size for f in found))
+    near = min(found, key=lambda f: abs(f.size - size))
+    text = f"With the spread that it had, this study could have shown a difference of {size:.2g} in {near.score} 4 times in 5"
+    spread = float(np.std(near.deltas, ddof=1)) if len(near.deltas) > 1 else 0.0
+    half = seeds_needed(size / 2, spread, comparisons=near.comparisons, most=MOST).seeds if spread > 0 else None
     where = " (the median over all comparisons)" if len(found) > 1 else ""
-    return f"{text}{where}" + (f"; half of that would take {half:,} seeds" if half else "") + "."
+    takes = f"; half of that would take {half:,} seeds" if half else ""
+    return f"{text}{where}{takes}.{not_normal(near)}"
 
 
-def _spread(c: ContextAnalysis, plan: str, other: str, rows: Sequence[RunRow]) -> float:
+@dataclass(frozen=True)
+class Shown:
+    """What one comparison could have shown 4 times in 5.
+
+    Attributes:
+        size: the difference.
+        seeds: pairs.
+        comparisons: made at once.
+        deltas: paired differences that were measured.
+        score: the metric.
+    """
+
+    size: float
+    seeds: int
+    comparisons: int
+    deltas: tuple[float, ...]
+    score: str
+
+
+def not_normal(near: Shown) -> str:
+    """A warning where the differences that were measured say that the power of normal ones is not theirs."""
+    if len(near.deltas) < FEWEST_PAIRS or len(set(near.deltas)) < 2:
+        return ""
+    own = simulated_power(near.deltas, near.size, near.seeds, comparisons=near.comparisons)
+    if abs(own - WANTED) <= FAR:
+        return ""
+    return f" That is so of normal differences; drawn again from those that were measured it is {10 * own:.0f} times in 10."
+
+
+def _deltas(c: ContextAnalysis, plan: str, other: str, rows: Sequence[RunRow]) -> tuple[float, ...]:
+    """Paired differences of two methods, each at its own learning rate."""
     first, second = c.cell(plan), c.cell(other)
     if first is None or second is None:
-        return 0.0
+        return ()
     keys = {*first.keys, *second.keys}
     scores = scores_of((row for row in rows if row.key in keys), c.score)
     a, b = scores(plan, first.lr), scores(other, second.lr)
-    deltas = [a[seed] - b[seed] for seed in set(a) & set(b)]
-    return float(np.std(deltas, ddof=1)) if len(deltas) > 1 else 0.0
+    return tuple(a[seed] - b[seed] for seed in sorted(set(a) & set(b)))
