@@ -51,7 +51,7 @@ def deep() -> nn.Module:
     """A chain with a layer inside another chain, one that is flattened, and activations of either kind."""
     return nn.Sequential(
         nn.Flatten(), nn.Linear(12, 6), nn.ReLU(), nn.Sequential(nn.Linear(6, 6, bias=False), nn.ELU(inplace=True)),
-        nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4), nn.Sigmoid(), nn.Linear(4, 3),
+        nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4), nn.Sigmoid(), nn.Tanh(), nn.ReLU(), nn.Linear(4, 3),
     )  # fmt: skip
 
 

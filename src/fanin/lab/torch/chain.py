@@ -19,15 +19,15 @@ Losses = Callable[
     [Tensor, Tensor], tuple[Tensor, Tensor]
 ]  # (outputs, targets) → losses of members, gradient of their sum
 
-# Derivatives that the activation's own output tells; others are asked of autograd, one layer at a time.
-_FROM_OUTPUT: dict[type[nn.Module], tuple[Callable[..., Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
-    nn.ReLU: (
-        lambda x, out: torch.clamp_min(x, 0, out=out),
-        lambda g, out: torch.ops.aten.threshold_backward(g, out, 0),
-    ),
-    nn.Tanh: (torch.tanh, lambda g, out: torch.ops.aten.tanh_backward(g, out)),
-    nn.Sigmoid: (torch.sigmoid, lambda g, out: torch.ops.aten.sigmoid_backward(g, out)),
+# Derivatives that the activation's own output tells: in place, forward and backward. Others are asked of autograd, a layer at
+# a time.
+_FROM_OUTPUT: dict[type[nn.Module], tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
+    nn.ReLU: (torch.relu_, lambda g, out: _threshold(g, out, 0, grad_input=g)),
+    nn.Tanh: (torch.tanh_, lambda g, out: _tanh(g, out, grad_input=g)),
+    nn.Sigmoid: (torch.sigmoid_, lambda g, out: _sigmoid(g, out, grad_input=g)),
 }
+_threshold = torch.ops.aten.threshold_backward.grad_input
+_tanh, _sigmoid = torch.ops.aten.tanh_backward.grad_input, torch.ops.aten.sigmoid_backward.grad_input
 
 
 @dataclass(frozen=True)
@@ -92,53 +92,49 @@ class Chain:
         self.gradients = [torch.zeros_like(weights[name]) for name in trained]
         self._gradient_of = dict(zip(trained, self.gradients, strict=True))
         self._buffers: dict[tuple[int, str, tuple[int, ...]], Tensor] = {}
+        self.first = next((i for i, layer in enumerate(layers) if isinstance(layer, _Linear)), len(layers))
 
+    @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        """Outputs (members, batch, …) for inputs (members, batch, …), or for inputs (1, batch, …) that all members see."""
+        """Outputs (members, batch, …) for inputs (members, batch, …), or (1, batch, …) that all members see.
+
+        They lie in memory that the next call uses again.
+        """
         members = len(next(iter(self.weights.values())))
-        x = x.expand(members, *x.shape[1:])
-        for layer in self.layers:
-            if isinstance(layer, nn.Module):
-                x = layer(x)
-            elif isinstance(layer, _Flatten):
-                x = x.flatten(2)
-            else:
-                rows, turned = _rows(x), self.weights[layer.weight].transpose(1, 2)
-                bias = None if layer.bias is None else self.weights[layer.bias].unsqueeze(1)
-                out = torch.bmm(rows, turned) if bias is None else torch.baddbmm(bias, rows, turned)
-                x = out.reshape(*x.shape[:-1], out.shape[-1])
-        return x
+        return self._ahead(x.expand(members, *x.shape[1:]))[-1]
 
     @torch.no_grad()
     def step(self, x: Tensor, y: Tensor, losses: Losses) -> Tensor:
         """Losses of the members, shape (members,), for batches (members, batch, …); `gradients` are then those of their sum."""
-        seen: list[tuple[Tensor, Tensor]] = []  # what each layer got and gave
-        for place, layer in enumerate(self.layers):
-            out = self._ahead(place, layer, x)
-            seen.append((x, out))
-            x = out
-        values, g = losses(x, y)
-        first = next((i for i, layer in enumerate(self.layers) if isinstance(layer, _Linear)), len(self.layers))
-        for place in range(len(self.layers) - 1, first - 1, -1):
-            g = self._back(place, self.layers[place], *seen[place], g, place > first)
+        seen = self._ahead(x)
+        values, g = losses(seen[-1], y)
+        for place in range(len(self.layers) - 1, self.first - 1, -1):
+            g = self._back(place, seen[place], seen[place + 1], g)
         return values
 
-    def _ahead(self, place: int, layer: Layer, x: Tensor) -> Tensor:
-        if isinstance(layer, _Flatten):
-            return x.flatten(2)
-        if isinstance(layer, nn.Module):
-            known = _FROM_OUTPUT.get(type(layer))
-            return known[0](x, out=self._buffer(place, "out", x.shape, x)) if known else _apart(layer, x)
-        rows, weight = _rows(x), self.weights[layer.weight]
-        out = self._buffer(place, "out", (*rows.shape[:2], weight.shape[1]), rows)
-        if layer.bias is None:
-            torch.bmm(rows, weight.transpose(1, 2), out=out)
-        else:
-            torch.baddbmm(self.weights[layer.bias].unsqueeze(1), rows, weight.transpose(1, 2), out=out)
-        return out.view(*x.shape[:-1], out.shape[-1])
+    def _ahead(self, x: Tensor) -> list[Tensor]:
+        """The inputs, and what each layer gave: an activation that may puts its output where its input was."""
+        seen, own = [x], False  # own: the signal lies in memory of the chain, and no layer goes back by it
+        for place, layer in enumerate(self.layers):
+            if isinstance(layer, _Linear):
+                rows, weight = _rows(x), self.weights[layer.weight]
+                out = self._buffer(place, "out", (*rows.shape[:2], weight.shape[1]), rows)
+                torch.bmm(rows, weight.transpose(1, 2), out=out)
+                if layer.bias is not None:
+                    out.add_(self.weights[layer.bias].unsqueeze(1))
+                x, own = out.view(*x.shape[:-1], out.shape[-1]), True
+            elif isinstance(layer, _Flatten):
+                x = x.flatten(2)
+            elif (known := _FROM_OUTPUT.get(type(layer))) is not None:
+                x, own = known[0](x if own else x.clone()), False
+            else:
+                x, own = _apart(layer, x), False
+            seen.append(x)
+        return seen
 
-    def _back(self, place: int, layer: Layer, x: Tensor, out: Tensor, g: Tensor, further: bool) -> Tensor:
-        """The gradient of what the layer got, where it goes `further`; those of its weights are written down."""
+    def _back(self, place: int, x: Tensor, out: Tensor, g: Tensor) -> Tensor:
+        """The gradient of what a layer got, from that of what it gave; those of its weights are written down."""
+        layer = self.layers[place]
         if isinstance(layer, _Flatten):
             return g.reshape(x.shape)
         if isinstance(layer, nn.Module):
@@ -153,16 +149,17 @@ class Chain:
             torch.bmm(g.transpose(1, 2), rows, out=of_weight)
         if layer.bias is not None and (of_bias := self._gradient_of.get(layer.bias)) is not None:
             torch.sum(g, 1, out=of_bias)
-        if not further:
+        if place == self.first:
             return g
         before = torch.bmm(g, self.weights[layer.weight], out=self._buffer(place, "back", rows.shape, rows))
         return before.view(x.shape)
 
     def _buffer(self, place: int, what: str, shape: Sequence[int], like: Tensor) -> Tensor:
         key = (place, what, tuple(shape))
-        if key not in self._buffers:
-            self._buffers[key] = like.new_empty(key[2])
-        return self._buffers[key]
+        found = self._buffers.get(key)
+        if found is None:
+            found = self._buffers[key] = like.new_empty(key[2])
+        return found
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -184,14 +181,13 @@ def cross_entropy_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor,
         logits: shape (members, batch, …, classes).
         targets: class indices, shape (members, batch, …).
     """
-    columns = logits.flatten(1, -2).transpose(1, 2).contiguous()
     chosen = targets.reshape(len(logits), 1, -1)
-    logs = torch.log_softmax(columns, 1)
+    logs = torch.log_softmax(logits.flatten(1, -2).transpose(1, 2).contiguous(), 1)
     losses = logs.gather(1, chosen).squeeze(1).mean(1).neg()
     shares = logs.exp_()
     shares.scatter_add_(1, chosen, shares.new_full((), -1.0).expand(chosen.shape))
-    gradient = shares.mul_(1 / chosen.shape[2]).transpose(1, 2).contiguous()
-    return losses, gradient.view(logits.shape)
+    gradient = shares.mul_(1 / chosen.shape[2]).transpose(1, 2)
+    return losses, gradient.reshape(logits.shape) if logits.dim() > 3 else gradient
 
 
 class _CrossEntropy(torch.autograd.Function):

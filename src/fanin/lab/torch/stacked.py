@@ -118,7 +118,7 @@ class Stack:
                         out = _vmapped(self.skeleton, None)(self.weights, self.buffers, part)
                     losses = self._losses(out, targets.expand(self.members, *targets.shape))
                     total += losses.double().cpu().numpy() * len(part)
-                    outputs.append(output_tensor(out))
+                    outputs.append(output_tensor(out).clone() if self.chain is not None else output_tensor(out))
         finally:
             self.skeleton.train()
         return total / len(x), torch.cat(outputs, 1)
