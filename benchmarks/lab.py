@@ -282,7 +282,7 @@ def row(name: str, runs: list[Run], pool: ProcessPoolExecutor, rivals: list[str]
     if "lightning" in rivals and importlib.util.find_spec("lightning"):
         list(pool.map(lightning_run, few[:2]))
         beside["lightning"] = f"{timed(lambda: list(pool.map(lightning_run, few))) / len(few) / mine:.1f}"
-    share = recording(few)
+    share = recording(runs if one_stacked else few)
     return (
         f"| {name} | {'yes' if one_stacked else 'no'} | {3600 / mine:,.0f} | {min(loop) / min(own):.2f} | "
         f"{mine / cold_mine:.2f} | "

@@ -110,6 +110,8 @@ def _start(config: RunConfig, parts: Parts) -> tuple[nn.Module, Initialised]:
         model = model.to(config.training.device)
     model.train()
     init = parts.init(config.plan)
+    if init.kind == "default":
+        return model, Initialised()
     planned = init.kind in ("rule", "preset") and not takes_seed(parts.factory)
     with random_state(derived_seed(config.seed, "init")), torch.enable_grad():
         if planned:

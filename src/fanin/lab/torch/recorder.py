@@ -18,7 +18,7 @@ from fanin.lab.study.rows import CurvePoint, LayerSignal, Signals
 from fanin.lab.torch.tensors import Tensors
 
 TRACED = 500  # losses that are kept step by step
-WRITE_EVERY = 0.5  # seconds between two writes of curve points, for those who watch
+WRITE_EVERY = 1.0  # seconds between two writes of curve points, for those who watch
 TINY = 1e-30  # a loss of zero can only rise without end
 
 
@@ -82,7 +82,7 @@ class Recorder:
         self.signals: list[list[Signals]] = [[] for _ in configs]
         self.looks = frozenset({0, steps // 2, steps}) if self.watch else frozenset()
         self.written = 0
-        self.wrote = -math.inf  # when, on the monotonic clock
+        self.wrote = time.monotonic()
 
     @property
     def over(self) -> bool:

@@ -47,8 +47,8 @@ class Stack:
     ) -> None:
         self.members, self.clip, self.loss = len(models), clip, loss
         self.skeleton = copy.deepcopy(models[0])
-        self.weights = {n: _stacked([dict(m.named_parameters())[n] for m in models]) for n in _parameters(models[0])}
-        self.buffers = {n: _stacked([dict(m.named_buffers())[n] for m in models]) for n in _buffers(models[0])}
+        self.weights = _stacked([dict(m.named_parameters()) for m in models])
+        self.buffers = _stacked([dict(m.named_buffers()) for m in models])
         trained = [n for n, p in models[0].named_parameters() if p.requires_grad]
         self.parameters = [self.weights[n].requires_grad_() for n in trained]
         layers = chain_layers(self.skeleton)
@@ -167,16 +167,9 @@ class Stack:
         self._set_start(state["start"])
 
 
-def _parameters(model: nn.Module) -> list[str]:
-    return [name for name, _ in model.named_parameters()]
-
-
-def _buffers(model: nn.Module) -> list[str]:
-    return [name for name, _ in model.named_buffers()]
-
-
-def _stacked(tensors: list[Tensor]) -> Tensor:
-    return torch.stack([t.detach() for t in tensors])
+def _stacked(tensors: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """By name, shape (members, …); of one dictionary a member."""
+    return {name: torch.stack([own[name].detach() for own in tensors]) for name in tensors[0]}
 
 
 def _norms(tensors: list[Tensor]) -> Tensor:
