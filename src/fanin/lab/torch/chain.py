@@ -15,12 +15,10 @@ ELEMENTWISE = (
     nn.Hardsigmoid, nn.Hardtanh, nn.Mish, nn.ReLU6, nn.Softsign, nn.Tanhshrink, nn.LogSigmoid, nn.Identity,
 )  # fmt: skip
 Weights = dict[str, Tensor]
-Losses = Callable[
-    [Tensor, Tensor], tuple[Tensor, Tensor]
-]  # (outputs, targets) → losses of members, gradient of their sum
+# (outputs, targets) → losses of the members, gradient of their sum
+Losses = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
-# Derivatives that the activation's own output tells: in place, forward and backward. Others are asked of autograd, a layer at
-# a time.
+# Activations whose output tells their derivative, with it: both in place. Others are asked of autograd, one layer at a time.
 _FROM_OUTPUT: dict[type[nn.Module], tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
     nn.ReLU: (torch.relu_, lambda g, out: _threshold(g, out, 0, grad_input=g)),
     nn.Tanh: (torch.tanh_, lambda g, out: _tanh(g, out, grad_input=g)),
@@ -113,7 +111,7 @@ class Chain:
         return values
 
     def _ahead(self, x: Tensor) -> list[Tensor]:
-        """The inputs, and what each layer gave: an activation that may puts its output where its input was."""
+        """The inputs, and what each layer gave: an activation that can puts its output where its input was."""
         seen, own = [x], False  # own: the signal lies in memory of the chain, and no layer goes back by it
         for place, layer in enumerate(self.layers):
             if isinstance(layer, _Linear):
