@@ -1,16 +1,22 @@
-"""`fanin.compare`: the same model from several inits, trained on the same data in the same order, seed by seed."""
+"""`fanin.compare`: the same model from several inits, trained on the same data in the same order, seed by seed.
 
-import contextlib
+A thin face of the lab: its runs are a study of one model, one learning rate and no held-out part in a folder that is thrown away
+afterwards, carried out by the lab's driver, executors and training loop, and judged by its statistics.
+"""
+
+import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
-from fanin.lab import executors, metrics
+from fanin.lab import metrics
+from fanin.lab.comparison_runs import Task, run_all
 from fanin.lab.data import DataSet, load
 from fanin.lab.inits import Init, parse_inits
-from fanin.lab.progress import Progress, show_progress
+from fanin.lab.progress import show_progress
 from fanin.lab.records import Comparison, RunResult, Settings
 from fanin.lab.summary import summarise
 from fanin.lab.training import Training, steps_per_epoch, whole_number
@@ -93,24 +99,22 @@ def compare(
     from fanin.lab import engine_torch
 
     fit = engine_torch.fit(factory, dataset, loss, seed_list[0])
-    task = executors.Task(factory, fit.data, training)
-    jobs = [(init, seed) for seed in seed_list for init in chosen]  # by seed, so that a partial result has whole pairs
-    results, errors = [], {}
-    interrupted = False
-    with show_progress(progress, len(jobs), training.steps) as bar:
-        runs = _runs(task, jobs, errors, workers, bar)
-        try:
-            with contextlib.closing(runs):
-                for result in runs:
-                    results.append(result)
-                    bar.done(result)
-                    if on_result:
-                        on_result(result)
-        except KeyboardInterrupt:
-            interrupted = True
-    if errors and not interrupted and all(r.error for r in results):
-        name, error = next(iter(errors.items()))
-        raise FaninError(f"no run could be done; {name}: {results[0].error}") from error
+    task = Task(factory, {init.name: init for init in chosen}, fit.data, training)
+    jobs = [(init.name, seed) for seed in seed_list for init in chosen]  # by seed: a partial result has whole pairs
+    results: list[RunResult] = []
+    with show_progress(progress, len(jobs)) as bar, tempfile.TemporaryDirectory(prefix="fanin-compare-") as folder:
+
+        def done(result: RunResult) -> None:
+            results.append(result)
+            bar.done(result)
+            if on_result:
+                on_result(result)
+
+        interrupted = run_all(task, jobs, Path(folder), workers, bar.at, done)
+    if results and not interrupted and all(r.error for r in results):
+        raise FaninError(f"no run could be done; {results[0].init}: {results[0].error}") from task.errors.get(
+            results[0].init
+        )
     score = dataset.score
     names, places = metrics.NAMES[dataset.task], {init.name: i for i, init in enumerate(chosen)}
     ordered = sorted(results, key=lambda r: (places[r.init], seed_list.index(r.seed)))
@@ -140,14 +144,6 @@ def _with_references(comparison: Comparison, data: DataSet) -> Comparison:
         return replace(comparison, references=reference_lines(data))
     except KeyboardInterrupt:  # all runs are done; they must not be lost
         return replace(comparison, notes=(*comparison.notes, "Interrupted before the ordinary learners were fitted."))
-
-
-def _runs(
-    task: executors.Task, jobs: list[executors.Job], errors: dict[str, Exception], workers: int, bar: Progress
-) -> Generator[RunResult]:
-    if workers == 1:
-        return executors.serial(task, jobs, errors, bar.step)
-    return executors.pool(task, jobs, errors, min(workers, len(jobs)))
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:

@@ -10,15 +10,15 @@ from fanin.lab.records import RunResult
 class Progress:
     """Told of every step and run; this one shows nothing."""
 
-    def step(self, step: int) -> None:
-        """This many steps of the present run are done (of runs in this process only)."""
+    def at(self, runs: float) -> None:
+        """This many runs are done, with the shares of those at work."""
 
     def done(self, result: RunResult) -> None:
         """A run is done."""
 
 
 @contextlib.contextmanager
-def show_progress(wanted: bool | None, runs: int, steps: int) -> Iterator[Progress]:
+def show_progress(wanted: bool | None, runs: int) -> Iterator[Progress]:
     """A bar on the standard error while inside; where `wanted` is None, only if that is a terminal."""
     if not (sys.stderr.isatty() if wanted is None else wanted):
         yield Progress()
@@ -29,19 +29,16 @@ def show_progress(wanted: bool | None, runs: int, steps: int) -> Iterator[Progre
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield _Bar(bar, runs, steps)
+        yield _Bar(bar, runs)
 
 
 class _Bar(Progress):
-    def __init__(self, bar: object, runs: int, steps: int):
-        self.bar, self.runs, self.steps = bar, runs, steps
-        self.finished = 0
-        self.every = max(1, steps // 50)  # redrawing at each step would cost more than a small step
+    def __init__(self, bar: object, runs: int):
+        self.bar, self.finished = bar, 0
         self.task = bar.add_task("training", total=runs)  # type: ignore[attr-defined]
 
-    def step(self, step: int) -> None:
-        if step % self.every == 0:
-            self._show(self.finished + min(step / self.steps, 0.99))
+    def at(self, runs: float) -> None:
+        self._show(max(runs, self.finished))
 
     def done(self, result: RunResult) -> None:
         self.finished += 1

@@ -30,7 +30,7 @@ def carry_out(job: Job, payload: Payload | None, report: Callable[[float], None]
     """
     from fanin.lab.torch.job import failure, run_job
 
-    bindings = _bindings_of(payload)
+    bindings = bindings_of(payload)
     try:
         parts = parts_of(job.configs[0], bindings)
     except Exception as error:
@@ -40,7 +40,8 @@ def carry_out(job: Job, payload: Payload | None, report: Callable[[float], None]
     return run_job(job, parts, report)
 
 
-def _bindings_of(payload: Payload | None) -> Bindings:
+def bindings_of(payload: Payload | None) -> Bindings:
+    """The study's objects, unpickled once a process."""
     if payload is not None and payload.here is not None:
         return payload.here
     return _unpacked(payload.bindings if payload else b"")
