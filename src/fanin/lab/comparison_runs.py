@@ -11,6 +11,7 @@ from fanin.files import write_atomically
 from fanin.lab.data import DataSet
 from fanin.lab.driver import StudyProgress, run_study
 from fanin.lab.executors import Processes, Serial, payload_of
+from fanin.lab.executors.attempt import words_of
 from fanin.lab.inits import Init
 from fanin.lab.jobs import Executor, Job, Payload
 from fanin.lab.machine import is_of_the_machine
@@ -44,14 +45,14 @@ class Task:
     training: Training
     errors: dict[str, Exception] = field(default_factory=dict)
 
-    def run(self, init: str, seed: int, on_step: Callable[[int], None]) -> RunResult:
+    def run(self, init: str, seed: int, report: Callable[[float], None]) -> RunResult:
         """One run of the engine; an init that failed once is not tried again with other seeds."""
         from fanin.lab import engine_torch
 
         if init in self.errors:
             return RunResult(init, seed, error=_words(self.errors[init]))
         try:
-            return engine_torch.run(self.factory, self.inits[init], self.data, self.training, seed, on_step)
+            return engine_torch.run(self.factory, self.inits[init], self.data, self.training, seed, report)
         except Exception as error:
             if is_of_the_machine(error):
                 raise
@@ -60,19 +61,19 @@ class Task:
 
 
 def _words(error: BaseException) -> str:
-    first, *more = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
-    if not isinstance(error, FaninError):
-        return f"{type(error).__name__}: {first}"
+    """An exception in one line; of fanin's own with the first lines of its list."""
+    more = (
+        [line.strip() for line in str(error).splitlines() if line.strip()][1:] if isinstance(error, FaninError) else []
+    )
     shown = more[:SHOWN] + ([f"and {len(more) - SHOWN} more"] if len(more) > SHOWN else [])
-    return " ".join([first, "; ".join(shown)]).strip()
+    return f"{words_of(error)} {'; '.join(shown)}".strip()
 
 
 def carry_out(job: Job, payload: Payload, report: Callable[[float], None]) -> tuple[RunRow, ...]:
     """The job's run; its result stands in the study's folder before its row says so."""
     task: Task = bindings_of(payload)[TASK]
     (key,), (config,) = job.keys, job.configs
-    steps = task.training.steps
-    result = task.run(config.plan, config.seed, lambda step: report(step / steps))
+    result = task.run(config.plan, config.seed, report)
     write_atomically(_file(Path(job.folder), key), json.dumps(result.to_dict()))
     if result.error:
         return (RunRow(key, config, "failed", attempts=job.attempt + 1, error=result.error),)

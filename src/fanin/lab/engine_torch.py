@@ -39,15 +39,15 @@ def run(
     data: DataSet,
     training: Training,
     seed: int,
-    on_step: Callable[[int], None] | None = None,
+    report: Callable[[float], None] | None = None,
 ) -> RunResult:
     """Constructs, initialises and trains one model; `data` in the form that `fit` found.
 
     Args:
-        on_step: called with the number of steps done, a few times a second.
+        report: called with the share of the steps that is done, a few times a second.
     """
     with thread_count(training.threads):
-        return _run(factory, init, data, training, seed, on_step or (lambda step: None))
+        return _run(factory, init, data, training, seed, report or (lambda share: None))
 
 
 def _run(
@@ -56,7 +56,7 @@ def _run(
     data: DataSet,
     training: Training,
     seed: int,
-    on_step: Callable[[int], None],
+    report: Callable[[float], None],
 ) -> RunResult:
     start = time.perf_counter()
     model = construct(factory, seed)
@@ -76,10 +76,7 @@ def _run(
     trainee = Single(model, loss, rule, training.lr, given.lr_scales, None, derived_seed(seed, "evaluation"))
     recorder = Recorder([_config(data, training, init, seed)], None, data.task, training.steps, trace=True)
     parts = tensors(data, device_of(model))
-    train(
-        trainee, recorder, parts, training.batch_size, (seed,), Checkpoints(None, ()),
-        lambda share: on_step(round(share * training.steps)),
-    )  # fmt: skip
+    train(trainee, recorder, parts, training.batch_size, (seed,), Checkpoints(None, ()), report)
     final = None
     if not recorder.over:
         losses, outputs = trainee.evaluate(parts.test_x, parts.test_y)

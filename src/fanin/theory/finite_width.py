@@ -124,7 +124,7 @@ def log_norm(
     curve, n = Curve.of(f), _checked_widths(widths)
     _checked_weights(weights)
     sigma_w = critical_or_gain(curve, sigma_b) if sigma_w is None else float(sigma_w)
-    start = mean = math.log(_start(curve, sigma_w, sigma_b) if q0 is None else float(q0))
+    start = mean = _log_start(curve, sigma_w, sigma_b, q0)
     table, variance, fluctuation, before = log_table(curve), 0.0, 0.0, n[0]
     means, variances, fluctuations, grows = [], [], [], False
     for width in n:
@@ -180,8 +180,7 @@ def log_gradient_norm(
     if not math.isfinite(table(np.zeros(1))[3, 0]):
         raise FaninValueError(f"{curve.name} jumps, so E f'² is infinite: its gradients have no law")
     if forward.quantiles:
-        start = math.log(_start(curve, sigma_w, sigma_b) if q0 is None else float(q0))
-        growth = _walks(table, start, tuple(n), sigma_w, sigma_b, weights).growth[1:]
+        growth = _walks(table, _log_start(curve, sigma_w, sigma_b, q0), tuple(n), sigma_w, sigma_b, weights).growth[1:]
         sums = np.cumsum(growth[::-1], axis=0)[::-1]
         return _of_walks(np.vstack([sums, np.zeros(sums.shape[1])]), sigma_w)
     steps = [
@@ -260,6 +259,11 @@ def critical_or_gain(f: Function | Curve, sigma_b: float = 0.0) -> float:
     if not (0 < second < math.inf):
         raise FaninValueError(f"E f² of {curve.name} is {second:g}, so no sigma_w keeps its signal; give sigma_w")
     return 1.0 / math.sqrt(second)
+
+
+def _log_start(curve: Curve, sigma_w: float, sigma_b: float, q0: float | None) -> float:
+    """log |x_0|² / n_0 of the input."""
+    return math.log(_start(curve, sigma_w, sigma_b) if q0 is None else float(q0))
 
 
 def _start(curve: Curve, sigma_w: float, sigma_b: float) -> float:

@@ -64,17 +64,13 @@ def power_after(contexts: Sequence[ContextAnalysis], rows: Sequence[RunRow]) -> 
         contexts: analysed.
         rows: the study's runs.
     """
-    found: list[Shown] = []
-    for c in contexts:
-        for pair in c.pairs:
-            size = pair.verdict.detectable
-            if 0 < size < math.inf:
-                deltas = _deltas(c, pair.plan, pair.other, rows)
-                found.append(Shown(size, len(pair.seeds), pair.verdict.comparisons, deltas, c.score))
+    found = [(c, pair) for c in contexts for pair in c.pairs if 0 < pair.verdict.detectable < math.inf]
     if not found:
         return ""
-    size = median(sorted(f.size for f in found))
-    near = min(found, key=lambda f: abs(f.size - size))
+    size = median(pair.verdict.detectable for _, pair in found)
+    c, pair = min(found, key=lambda f: abs(f[1].verdict.detectable - size))
+    deltas = _deltas(c, pair.plan, pair.other, rows)
+    near = Shown(pair.verdict.detectable, len(pair.seeds), pair.verdict.comparisons, deltas, c.score)
     text = f"With the spread that it had, this study could have shown a difference of {size:.2g} in {near.score} 4 times in 5"
     spread = float(np.std(near.deltas, ddof=1)) if len(near.deltas) > 1 else 0.0
     half = seeds_needed(size / 2, spread, comparisons=near.comparisons, most=MOST).seeds if spread > 0 else None

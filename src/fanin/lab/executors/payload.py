@@ -63,12 +63,7 @@ def modules_of(values: Iterable[Any]) -> dict[str, str]:
 def unpack_environment(payload: Payload) -> None:
     """In a fresh worker: the variables and the modules, before anything is unpickled."""
     os.environ.update(payload.environment)
-    load_modules(payload.modules)
-
-
-def load_modules(modules: Mapping[str, str]) -> None:
-    """Imports modules from their files (see `modules_of`), those aside that are there already."""
-    for name, file in modules.items():
+    for name, file in payload.modules.items():
         spec = importlib.util.spec_from_file_location(name, file)
         if spec and spec.loader and name not in sys.modules:
             sys.modules[name] = module = importlib.util.module_from_spec(spec)

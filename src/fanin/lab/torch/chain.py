@@ -205,4 +205,4 @@ class _CrossEntropy(torch.autograd.Function):
 
 def stacked_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean cross-entropy of each member, shape (members,), that autograd can go back through; see the function above."""
-    return _CrossEntropy.apply(logits, targets)  # type: ignore[return-value]
+    return _CrossEntropy.apply(logits, targets)

@@ -110,7 +110,7 @@ def _start(config: RunConfig, parts: Parts) -> tuple[nn.Module, Initialised]:
         model = model.to(config.training.device)
     model.train()
     init = parts.init(config.plan)
-    if init.kind == "default":
+    if init.kind == "default":  # before a batch is drawn that it has no use for
         return model, Initialised()
     planned = init.kind in ("rule", "preset") and not takes_seed(parts.factory)
     with random_state(derived_seed(config.seed, "init")), torch.enable_grad():
