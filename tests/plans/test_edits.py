@@ -159,6 +159,21 @@ def test_fixup_takes_norms_out_and_starts_as_the_identity() -> None:
     assert len(biases) == 12  # two for each of six convolutions
 
 
+def test_fixups_scalars_and_biases_train_at_a_tenth_of_the_rate() -> None:
+    """As in the authors' training script, those that the edit puts in too."""
+    model, batch = made("resnet")
+    plan = fanin.plan(model, batch, rules="fixup")
+    again = Plan.from_dict(plan.to_dict())
+    plan.apply(edit(model, plan, batch))
+    name_of = {id(p): name for name, p in model.named_parameters()}
+    for one in (plan, again):
+        rates = {name_of[id(p)]: group["lr"] for group in one.param_groups(model, lr=0.1) for p in group["params"]}
+        slow = {name for name, rate in rates.items() if rate == pytest.approx(0.01)}
+        assert len(rates) == len(name_of)
+        assert slow == {n for n in rates if "bias" in n or n.endswith("fanin_scale")}
+        assert all(rates[name] == 0.1 for name in rates.keys() - slow)
+
+
 def test_t_fixup_and_subln() -> None:
     model, batch = made("pre-norm")
     plan = fanin.plan(model, batch, rules="t-fixup")

@@ -54,6 +54,12 @@ def test_fixup_makes_one_step_as_large_at_any_depth() -> None:
         assert branches * (first.std**2 * WIDTH / 2) == pytest.approx(1.0)
 
 
+def test_fixup_asks_a_tenth_of_the_rate_for_scalars() -> None:
+    """cifar_train.py of the authors: biases and scales at base_lr / 10."""
+    rates = {role: rules.fixup().lr_scale(Slot("w", (4,), "float32", role)) for role in ("weight", "bias", "scale")}  # type: ignore[arg-type]
+    assert rates == {"weight": 1.0, "bias": 0.1, "scale": 0.1}
+
+
 def test_fixup_by_layers_in_a_branch() -> None:
     """Three layers: L^(-1/4), and the head starts at zero."""
     ratio = rules.fixup(branches=16, per_branch=3)(slot()).std / rules.fixup(branches=1, per_branch=3)(slot()).std  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.inits import Init
+from fanin.plans.torch.groups import rate_factors
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ def initialise(
     if init.kind == "default":
         return Initialised()
     if init.kind == "function":
-        init.value(model)
-        return Initialised()
+        given = init.value(model)  # what a user's own function gives back says nothing
+        return given if isinstance(given, Initialised) else Initialised()
     if init.kind == "sum":
         given = initialise(model, init.value.base, batch, targets, loss, seed)
         return _then(given, _add(model, init, batch, targets, loss, seed))
@@ -60,8 +61,7 @@ def apply_plan(model: nn.Module, plan: Any, edited: bool, seed: int) -> Initiali
         edit(model, plan)
         note = f"the model was edited as the init requires: {listed(plan.architecture)}"
     plan.apply(model, seed=seed)
-    scales = {name: entry.lr_scale for name, entry in plan.entries.items() if entry.lr_scale != 1}
-    return Initialised(scales, note)
+    return Initialised(rate_factors(plan), note)
 
 
 def _then(first: Initialised, second: Initialised) -> Initialised:

@@ -31,6 +31,7 @@ class Requirement(Record):
         start: in a plan, for what is about a skip path: dotted path of the module that takes the stream as its input.
         met_by: in a plan, name of the parameter by which the traced model has it already; empty where it does not.
         width: in a plan, channels of the branch (0 where unknown).
+        lr_scale: factor on the learning rate that the rule asks for what is put in (Fixup's scalars: a tenth).
     """
 
     kind: RequirementKind
@@ -40,3 +41,4 @@ class Requirement(Record):
     start: str = ""
     met_by: str = ""
     width: int = 0
+    lr_scale: float = 1.0

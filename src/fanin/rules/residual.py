@@ -21,6 +21,7 @@ from fanin.slots import Slot
 SCALES = ("norm_scale", "scale")
 VECTORS = ("bias", "norm_shift")
 MODE = choice_check(("fan_in", "fan_out"))
+TENTH = 0.1  # of the learning rate, for Fixup's biases and scalars
 
 
 def _aside(slot: Slot, scale: float) -> Distribution | None:
@@ -70,10 +71,18 @@ def _fixup_needs(
         return (Requirement("no_norm", slot.module, detail="Fixup's branches are small enough without a norm"),)
     if slot.role != "weight" or slot.residual is None:
         return ()
-    biases = Requirement("scalar_biases", slot.name, detail="scalar biases before and after the weight")
+    biases = Requirement(
+        "scalar_biases", slot.name, detail="scalar biases before and after the weight", lr_scale=TENTH
+    )
     if not is_last(slot, last):
         return (biases,)
-    return (Requirement("branch_scalar", slot.name, 1.0, "a scalar multiplies the branch, one at the start"), biases)
+    what = "a scalar multiplies the branch, one at the start"
+    return (Requirement("branch_scalar", slot.name, 1.0, what, lr_scale=TENTH), biases)
+
+
+def _fixup_lr(slot: Slot, **_: object) -> float:
+    """A scalar meets every weight of its layer: its gradient is as much larger."""
+    return TENTH if slot.role in (*VECTORS, *SCALES) else 1.0
 
 
 @rule(
@@ -81,6 +90,7 @@ def _fixup_needs(
         slot, "fixup", 1.0, _fixup_factor(slot, branches, per_branch, last, head), mode
     ),
     requires=_fixup_needs,
+    lr_scale=_fixup_lr,
     checks={**COUNTS, "mode": MODE},
     samples=({}, {"branches": 16.0, "per_branch": 2.0, "last": False}, {"mode": "fan_in"}),
 )
@@ -95,7 +105,8 @@ def fixup(
     """Residual branches without a norm: the last weight of each is zero, the others small enough that one step changes little.
 
     Formula:
-        outside of branches: He; inside: He · L^(-1/(2m - 2)); the last of a branch and the head: 0; biases 0, scales 1
+        outside of branches: He; inside: He · L^(-1/(2m - 2)); the last of a branch and the head: 0; biases 0, scales 1,
+        both at a tenth of the learning rate
 
     Args:
         branches: L, the residual adds of the whole net; from the slot where nothing is said.
@@ -115,7 +126,8 @@ def fixup(
 
     Paper:
         Zhang, Dauphin & Ma 2019, "Fixup initialization: residual learning without normalization", section 3; the authors' code
-        (`fixup_resnet_cifar.py`) takes He's rule over the outputs.
+        (`fixup_resnet_cifar.py`) takes He's rule over the outputs, and their training script (`cifar_train.py`) a tenth of the
+        learning rate for all biases and scalars.
 
     Example:
         >>> from fanin import draws

@@ -102,6 +102,22 @@ def test_gains_biases_and_branches_reach_the_weights() -> None:
     assert (scaled.head.bias == 0).all()  # type: ignore[union-attr]
 
 
+def test_a_tuned_init_keeps_the_rates_that_its_rule_asks_for() -> None:
+    from tests.lab.engine.nets import Skip
+
+    from fanin.lab.inits import parse_init
+    from fanin.lab.inits_torch import initialise
+    from fanin.lab.losses_torch import cross_entropy
+    from fanin.lab.tuning.adjusted_torch import Adjusted
+
+    x, y = torch.randn(16, 64), torch.randint(0, 10, (16,))
+    given = [
+        initialise(Skip(), parse_init(init), x, y, cross_entropy, 0)
+        for init in ("mup", Adjusted(Adjustment("mup", gain=2.0), x.numpy(), y.numpy(), cross_entropy))
+    ]
+    assert given[0].lr_scales == given[1].lr_scales != {}
+
+
 def test_halving_keeps_the_best_and_the_baseline() -> None:
     first = [Candidate(Adjustment(init), lr) for init in ("default", "a", "b") for lr in (1.0, 2.0, 3.0)]
     worth = {"default": 0.0, "a": 1.0, "b": 2.0}

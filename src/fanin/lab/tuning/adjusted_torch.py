@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fanin.distributions import Constant
 from fanin.lab.inits import parse_init
-from fanin.lab.inits_torch import apply_plan, plan_of
+from fanin.lab.inits_torch import Initialised, apply_plan, plan_of
 from fanin.lab.tuning.records import Adjustment
 from fanin.plans import Plan
 from fanin.slots import Slot
@@ -33,13 +33,13 @@ class Adjusted:
     targets: np.ndarray
     loss: Callable[..., Tensor]
 
-    def __call__(self, model: nn.Module) -> None:
+    def __call__(self, model: nn.Module) -> Initialised:
         seed = int(torch.randint(2**62, ()))
         plan = self.plan(model, seed)
-        if plan is None:
-            self._scale(model, seed)
-        else:
-            apply_plan(model, plan, True, seed)
+        if plan is not None:
+            return apply_plan(model, plan, True, seed)
+        self._scale(model, seed)
+        return Initialised()
 
     def _scale(self, model: nn.Module, seed: int) -> None:
         """The model's own weights, times the factors."""

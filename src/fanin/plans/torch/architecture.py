@@ -54,6 +54,14 @@ def modules_of(model: nn.Module) -> dict[str, nn.Module]:
     return found
 
 
+def put_in(need: Requirement) -> tuple[str, ...]:
+    """Names of the trainable scalars by which a model meets a requirement: its own, or those of the edit."""
+    if need.met_by:
+        return (need.met_by,)
+    names = {"branch_scalar": (SCALE,), "branch_vector": (SCALE,), "scalar_biases": (BIAS_IN, BIAS_OUT)}.get(need.kind, ())
+    return tuple(f"{place(need)}.{name}" for name in names)
+
+
 def owner_path(name: str) -> str:
     """The module that a weight belongs to, seen from outside of a parametrisation."""
     return name.partition(".parametrizations.")[0] if ".parametrizations." in name else name.rpartition(".")[0]

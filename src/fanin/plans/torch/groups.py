@@ -6,7 +6,15 @@ from torch import nn
 
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans.records import Plan
+from fanin.plans.torch.architecture import put_in
 from fanin.plans.torch.targets import find_targets
+
+
+def rate_factors(plan: Plan) -> dict[str, float]:
+    """Factors on the learning rate that are not 1, by name: of the plan's weights, and of what an edit puts in for them."""
+    asked = {name: need.lr_scale for need in plan.architecture for name in put_in(need)}
+    asked |= {name: entry.lr_scale for name, entry in plan.entries.items()}
+    return {name: scale for name, scale in asked.items() if scale != 1}
 
 
 def param_groups(
@@ -22,7 +30,7 @@ def param_groups(
     lost = [name for name in plan.entries if name not in targets]
     if lost:
         raise FaninValueError(f"the plan names weights that the model does not have: {', '.join(lost)}")
-    scales = {id(t): plan.entries[name].lr_scale for name in plan.entries for t in targets[name].tensors}
+    scales = {id(t): scale for name, scale in rate_factors(plan).items() if name in targets for t in targets[name].tensors}
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
