@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.inits import Init
-from fanin.plans.torch.groups import rate_factors
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,8 @@ def initialise(
 
 def apply_plan(model: nn.Module, plan: Any, edited: bool, seed: int) -> Initialised:
     """Draws the weights of a plan, after the edits that it requires where `edited` says that they may be made."""
+    from fanin.plans.torch.groups import rate_factors
+
     note = ""
     if plan.architecture and edited:
         from fanin.plans.requirements import listed
