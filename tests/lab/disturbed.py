@@ -99,7 +99,8 @@ def timeless(row: RunRow) -> str:
 
 
 def _start(folder: Path, carry_out: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])  # this tree's fanin, whichever is installed
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     while is_locked(folder):  # the last one's end
         time.sleep(0.01)
     command = [sys.executable, "-m", "tests.lab.disturbed", str(folder), carry_out]

@@ -25,4 +25,4 @@ def test_a_worker_loads_no_more_than_it_needs() -> None:
 
 def test_a_name_that_is_not_there() -> None:
     with pytest.raises(AttributeError, match="'fanin.lab' has no attribute 'comparison'"):
-        lab.comparison  # noqa: B018
+        lab.comparison

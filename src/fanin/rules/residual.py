@@ -71,9 +71,7 @@ def _fixup_needs(
         return (Requirement("no_norm", slot.module, detail="Fixup's branches are small enough without a norm"),)
     if slot.role != "weight" or slot.residual is None:
         return ()
-    biases = Requirement(
-        "scalar_biases", slot.name, detail="scalar biases before and after the weight", lr_scale=TENTH
-    )
+    biases = Requirement("scalar_biases", slot.name, detail="scalar biases before and after the weight", lr_scale=TENTH)
     if not is_last(slot, last):
         return (biases,)
     what = "a scalar multiplies the branch, one at the start"

@@ -58,7 +58,9 @@ def put_in(need: Requirement) -> tuple[str, ...]:
     """Names of the trainable scalars by which a model meets a requirement: its own, or those of the edit."""
     if need.met_by:
         return (need.met_by,)
-    names = {"branch_scalar": (SCALE,), "branch_vector": (SCALE,), "scalar_biases": (BIAS_IN, BIAS_OUT)}.get(need.kind, ())
+    names = {"branch_scalar": (SCALE,), "branch_vector": (SCALE,), "scalar_biases": (BIAS_IN, BIAS_OUT)}.get(
+        need.kind, ()
+    )
     return tuple(f"{place(need)}.{name}" for name in names)
 
 

@@ -30,7 +30,9 @@ def param_groups(
     lost = [name for name in plan.entries if name not in targets]
     if lost:
         raise FaninValueError(f"the plan names weights that the model does not have: {', '.join(lost)}")
-    scales = {id(t): scale for name, scale in rate_factors(plan).items() if name in targets for t in targets[name].tensors}
+    scales = {
+        id(t): scale for name, scale in rate_factors(plan).items() if name in targets for t in targets[name].tensors
+    }
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
