@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from fanin.activations import Array
 from fanin.errors import FaninValueError
 from fanin.theory.curves import Curve, Function
-from fanin.theory.finite_width import log_table
 from fanin.theory.fixed_points import fixed_point
+from fanin.theory.layer_laws import log_table
 from fanin.theory.maps import _checked
 from fanin.theory.pairs import pair_moments
 

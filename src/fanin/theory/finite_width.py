@@ -12,9 +12,8 @@ above 1, fluctuations grow, and the chain is walked as it is (`fanin.theory.wand
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -24,13 +23,12 @@ from fanin.records import Record
 from fanin.theory.curves import Curve, Function
 from fanin.theory.fixed_points import critical, fixed_point
 from fanin.theory.integrals import moments
-from fanin.theory.wandering import Wandering, between, quantiles, walk
+from fanin.theory.layer_laws import MOST_LOG, Layer, LayerLaw, Table, Weights, log_table
+from fanin.theory.wandering import Wandering, between, quantiles, walk, walk_back
 
-Weights = Literal["normal", "orthogonal"]
 HERMITE = 9  # nodes over the law of the log signal, so that curved maps are averaged, not linearised
-MOST_LOG = 300.0  # a log signal beyond this has left all numbers
-GRID_END, GRID_STEP = 20.0, 0.25  # of log q
 GROWS = 1e-6  # of an elasticity over 1
+STRAYS = 0.5  # of a gradient's part along the signal over what chance gives it
 NOISE = {"normal": 2.0, "orthogonal": 0.0}  # relative variance, times n, of |W u|² for a fixed u
 
 
@@ -124,28 +122,23 @@ def log_norm(
     curve, n = Curve.of(f), _checked_widths(widths)
     _checked_weights(weights)
     sigma_w = critical_or_gain(curve, sigma_b) if sigma_w is None else float(sigma_w)
+    layers = _layers(log_table(curve), n, sigma_w, sigma_b, weights)
     start = mean = _log_start(curve, sigma_w, sigma_b, q0)
-    table, variance, fluctuation, before = log_table(curve), 0.0, 0.0, n[0]
-    means, variances, fluctuations, grows = [], [], [], False
-    for width in n:
-        at = _spread(table, mean, variance, sigma_w, sigma_b)
-        kept = (
-            1.0 / max(before, width) if weights == "orthogonal" else 0.0
-        )  # |Wx|² then fluctuates by 2/n_l less twice this
-        constant = (at.kurtosis - 1) / width - 2 * at.elasticity**2 * kept
-        after = at.log_f2 - 0.5 * constant - at.bend * kept
-        mean = min(max(float(at.weights @ after), -MOST_LOG), MOST_LOG)
-        variance = min(max(float(at.weights @ (np.square(after - mean) + constant)), 0.0), MOST_LOG**2)
-        stretch = float(at.weights @ np.square(at.elasticity * at.share))
+    variance, fluctuation, grows = 0.0, 0.0, False
+    means, variances, fluctuations = [], [], []
+    for layer in layers:
+        law, shares = _expected(layer, mean, variance)
+        mean = min(max(float(shares @ law.after), -MOST_LOG), MOST_LOG)
+        variance = min(max(float(shares @ (np.square(law.after - mean) + law.forward)), 0.0), MOST_LOG**2)
+        stretch = float(shares @ np.square(law.elasticity))
         grows |= stretch > 1 + GROWS
-        second = float(at.weights @ (constant + 0.5 * np.square(constant)))
+        second = float(shares @ (law.forward + 0.5 * np.square(law.forward)))
         fluctuation = min(max(variance, stretch * fluctuation + second), MOST_LOG**2)
         means.append(mean)
         variances.append(variance)
         fluctuations.append(fluctuation)
-        before = width
     if grows and len(n) > 1:
-        return _of_walks(_walks(table, start, tuple(n), sigma_w, sigma_b, weights).forward, sigma_w)
+        return _of_walks(_walks(start, layers).forward, sigma_w)
     return LogNorm(tuple(means), tuple(variances), sigma_w, tuple(fluctuations))
 
 
@@ -179,31 +172,41 @@ def log_gradient_norm(
     table = log_table(curve)
     if not math.isfinite(table(np.zeros(1))[3, 0]):
         raise FaninValueError(f"{curve.name} jumps, so E f'² is infinite: its gradients have no law")
-    if forward.quantiles:
-        growth = _walks(table, _log_start(curve, sigma_w, sigma_b, q0), tuple(n), sigma_w, sigma_b, weights).growth[1:]
-        sums = np.cumsum(growth[::-1], axis=0)[::-1]
-        return _of_walks(np.vstack([sums, np.zeros(sums.shape[1])]), sigma_w)
+    layers = _layers(table, n, sigma_w, sigma_b, weights)
     steps = [
-        _gradient_step(table, forward.mean[i - 1], forward.variance[i - 1], sigma_w, sigma_b, n[i - 1], n[i], weights)
-        for i in range(1, len(n))
+        _GradientStep.of(*_expected(layer, mean, variance))
+        for layer, mean, variance in zip(layers[1:], forward.mean, forward.variance, strict=False)
     ]
-    means, variances, fluctuations = [0.0], [0.0], [0.0]
-    for first in range(len(n) - 2, -1, -1):
+    drift, stray = _drift(layers[1:], steps)
+    if forward.quantiles or stray > STRAYS:
+        start = _log_start(curve, sigma_w, sigma_b, q0)
+        return _of_walks(walk_back(_walks(start, layers), layers), sigma_w)
+    means, variances, fluctuations = [], [], []
+    for first, along in enumerate(drift):
         mean, variance, second = _through(steps[first:], forward.variance[first])
-        means.append(mean)
+        means.append(mean + along)
         variances.append(variance)
         fluctuations.append(variance + second)
-    return LogNorm(tuple(reversed(means)), tuple(reversed(variances)), sigma_w, tuple(reversed(fluctuations)))
+    return LogNorm(tuple(means), tuple(variances), sigma_w, tuple(fluctuations))
 
 
 @dataclass(frozen=True)
 class _GradientStep:
-    growth: float  # log χ
-    lean: float  # d log χ / d log r of the layer before
-    e: float  # elasticity of the forward signal
-    forward: float  # variance that the layer adds to log r
-    backward: float  # … and to the gradient's log norm
-    shared: float  # … and their covariance
+    """A layer's law on average over the signal before it."""
+
+    elasticity: float
+    growth: float
+    lean: float
+    forward: float
+    backward: float
+    shared: float
+    turn: float
+    echo: float
+    pull: float
+
+    @classmethod
+    def of(cls, law: LayerLaw, shares: Array) -> "_GradientStep":
+        return cls(**{f.name: float(shares @ getattr(law, f.name)) for f in fields(cls)})
 
 
 def _through(steps: Sequence[_GradientStep], variance: float) -> tuple[float, float, float]:
@@ -212,28 +215,33 @@ def _through(steps: Sequence[_GradientStep], variance: float) -> tuple[float, fl
     second = 0.5 * sum(s.backward**2 for s in steps)
     for s in steps:
         total += s.lean**2 * variance + 2 * s.lean * cross + s.backward
-        mean += s.growth - 0.5 * s.backward
-        cross = s.e * (cross + s.lean * variance) + s.shared
-        variance = s.e**2 * variance + s.forward
+        mean += s.growth
+        cross = s.elasticity * (cross + s.lean * variance) + s.shared
+        variance = s.elasticity**2 * variance + s.forward
     return mean, total, second
 
 
-@functools.lru_cache(maxsize=2)  # both laws of a net are of the same walks
-def _walks(
-    table: Callable[..., Array], start: float, n: tuple[int, ...], sigma_w: float, sigma_b: float, weights: Weights
-) -> Wandering:
-    def layer(number: int, signal: Array) -> tuple[Array, Array, Array, Array, Array]:
-        width, before = n[number], n[max(number - 1, 0)]
-        at = _layer_at(table, signal, sigma_w, sigma_b)
-        kept = 1.0 / max(before, width) if weights == "orthogonal" else 0.0
-        constant = (at.kurtosis - 1) / width - 2 * at.elasticity**2 * kept
-        back = 3 * (at.kurtosis_of_slopes - 1) / width + NOISE[weights] / before
-        growth = 2 * math.log(sigma_w) + at.log_df2 + NOISE[weights] * at.tilt / before - 0.5 * back
-        shared = (at.shared - 1 - (2 - NOISE[weights]) * at.elasticity * at.tilt) / width
-        return at.log_f2 - 0.5 * constant - at.bend * kept, constant, growth, back, shared
+def _drift(layers: Sequence[Layer], steps: Sequence[_GradientStep]) -> tuple[list[float], float]:
+    """What the part of the gradient along the signal adds to its mean log growth, from the last layer down to each one; and
+    how far that part goes astray.
+    """
+    off, stray, found = 0.0, 0.0, [0.0]  # off: κ - 1, nothing for a gradient that knows nothing of the signal
+    for layer, step in zip(reversed(layers), reversed(steps), strict=True):
+        before, off = off, min(step.turn + step.echo * off, layer.before - 1.0)
+        found.append(found[-1] + before * step.pull + off * layer.along)
+        stray = max(stray, abs(off * layer.along * layer.before))
+    return found[::-1], stray
 
-    with np.errstate(over="ignore", invalid="ignore"):  # where E f'² is infinite there are no gradients to speak of
-        return walk(start, len(n), layer, MOST_LOG)
+
+def _layers(table: Table, n: Sequence[int], sigma_w: float, sigma_b: float, weights: Weights) -> tuple[Layer, ...]:
+    """The hidden layers; the first one's input is taken to be as wide as it is."""
+    before = (n[0], *n[:-1])
+    return tuple(Layer(table, sigma_w, sigma_b, b, width, weights) for b, width in zip(before, n, strict=True))
+
+
+@functools.lru_cache(maxsize=2)  # both laws of a net are of the same walks
+def _walks(start: float, layers: tuple[Layer, ...]) -> Wandering:
+    return walk(start, layers, MOST_LOG)
 
 
 def _of_walks(walks: Array, sigma_w: float) -> LogNorm:
@@ -276,99 +284,10 @@ def _start(curve: Curve, sigma_w: float, sigma_b: float) -> float:
     return moments(curve, 0.0, at.q).f2 if 1e-9 < at.q < 1e9 and not every else 1.0
 
 
-@dataclass(frozen=True)
-class _At:
-    """What a layer does at some log signals before it: arrays of one shape."""
-
-    share: Array  # of the pre-activations' variance that the weights bring
-    log_f2: Array
-    kurtosis: Array
-    elasticity: Array
-    log_df2: Array
-    kurtosis_of_slopes: Array
-    shared: Array  # E f² f'² / (E f² E f'²)
-    tilt: Array  # d log E f'² / d log q
-    bend: Array  # q² V'' / V
-
-
-@dataclass(frozen=True)
-class _Spread(_At):
-    """The same at Gauss-Hermite nodes of the log signal, with their weights."""
-
-    weights: Array
-
-
-def _layer_at(table: Callable[..., Array], signal: Array, sigma_w: float, sigma_b: float) -> _At:
-    part = sigma_w**2 * np.exp(np.clip(signal, -MOST_LOG, MOST_LOG))
-    q = part + sigma_b**2
-    log_q = np.log(q)
-    log_f2, kurtosis, e, log_df2, slopes, shared = table(log_q)
-    leans = table(log_q, 1)
-    return _At(part / q, log_f2, kurtosis, e, log_df2, slopes, shared, leans[3], leans[2] + e**2 - e)
-
-
-def _spread(table: Callable[..., Array], mean: float, variance: float, sigma_w: float, sigma_b: float) -> _Spread:
+def _expected(layer: Layer, mean: float, variance: float) -> tuple[LayerLaw, Array]:
+    """The layer's law at Gauss-Hermite nodes of the log signal before it, with their weights."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(HERMITE)
-    at = _layer_at(table, mean + math.sqrt(variance) * nodes, sigma_w, sigma_b)
-    return _Spread(**vars(at), weights=weights / weights.sum())
-
-
-def _gradient_step(
-    table: Callable[..., Array],
-    mean: float,
-    variance: float,
-    sigma_w: float,
-    sigma_b: float,
-    before: int,
-    width: int,
-    weights: Weights,
-) -> _GradientStep:
-    """What layer l does to x_{l-1} → x_l and to the gradient of x_l → that of x_{l-1}, on average over the signal before it."""
-    at = _spread(table, mean, variance, sigma_w, sigma_b)
-    radial = 2 - NOISE[weights]
-    return _GradientStep(
-        # W sends the gradient back and made h: given h, E |Wᵀ v|² is off by (E h² f'² / (q E f'²) - 1) / n = 2 tilt / n.
-        growth=float(at.weights @ (2 * math.log(sigma_w) + at.log_df2 + NOISE[weights] * at.tilt / before)),
-        lean=float(at.weights @ (at.tilt * at.share)),
-        e=float(at.weights @ (at.elasticity * at.share)),
-        forward=float(at.weights @ (at.kurtosis - 1 - radial * at.elasticity**2)) / width,
-        backward=float(at.weights @ (3 * (at.kurtosis_of_slopes - 1))) / width + NOISE[weights] / before,
-        shared=float(at.weights @ (at.shared - 1 - radial * at.elasticity * at.tilt)) / width,
-    )
-
-
-@functools.lru_cache(maxsize=128)
-def log_table(curve: Curve) -> Callable[..., Array]:
-    """log E f², E f⁴/(E f²)², elasticity, log E f'², E f'⁴/(E f'²)², E f² f'²/(E f² E f'²) over log q, as a spline (6, points)."""
-    from scipy.interpolate import CubicSpline
-
-    grid = np.arange(-GRID_END, GRID_END + GRID_STEP / 2, GRID_STEP)
-    rows = []
-    for x in grid.tolist():
-        m = moments(curve, 0.0, math.exp(x))
-        with np.errstate(all="ignore"):
-            rows.append([
-                np.log(m.f2), m.kurtosis, m.elasticity, np.log(m.df2),
-                np.float64(m.df4) / m.df2 / m.df2, np.float64(m.f2df2) / m.f2 / m.df2,
-            ])  # fmt: skip
-    columns = np.array(rows)
-    good = np.isfinite(columns[:, :3]).all(axis=1)
-    with_slopes = np.isfinite(columns[good]).all()
-    if not with_slopes:
-        columns[:, 3:] = 0.0
-    spline = CubicSpline(grid[good], columns[good])
-    low, high = float(grid[good][0]), float(grid[good][-1])
-
-    def at(log_q: Array, derivative: int = 0) -> Array:
-        inside = np.clip(log_q, low, high)
-        values = spline(inside, derivative).T
-        if derivative == 0:  # beyond the grid: powers of q, as of a homogeneous function
-            values[0] += (log_q - inside) * values[2]
-        if not with_slopes:
-            values[3:] = np.inf
-        return values
-
-    return at
+    return layer(mean + math.sqrt(variance) * nodes), weights / weights.sum()
 
 
 def _checked_weights(weights: str) -> None:

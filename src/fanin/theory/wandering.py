@@ -5,59 +5,98 @@ has too much at one layer is more at the next: some nets' signals die, some grow
 order says where they are. The chain of `fanin.theory.finite_width` is one-dimensional, so that it can be walked as it is.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from fanin.activations import Array
+from fanin.theory.layer_laws import Layer, LayerLaw
 
 WALKERS = 4000
 SCORES = tuple(np.linspace(-3.0, 3.0, 13).tolist())  # normal scores of the quantiles that are kept
 CLOSEST = 0.999  # correlation of what one layer adds forward and backward
-
-Layer = Callable[[int, Array], tuple[Array, Array, Array, Array, Array]]
+MOST_LOST = 0.9  # of a squared gradient, because nothing of it lies along the signal
 
 
 @dataclass(frozen=True)
 class Wandering:
-    """Walks through the layers, shape (layers, walkers) each.
+    """Walks through the layers.
 
     Attributes:
-        forward: log |x|² / n after each layer.
-        growth: log growth of the squared gradient from the output of a layer to that of the one before; its first row, of the
-            first layer, is not used.
+        forward: log |x|² / n after each layer, shape (layers, walkers).
+        laws: of each layer at the signals before it.
+        noise: what moved the signals, as normal scores, shape (layers, walkers).
     """
 
     forward: Array
-    growth: Array
+    laws: tuple[LayerLaw, ...]
+    noise: Array
 
 
-def walk(start: float, layers: int, layer: Layer, limit: float) -> Wandering:
+def walk(start: float, layers: Sequence[Layer], limit: float) -> Wandering:
     """Walks of the chain; the same at every call.
 
     Args:
         start: log |x|² / n of the input.
-        layers: how many.
-        layer: (number of the layer, log signals before it) → mean and variance of the log signals after it, mean and variance of
-            the gradient's log growth, and the covariance of both.
+        layers: one after the other.
         limit: largest log signal.
     """
-    generator = np.random.Generator(np.random.Philox(0))
-    strata = ndtri((np.arange(WALKERS) + 0.5) / WALKERS)  # every layer's noise has the moments of its law
-    signal = np.full(WALKERS, start)
-    forward, growth = np.empty((layers, WALKERS)), np.empty((layers, WALKERS))
-    for number in range(layers):
-        mean, variance, pull, own, shared = layer(number, signal)
-        first, second = generator.permutation(strata), generator.permutation(strata)
-        deviation, back = _deviation(variance), _deviation(own)
-        with np.errstate(invalid="ignore", divide="ignore"):  # gradients of a function that jumps have no law
-            both = np.clip(np.nan_to_num(shared / (deviation * back)), -CLOSEST, CLOSEST)
-            growth[number] = pull + back * (both * first + np.sqrt(1 - both**2) * second)
-        signal = np.clip(mean + deviation * first, -limit, limit)
+    generator, strata = np.random.Generator(np.random.Philox(0)), _strata()
+    signal, laws = np.full(WALKERS, start), []
+    forward, noise = np.empty((len(layers), WALKERS)), np.empty((len(layers), WALKERS))
+    for number, layer in enumerate(layers):
+        law = layer(signal)
+        noise[number] = generator.permutation(strata)
+        signal = np.clip(law.after + _deviation(law.forward) * noise[number], -limit, limit)
+        laws.append(law)
         forward[number] = signal
-    return Wandering(forward, growth)
+    return Wandering(forward, tuple(laws), noise)
+
+
+def walk_back(walks: Wandering, layers: Sequence[Layer]) -> Array:
+    """Log squared norms of the gradients at each layer's output relative to the last one's, of the same walks.
+
+    What is walked beside them is the gradient's part along the signal, which knows the layers in between: where it lasts
+    (softplus), gradients grow more than layer by layer, and by different amounts from draw to draw.
+
+    Returns:
+        Shape (layers, walkers).
+    """
+    generator, strata = np.random.Generator(np.random.Philox(1)), _strata()
+    total, along = np.zeros(WALKERS), generator.permutation(strata)  # along: √κ with its sign
+    found = [total]
+    for layer, law, first in zip(layers[:0:-1], walks.laws[:0:-1], walks.noise[:0:-1], strict=True):
+        with np.errstate(all="ignore"):  # gradients of a function that jumps have no law
+            deviation, back = _deviation(law.forward), _deviation(law.backward)
+            both = np.clip(np.nan_to_num(law.shared / (deviation * back)), -CLOSEST, CLOSEST)
+            second = generator.permutation(strata)
+            noise = back * (both * first + np.sqrt(1 - both**2) * second)
+            known = _off(along, law.pull)
+            with_first = law.wobble_forward / deviation
+            with_second = (law.wobble_backward / back - both * with_first) / np.sqrt(1 - both**2)
+            rest = np.sqrt(np.maximum(law.wobble - with_first**2 - with_second**2, 0.0))
+            wobble = np.nan_to_num(with_first * first + with_second * second) + rest * generator.permutation(strata)
+            fresh = np.sqrt(np.maximum(1 + law.turn - law.echo, 0.0))
+            along = (np.sqrt(law.echo) + law.sag + wobble) * along + fresh * generator.permutation(strata)
+            known = known + _off(along, layer.along)
+            along = along * np.exp(-0.5 * (noise - 0.5 * law.backward + known))
+            along = np.clip(along, -math.sqrt(layer.before), math.sqrt(layer.before))
+            total = total + law.growth + noise + known
+        found.append(total)
+    return np.stack(found[::-1])
+
+
+def _off(along: Array, share: Array | float) -> Array:
+    """Log of what the gradient's part along the signal multiplies its squared norm with."""
+    return np.log1p(np.maximum((along**2 - 1) * share, -MOST_LOST))
+
+
+def _strata() -> Array:
+    """Normal scores of all walkers, so that every layer's noise has the moments of its law."""
+    return ndtri((np.arange(WALKERS) + 0.5) / WALKERS)
 
 
 def _deviation(variance: Array) -> Array:

@@ -45,8 +45,8 @@ Layer = _Linear | _Flatten | nn.Module  # the last: an elementwise activation
 def chain_layers(model: nn.Module) -> list[Layer] | None:
     """The layers of a chain (`nn.Sequential`, nested too), or None for other models.
 
-    A chain is made of `nn.Linear`, `nn.Flatten` and elementwise activations, exactly of these classes, without hooks and
-    without weights that two layers share.
+    A chain is made of `nn.Linear`, `nn.Flatten` and elementwise activations, exactly of these classes, without hooks or
+    a `forward` of their own, and without weights that two layers share.
     """
     layers, names = _layers(model, ""), {name for name, _ in model.named_parameters()}
     used = [name for layer in layers or () if isinstance(layer, _Linear) for name in (layer.weight, layer.bias) if name]
@@ -54,7 +54,7 @@ def chain_layers(model: nn.Module) -> list[Layer] | None:
 
 
 def _layers(model: nn.Module, prefix: str) -> list[Layer] | None:
-    if model._forward_hooks or model._forward_pre_hooks:
+    if model._forward_hooks or model._forward_pre_hooks or "forward" in vars(model):
         return None
     if type(model) is nn.Sequential:
         found: list[Layer] = []

@@ -26,7 +26,7 @@ from fanin.lab.torch.construct import construct, device_of, take, takes_seed
 from fanin.lab.torch.optimizers import read_optimizer
 from fanin.lab.torch.recorder import Recorder, Trainee, score_member
 from fanin.lab.torch.single import Loss, Single
-from fanin.lab.torch.stacked import Stack
+from fanin.lab.torch.stacked import Stack, goes_by_hand
 from fanin.lab.torch.state import random_state, thread_count
 from fanin.lab.torch.tensors import Orders, Tensors, tensors
 from fanin.lab.torch.train import train
@@ -186,7 +186,7 @@ def _tensors(data: DataSet, device: torch.device) -> Tensors:
 def trainee_of(
     configs: Sequence[RunConfig], models: Sequence[nn.Module], scales: Sequence[dict[str, float]], parts: Parts
 ) -> Trainee:
-    """The models with their optimizer: a stack, or the one model alone.
+    """The models with their optimizer: a stack (of one too, where that is faster), or the one model alone.
 
     Args:
         configs: of the runs.
@@ -195,7 +195,8 @@ def trainee_of(
     """
     training = configs[0].training
     rule = read_optimizer(configs[0].optimizer, training.weight_decay)
-    if configs[0].stacked:
+    by_hand = not training.augment and goes_by_hand(models[0], parts.loss)  # images are augmented one model's at a time
+    if configs[0].stacked or by_hand:
         return Stack(models, parts.loss, rule, [c.lr for c in configs], scales, training.clip)
     seed = derived_seed(configs[0].seed, "evaluation")
     return Single(models[0], parts.loss, rule, configs[0].lr, scales[0], training.clip, seed)

@@ -45,22 +45,22 @@ class _Group:
 
     rate: float
     parts: list[Tensor]
-    places: list[tuple[int, int, int]]  # parameter, first member, end
-    buffers: list[Tensor | None]  # momentum of sgd
+    places: list[tuple[int, slice | None]]  # parameter, its members; None for all of them
+    buffers: list[Tensor]  # momentum of sgd
     firsts: list[Tensor]  # moments of adam
     seconds: list[Tensor]
     steps: list[Tensor]
 
 
 class Updates:
-    """torch's own updates (the functions that its optimizers call), each member of a stack with a rate of its own.
+    """torch's own updates (what its optimizers call), each member of a stack with a rate of its own.
 
     Neighbours in the stack with the same rate are one group: their part of a stacked parameter is one tensor to the
     update. (It acts on each number alone, so that it cannot tell a stack from a parameter.)
 
     Args:
         rule: what to do.
-        parameters: stacked, shape (members, …) each; of one model, its parameters with a first axis of 1.
+        parameters: of one model, or stacked, shape (members, …) each.
         rates: of each parameter, one a member.
     """
 
@@ -71,15 +71,16 @@ class Updates:
         for number, (parameter, own) in enumerate(zip(parameters, rates, strict=True)):
             for first, end in _runs(own):
                 group = groups.setdefault(own[first], _Group(own[first], [], [], [], [], [], []))
-                part = parameter.detach()[first:end]
+                some = None if (first, end) == (0, len(own)) else slice(first, end)
+                part = parameter.detach() if some is None else parameter.detach()[some]
                 group.parts.append(part)
-                group.places.append((number, first, end))
-                group.buffers.append(None)
-                if rule.kind == "sgd":
-                    continue
-                group.firsts.append(torch.zeros_like(part))
-                group.seconds.append(torch.zeros_like(part))
-                group.steps.append(torch.zeros((), device=part.device))
+                group.places.append((number, some))
+                if rule.kind != "sgd":
+                    group.firsts.append(torch.zeros_like(part))
+                    group.seconds.append(torch.zeros_like(part))
+                    group.steps.append(torch.zeros((), device=part.device))
+                elif rule.momentum:  # from zero, the first step leaves the gradient there, as torch has it
+                    group.buffers.append(torch.zeros_like(part))
         self.groups = list(groups.values())
 
     @torch.no_grad()
@@ -92,22 +93,26 @@ class Updates:
         """
         update = self._sgd if self.rule.kind == "sgd" else self._adam
         for group in self.groups:
-            some = [i for i, (number, *_) in enumerate(group.places) if gradients[number] is not None]
-            cuts = [_cut(gradients[group.places[i][0]], group.parts[i], group.places[i]) for i in some]
+            some = [i for i, (number, _) in enumerate(group.places) if gradients[number] is not None]
+            cuts = [_cut(gradients[group.places[i][0]], group.parts[i], group.places[i][1]) for i in some]
             if some:
                 update(group, some, cuts, group.rate * factor)
 
     def _sgd(self, group: _Group, some: list[int], gradients: list[Tensor], rate: float) -> None:
-        rule, kept = self.rule, group.buffers
-        buffers = [kept[i] for i in some]  # None before the first step: torch's momentum then starts as the gradient
+        rule, whole = self.rule, len(some) == len(group.parts)
+        parts = group.parts if whole else [group.parts[i] for i in some]
+        buffers = group.buffers if whole or not rule.momentum else [group.buffers[i] for i in some]
+        if self.fused:  # the kernel itself: what torch does around it takes as long as a small model's update
+            torch._fused_sgd_(
+                parts, gradients, buffers, weight_decay=rule.weight_decay, momentum=rule.momentum, lr=rate,
+                dampening=0.0, nesterov=rule.nesterov, maximize=False, is_first_step=False,
+            )  # fmt: skip
+            return
         sgd(
-            [group.parts[i] for i in some], gradients, buffers, has_sparse_grad=False, foreach=False, fused=self.fused,
+            parts, gradients, list[Tensor | None](buffers or [None] * len(parts)), has_sparse_grad=False, foreach=False,
             weight_decay=rule.weight_decay, momentum=rule.momentum, lr=rate, dampening=0.0, nesterov=rule.nesterov,
             maximize=False,
         )  # fmt: skip
-        if rule.momentum:
-            for i, buffer in zip(some, buffers, strict=True):
-                kept[i] = buffer
 
     def _adam(self, group: _Group, some: list[int], gradients: list[Tensor], rate: float) -> None:
         rule = self.rule
@@ -175,11 +180,10 @@ def _column(rates: Sequence[float], parameter: Tensor) -> Tensor:
     return parameter.new_tensor(rates).reshape(-1, *[1] * (parameter.dim() - 1))
 
 
-def _cut(gradient: Tensor | None, part: Tensor, place: tuple[int, int, int]) -> Tensor:
+def _cut(gradient: Tensor | None, part: Tensor, some: slice | None) -> Tensor:
     """A part's own gradient, in the order in which the part lies in memory: a fused update reads both in one order."""
     assert gradient is not None
-    _, first, end = place
-    cut = gradient[first:end] if end - first < len(gradient) else gradient
+    cut = gradient if some is None else gradient[some]
     return cut if cut.stride() == part.stride() else torch.empty_like(part).copy_(cut)
 
 

@@ -48,6 +48,9 @@ class Recorder:
         steps: of a whole run.
         trace: whether the first member's losses are kept step by step, thinned, in `traced`.
         score: metric of the curve; "" for the task's own.
+
+    Attributes:
+        over: whether every member has diverged.
     """
 
     def __init__(
@@ -65,7 +68,7 @@ class Recorder:
         n = len(configs)
         self.watch = configs[0].training.watch
         self.limit = configs[0].training.loss_limit
-        self.alive = np.ones(n, dtype=bool)
+        self.alive, self.over = np.ones(n, dtype=bool), False
         self.steps = np.zeros(n, dtype=np.int64)
         self.first = np.full(n, np.nan)
         self.last = np.full(n, np.nan)
@@ -83,11 +86,6 @@ class Recorder:
         self.looks = frozenset({0, steps // 2, steps}) if self.watch else frozenset()
         self.written = 0
         self.wrote = time.monotonic()
-
-    @property
-    def over(self) -> bool:
-        """Whether every member has diverged."""
-        return not self.alive.any()
 
     def add(self, losses: Sequence[float]) -> None:
         """The losses of the next step, before its update."""
@@ -122,6 +120,7 @@ class Recorder:
         self.last = np.where(self.alive, block[row, np.arange(members)], self.last)
         self.steps = np.where(self.alive, self.step - n + 1 + row, self.steps)
         self.alive &= ~ended
+        self.over = not self.alive.any()
 
     def _trace(self, losses: np.ndarray) -> None:
         first = self.step - len(losses)
@@ -202,6 +201,7 @@ class Recorder:
         """Puts what `state` gave back, and writes the files anew."""
         for name in _ARRAYS:
             setattr(self, name, state[name].numpy())
+        self.over = not self.alive.any()
         self.step, self.looked, self.seconds = state["step"], state["looked"], state["seconds"]
         self.points = [[CurvePoint.from_dict(p) for p in points] for points in state["points"]]
         self.signals = [[Signals.from_dict(s) for s in signals] for signals in state["signals"]]

@@ -57,8 +57,7 @@ class Single:
             raise FaninValueError("the model has no parameter that requires a gradient, so there is nothing to train")
         self.parameters = [p for _, p in trained]
         self.gradients: list[Tensor | None] = []
-        stacked = [p.detach()[None] for p in self.parameters]
-        self.optimizer = Updates(rule, stacked, [[lr * scales.get(name, 1.0)] for name, _ in trained])
+        self.optimizer = Updates(rule, self.parameters, [[lr * scales.get(name, 1.0)] for name, _ in trained])
         self.start: list[Tensor] = []
         self.size = 0.0  # its norm
         self.model.train()
@@ -72,10 +71,11 @@ class Single:
 
     def step(self, x: Tensor, y: Tensor, factor: float) -> list[float]:
         """One step with the rates times `factor`; the loss before it."""
+        self.gradients = []  # their memory is used again: it is in the cache
         value = scalar(self.loss(self.model(x), y))
         gradients = torch.autograd.grad(value, self.parameters, allow_unused=True)
         self.gradients = self._clipped(list(gradients))
-        self.optimizer.step([None if g is None else g[None] for g in self.gradients], factor)
+        self.optimizer.step(self.gradients, factor)
         return [value.item()]
 
     def _clipped(self, gradients: list[Tensor | None]) -> list[Tensor | None]:

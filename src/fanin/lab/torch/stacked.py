@@ -22,6 +22,11 @@ from fanin.lab.torch.single import EVAL_BATCH, Loss
 from fanin.names import canonical_names
 
 
+def goes_by_hand(model: nn.Module, loss: Loss) -> bool:
+    """Whether one model is trained faster as a stack of one: a chain's gradients need no autograd."""
+    return loss is cross_entropy and chain_layers(model) is not None
+
+
 class Stack:
     """Models with one optimizer between them.
 
@@ -55,7 +60,8 @@ class Stack:
         self.chain = Chain(layers, self.weights, trained) if layers else None
         plain = canonical_names(n for n, _ in models[0].named_parameters())
         rates = [[lr * s.get(plain[n], 1.0) for lr, s in zip(lrs, scales, strict=True)] for n in trained]
-        update = ColumnSGD if rule.kind == "sgd" else Updates
+        several = any(len(set(own)) > 1 for own in rates)
+        update = ColumnSGD if rule.kind == "sgd" and several else Updates
         self.optimizer = update(rule, self.parameters, rates)
         self.gradients: list[Tensor] = []
         self.start: list[Tensor] = []
