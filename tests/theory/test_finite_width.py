@@ -70,6 +70,20 @@ def test_mean_and_variance_against_simulation(name, widths, weights, sigma_b, si
         assert np.all(np.abs(variance - predicted.variance) <= 4 * math.sqrt(2 / draws) * variance + second)
 
 
+def test_a_function_that_gives_next_to_nothing_for_small_signals() -> None:
+    """E f⁴/(E f²)² of hardshrink goes from 4 to e^400 within a few steps of the table: a spline of it rang through all of it."""
+    widths, draws = [64] * 3, 1000
+    law = log_norm("hardshrink", widths, q0=1.0)
+    rng = np.random.default_rng(0)
+    r = np.ones(draws)
+    for depth in range(3):
+        h = rng.standard_normal((draws, 64)) * law.sigma_w * np.sqrt(r)[:, None]
+        r = np.mean(np.where(np.abs(h) > 0.5, h, 0.0) ** 2, axis=1)
+        found = np.log(r)
+        assert law.mean[depth] == pytest.approx(found.mean(), abs=4 * found.std() / math.sqrt(draws))
+        assert law.variance[depth] == pytest.approx(found.var(), rel=4 * math.sqrt(2 / draws))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "weights", "sigma_b"), [("gelu", "normal", 0.0), ("silu", "normal", 0.1), ("mish", "orthogonal", 0.0)]
@@ -97,7 +111,7 @@ def test_the_band_holds_nets_whose_signals_part(name: str, weights, sigma_b: flo
 def test_the_gradients_part_along_the_signal_lasts_in_softplus(sigma_w: float, sigma_b: float) -> None:
     """It grows by more than layer for layer, and by other amounts from draw to draw; ReLU keeps the part that chance gives it.
 
-    Taken layer by layer alone, the mean of these was off by 0.9 and 3.4, the deviation short by a quarter.
+    Taken layer by layer alone, the means of the first layers were off by 1.4 and 2.8, their deviations short by a fifth.
     """
     width, depth, draws = 48, 40, 300
     law = log_gradient_norm("softplus", [width] * depth, sigma_w, sigma_b=sigma_b, q0=1.0)
@@ -138,7 +152,6 @@ def test_saturating_nets_heal() -> None:
 def test_sigma_w_where_no_stable_variance_is_critical() -> None:
     assert critical_or_gain("gelu") == pytest.approx(1.5335, abs=1e-4)
     assert critical_or_gain("hardshrink") == pytest.approx(1.0158, abs=1e-3)
-    assert log_norm("hardshrink", [50] * 3).variance[0] > 0
 
 
 def test_band() -> None:

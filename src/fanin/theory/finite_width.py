@@ -154,8 +154,9 @@ def log_gradient_norm(
 
     A layer multiplies it by χ(q) = σ_w² E f'² and adds 3 (E f'⁴ / (E f'²)² - 1) / n_l + 2 / n_{l-1} to its variance: 5 / n for
     ReLU (Hanin 2018, theorem 1). The forward signal's own fluctuation enters through d log χ / d log q, which is why a saturating
-    net's gradients fluctuate more than their constants say; and Gaussian weights that made h are not independent of f'(h), which
-    moves the mean by 2 d log χ / d log q / n a layer (docs/decisions/0009-theory.md). First order in 1/n.
+    net's gradients fluctuate more than their constants say; and Gaussian weights that made h are not independent of f'(h): the
+    gradient's part along the signal is not like its other parts (`fanin.theory.layer_laws`, docs/decisions/0009-theory.md), and
+    where that part lasts through many layers (softplus) the chain is walked. First order in 1/n.
 
     Args:
         f, widths, sigma_w, weights, sigma_b, q0: as in `log_norm`.

@@ -27,6 +27,9 @@ Weights = Literal["normal", "orthogonal"]
 Table = Callable[..., Array]
 MOST_LOG = 300.0  # a log signal beyond this has left all numbers
 GRID_END, GRID_STEP = 20.0, 0.25  # of log q
+HEAVY = 1e8  # E f⁴ / (E f²)² beyond which (hardshrink of small signals) there is next to no signal
+STEEP = [1, 4, 5, 7]  # rows of the table that are kept as logs
+TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -145,18 +148,21 @@ def log_table(curve: Curve) -> Table:
                 m.zfdf / unit, p2 / unit**2, pf2 / unit / m.f2, pdf2 / unit / m.df2,
             ])  # fmt: skip
     columns = np.array(rows)
-    good = np.isfinite(columns[:, :3]).all(axis=1)
+    good = np.isfinite(columns[:, :3]).all(axis=1) & (columns[:, 1] < HEAVY)
     with_slopes = np.isfinite(columns[good]).all()
     if not with_slopes:
-        columns[:, 3:] = 0.0
+        columns[:, 3:] = 1.0
+    with np.errstate(all="ignore"):  # logs of what may be of any size, or a spline would ring
+        columns[:, STEEP] = np.log(np.maximum(columns[:, STEEP], TINY))
     spline = CubicSpline(grid[good], columns[good])
     low, high = float(grid[good][0]), float(grid[good][-1])
 
     def at(log_q: Array, derivative: int = 0) -> Array:
         inside = np.clip(log_q, low, high)
         values = spline(inside, derivative).T
-        if derivative == 0:  # beyond the grid: powers of q, as of a homogeneous function
-            values[0] += (log_q - inside) * values[2]
+        if derivative == 0:
+            values[STEEP] = np.exp(values[STEEP])
+            values[0] += (log_q - inside) * values[2]  # beyond the grid: powers of q, as of a homogeneous function
         if not with_slopes:
             values[3:] = np.inf
         return values

@@ -1,5 +1,6 @@
 """Models from factories, in the form in which they take the data."""
 
+import functools
 import inspect
 import weakref
 from collections.abc import Callable
@@ -61,6 +62,14 @@ def construct(factory: Callable[..., Any], seed: int) -> nn.Module:
 
 def takes_seed(factory: Callable[..., Any]) -> bool:
     """Whether a factory is to be given the seed of the run."""
+    try:
+        return _takes_seed(factory)
+    except TypeError:  # not hashable
+        return _takes_seed.__wrapped__(factory)
+
+
+@functools.lru_cache(maxsize=4)  # runs of one model follow each other
+def _takes_seed(factory: Callable[..., Any]) -> bool:
     try:
         return "seed" in inspect.signature(factory).parameters
     except (TypeError, ValueError):  # a builtin without a signature
