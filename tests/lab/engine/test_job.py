@@ -38,6 +38,34 @@ def test_the_curve_is_in_its_file_line_by_line(tmp_path: Path) -> None:
     assert all(a.seconds <= b.seconds for a, b in itertools.pairwise(lines))
 
 
+def test_a_chain_alone_goes_by_hand_and_comes_out_as_by_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fanin.lab.torch.job as job
+
+    by_hand = row(config("mlp(depth=3, width=16)", clip=1.0))
+    used = []
+    monkeypatch.setattr(job, "goes_by_hand", lambda *_: used.append(1) and False)
+    alone = row(config("mlp(depth=3, width=16)", clip=1.0))
+    assert used
+    assert by_hand.metrics == pytest.approx(alone.metrics, rel=1e-4)
+    for name in ("grad_norm", "moved", "last_loss", "rank"):
+        assert by_hand.summary[name] == pytest.approx(alone.summary[name], rel=1e-3)
+    for one, other in zip(by_hand.signals[-1].layers, alone.signals[-1].layers, strict=True):
+        assert (one.name, one.kind) == (other.name, other.kind)
+        assert one.rms == pytest.approx(other.rms, rel=1e-4)
+
+
+def test_what_is_not_by_hand() -> None:
+    from tests.lab.engine.nets import Skip, chain
+
+    from fanin.lab.losses_torch import cross_entropy, mse
+    from fanin.lab.torch.stacked import goes_by_hand
+
+    assert goes_by_hand(chain(), cross_entropy)
+    assert not goes_by_hand(chain(), mse)
+    assert not goes_by_hand(chain(), lambda out, y: out.sum())
+    assert not goes_by_hand(Skip(), cross_entropy)
+
+
 def test_the_test_part_is_not_what_curves_are_measured_on() -> None:
     held, test = row(config()), row(config(validation=0.0))
     data = load("digits:256").with_validation(0.1)

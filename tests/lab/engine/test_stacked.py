@@ -97,10 +97,12 @@ def test_only_the_gradients_that_are_wanted_are_worked_out() -> None:
 
 
 def test_what_is_no_plain_chain() -> None:
-    hooked, shared = chain(), nn.Linear(3, 3)
+    hooked, patched, shared = chain(), chain(), nn.Linear(3, 3)
     hooked[0].register_forward_hook(lambda *a: None)
-    odd = (BINDINGS["skip"](), hooked, nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5)), nn.Sequential(shared, shared))
-    assert [chain_layers(model) for model in odd] == [None] * 4
+    patched[0].forward = lambda x: x[:, :12]
+    dropping = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5))
+    odd = (BINDINGS["skip"](), hooked, patched, dropping, nn.Sequential(shared, shared))
+    assert [chain_layers(model) for model in odd] == [None] * 5
 
 
 def test_gradients_of_the_stacks_own_loss() -> None:

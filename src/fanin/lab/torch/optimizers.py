@@ -108,10 +108,10 @@ class Updates:
                 dampening=0.0, nesterov=rule.nesterov, maximize=False, is_first_step=False,
             )  # fmt: skip
             return
+        kept: list[Tensor | None] = [*buffers] if rule.momentum else [None] * len(parts)
         sgd(
-            parts, gradients, list[Tensor | None](buffers or [None] * len(parts)), has_sparse_grad=False, foreach=False,
-            weight_decay=rule.weight_decay, momentum=rule.momentum, lr=rate, dampening=0.0, nesterov=rule.nesterov,
-            maximize=False,
+            parts, gradients, kept, has_sparse_grad=False, foreach=False, weight_decay=rule.weight_decay,
+            momentum=rule.momentum, lr=rate, dampening=0.0, nesterov=rule.nesterov, maximize=False,
         )  # fmt: skip
 
     def _adam(self, group: _Group, some: list[int], gradients: list[Tensor], rate: float) -> None:
