@@ -14,6 +14,7 @@ from fanin.errors import FaninValueError
 from fanin.lab.estimate import Estimate
 from fanin.lab.executors import Serial, make_executor, payload_of
 from fanin.lab.jobs import Died, Executor, Finished, Job, Stepped, checkpoint_file
+from fanin.lab.own_code import note_changed_code
 from fanin.lab.store import CurveMissing, Store
 from fanin.lab.store.schema import full
 from fanin.lab.store.study_file import NAME, read_study
@@ -124,6 +125,7 @@ def run_study(
     if isinstance(executor, str):
         executor = make_executor(executor, workers, payload_of(bindings, here=executor == "serial"))
     with contextlib.closing(executor), _store_of(study, Path(folder), configs, replace) as store:
+        note_changed_code(store, configs.values(), bindings or {})
         if retry_failed:
             store.forget_failed()
         drive = _Drive(store, executor, group or grouping(configs), on_event)

@@ -61,6 +61,12 @@ def own_info(spec: str) -> ModelInfo:
     return ModelInfo(spec, about.partition("\n")[0], "", f"{place}:{name}", (), None, own=True)
 
 
+def own_function(spec: str) -> Callable[..., Any]:
+    """The function that a spec names."""
+    place, name, _ = _split(spec)
+    return _function(spec, place, name)
+
+
 def own_parameters(spec: str) -> tuple[str, ...]:
     """Names of the arguments that a spec may give it: those that are not filled in from the data."""
     place, name, _ = _split(spec)
