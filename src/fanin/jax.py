@@ -17,7 +17,7 @@ are receptive field), or by `axes`, such as "io", "kkio", "(s3i)o".
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -31,6 +31,7 @@ from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans.records import Plan
 from fanin.rules import load_all, parse
 from fanin.rules.registry import doc_parts
+from fanin.rules.requirement import Requirement
 from fanin.rules.rule import ALIASES, FACTORIES, Rule
 from fanin.slots import Axes, ChainLink, Pairing, Slot
 
@@ -221,6 +222,35 @@ def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str,
     return apply_plan(made, model, seed)
 
 
+def edit(model: Any, needs: Plan | Iterable[Requirement]) -> Any:
+    """Give a Flax NNX model what a plan requires of its architecture, in place; returns the model.
+
+    Modules keep their places and parameters their names; what is trainable is an `nnx.Param` beside the module's own
+    (`fanin_scale`, `fanin_bias_in`, `fanin_bias_out`), a factor on a product is a number. A norm that is taken out passes on
+    what it gets. What the model has already is left as it is. Before `nnx.split` and `nnx.jit`, and before the optimizer.
+
+    Args:
+        model: an `nnx.Module`.
+        needs: the plan, or requirements. Where residual branches end nobody sees without a watched pass: say it by a module's
+            path or a pattern, such as `Requirement("branch_scalar", "blocks.*.down", 0.0)` for ReZero and SkipInit.
+
+    Raises:
+        FaninValueError: something cannot be put in: all is listed, and nothing was changed.
+        FaninTypeError: it is no `nnx.Module`, or those are no requirements.
+
+    Example:
+        >>> from flax import nnx
+        >>> from fanin.rules.requirement import Requirement
+        >>> net = nnx.Sequential(nnx.Linear(8, 8, rngs=nnx.Rngs(0)), nnx.relu)
+        >>> net = edit(net, [Requirement("branch_scalar", "layers.0", 0.0)])
+        >>> float(abs(net(jax.numpy.ones((2, 8)))).max())
+        0.0
+    """
+    from fanin.plans.jax.flax_edits import edit_model
+
+    return edit_model(model, needs)
+
+
 # -- the factories -----------------------------------------------------------------------------------------------------
 
 
@@ -282,6 +312,7 @@ globals().update(FUNCTIONS)
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     *sorted(FUNCTIONS),
     "Initializer",
+    "edit",
     "init_",
     "initializer",
     "key",

@@ -220,6 +220,9 @@ def dplr(
 ) -> Initializer:
     """The vectors of S4's diagonal-plus-low-rank form of HiPPO-LegS, beside `s4d("legs", …)`."""
 
+def edit(model: Any, needs: Plan | Iterable[Requirement]) -> Any:
+    """Give a Flax NNX model what a plan requires of its architecture, in place; returns the model."""
+
 def embedding_normal(
     *,
     std: float = 1.0,

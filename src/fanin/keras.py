@@ -29,7 +29,7 @@ An LSTM with `unit_forget_bias` asks for the biases of its gates apart; set it F
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -42,6 +42,7 @@ from fanin.plans.records import Plan
 from fanin.rules import load_all, parse
 from fanin.rules.arguments import as_text
 from fanin.rules.registry import doc_parts
+from fanin.rules.requirement import Requirement
 from fanin.rules.rule import ALIASES, FACTORIES, FACTS, Rule
 from fanin.slots import Axes, Slot
 
@@ -150,6 +151,35 @@ def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str,
     return apply_plan(made, model, seed)
 
 
+def edit(model: Any, needs: Plan | Iterable[Requirement]) -> Any:
+    """Give a Keras model what a plan requires of its architecture, in place; returns the model.
+
+    Layers keep their places and weights their paths; what is trainable is a weight beside the layer's own (`fanin_scale`,
+    `fanin_bias_in`, `fanin_bias_out`), a factor on a product is a number. A norm that is taken out passes on what it gets; its
+    weights stay, frozen. What the model has already is left as it is. Before `compile`; a configuration does not hold the edit,
+    so build the model anew, edit it, and load its weights.
+
+    Args:
+        model: a `keras.Model` or `keras.Layer` that is built.
+        needs: the plan, or requirements. Where residual branches end nobody sees without a watched pass: say it by a layer's
+            path or a pattern, such as `Requirement("branch_scalar", "blocks.*.down", 0.0)` for ReZero and SkipInit.
+
+    Raises:
+        FaninValueError: something cannot be put in: all is listed, and nothing was changed.
+        FaninTypeError: it is no Keras model, or those are no requirements.
+
+    Example:
+        >>> from fanin.rules.requirement import Requirement
+        >>> net = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8)])
+        >>> net = edit(net, [Requirement("branch_scalar", "dense", 0.0)])
+        >>> float(keras.ops.max(keras.ops.abs(net(keras.ops.ones((2, 8))))))
+        0.0
+    """
+    from fanin.plans.keras.edits import edit_model
+
+    return edit_model(model, needs)
+
+
 # -- the classes -------------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +253,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     *sorted(FUNCTIONS),
     "Drawn",
     "Initializer",
+    "edit",
     "init_",
     "initializer",
     "plan",

@@ -12,7 +12,6 @@ from fanin.distributions import Constant, Distribution
 from fanin.errors import FaninError, FaninValueError
 from fanin.plans.matching import plan_from_rules
 from fanin.plans.records import Plan
-from fanin.plans.requirements import listed
 from fanin.rules import parse
 from fanin.rules.rule import Rule
 from fanin.slots import Slot
@@ -58,17 +57,6 @@ def declared_plan(slots: tuple[Slot, ...], rules: Any, *, seed: int, framework: 
             "or give them a rule that needs no fans"
         )
     return made
-
-
-def unmet(plan: Plan, framework: str) -> list[str]:
-    """What a plan requires of the architecture that nobody can see in a model of this framework; empty where it is nothing."""
-    needs = [need for need in plan.architecture if not need.met_by]
-    if not needs:
-        return []
-    return [
-        f"it requires {listed(needs)}, and nothing here can see to that in a {framework} model; where yours has it, apply "
-        "dataclasses.replace(plan, architecture=())"
-    ]
 
 
 @dataclass

@@ -6,8 +6,9 @@ from typing import Any, Protocol, TypeVar
 
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import laws
-from fanin.plans.declared import unmet
 from fanin.plans.records import Entry, Plan
+from fanin.plans.requirements import listed
+from fanin.rules.requirement import Requirement
 from fanin.slots import Axes
 
 
@@ -31,16 +32,23 @@ P = TypeVar("P", bound=Place)
 
 
 def fitted(
-    plan: Plan, places: Sequence[P], *, framework: str, what: str, largest: Callable[[P], float | None]
+    plan: Plan,
+    places: Sequence[P],
+    *,
+    what: str,
+    largest: Callable[[P], float | None],
+    lacking: Sequence[Requirement],
+    face: str,
 ) -> list[tuple[str, Entry, P]]:
     """Every entry of a plan with its place in the model.
 
     Args:
         plan: the plan.
         places: one for each weight.
-        framework: as errors call it.
         what: what the framework calls a weight.
         largest: the largest number of a place's type; None where it holds no floating-point numbers.
+        lacking: what the plan requires of the architecture and the model does not have.
+        face: the module whose `edit` puts that in.
 
     Raises:
         FaninValueError: the plan does not fit: all that is wrong is listed.
@@ -70,7 +78,11 @@ def fitted(
             if known.get(other) is not place
         ]
         chosen.append((name, entry, place))
-    wrong += unmet(plan, framework)
+    if lacking:
+        wrong.append(
+            f"it requires {listed(lacking)}; {face}.edit(model, plan) makes the edit, and plan.trust() says that the model's own "
+            "code does it"
+        )
     if wrong:
         raise FaninValueError("the plan does not fit the model, and nothing was changed:\n  " + "\n  ".join(wrong))
     return chosen

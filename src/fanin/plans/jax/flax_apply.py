@@ -10,6 +10,7 @@ from jax.sharding import NamedSharding, SingleDeviceSharding
 
 from fanin.draws.jax import draw
 from fanin.plans import laws
+from fanin.plans.jax.flax_edits import missing
 from fanin.plans.jax.flax_params import Place, find_params
 from fanin.plans.places import fitted
 from fanin.plans.records import Entry, Plan
@@ -24,7 +25,9 @@ def apply_plan(plan: Plan, model: Any, seed: int | None = None) -> Any:
         FaninTypeError: it is no `nnx.Module`.
         FaninValueError: the plan does not fit the model: all that is wrong is listed, and nothing was changed.
     """
-    chosen = fitted(plan, find_params(model), framework="Flax", what="parameter", largest=_largest)
+    places = find_params(model)
+    lacking = missing(plan.architecture, model)
+    chosen = fitted(plan, places, what="parameter", largest=_largest, lacking=lacking, face="fanin.jax")
     key = plan.seed if seed is None else seed
     values = [_drawn(name, entry, place, key) for name, entry, place in chosen]
     before = [place.param.get_raw_value() for _, _, place in chosen]

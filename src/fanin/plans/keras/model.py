@@ -12,6 +12,7 @@ from fanin.draws.keras import draw
 from fanin.errors import FaninValueError
 from fanin.plans import laws
 from fanin.plans.declared import declared_plan
+from fanin.plans.keras.edits import missing
 from fanin.plans.keras.layers import meaning
 from fanin.plans.keras.paths import Place, find_weights
 from fanin.plans.places import fitted, given_axes
@@ -93,7 +94,9 @@ def apply_plan(plan: Plan, model: Any, seed: int | None = None) -> Any:
         FaninTypeError: it is no Keras model.
         FaninValueError: the plan does not fit the model: all that is wrong is listed, and nothing was changed.
     """
-    chosen = fitted(plan, find_weights(model), framework="Keras", what="weight", largest=_largest)
+    places = find_weights(model)
+    lacking = missing(plan.architecture, model)
+    chosen = fitted(plan, places, what="weight", largest=_largest, lacking=lacking, face="fanin.keras")
     key = plan.seed if seed is None else seed
     values = [_drawn(name, entry, place, key) for name, entry, place in chosen]
     before = [keras.ops.copy(place.variable.value) for _, _, place in chosen]
