@@ -62,7 +62,7 @@ def measured(framework: str, layers: Iterable[Layer], only: set[str], error: flo
                 if measurable(promise, layer):
                     assert served is not None
                     least = 3 if promise.kind in EXACT else LEAST
-                    cell = measure(promise, served[0], layer, error=error, least=least, most=2000)
+                    cell = measure(promise, served[0], layer, error=error, least=least, most=6000)
                     yield Row(framework, rule.spec, layer.name, cell)
 
 
