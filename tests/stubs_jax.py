@@ -11,7 +11,7 @@ import fanin.jax as face
 
 HEADER = '''"""The factories of `fanin.jax`, for editors and type checkers. Written by `python -m tests.stubs`; do not edit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jax import Array
@@ -20,6 +20,7 @@ from fanin.activations import Activation
 from fanin.distributions import Distribution
 from fanin.draws.jax_initializer import Axis, Initializer
 from fanin.plans.records import Plan
+from fanin.rules.requirement import Requirement
 from fanin.slots import Axes, Slot
 
 __all__: list[str]

@@ -17,7 +17,10 @@ from fanin.rules.requirement import Requirement
 SCALE, FACTOR = "fanin_scale", "fanin_factor"  # the output's factor (trained), the product's factor (a number)
 BIAS_IN, BIAS_OUT = "fanin_bias_in", "fanin_bias_out"  # scalars added to the input and to the output (trained)
 KINDS = ("no_norm", "op_scale", "branch_scalar", "branch_vector", "scalar_biases")
+CLOSE = 1e-9  # relative, of two factors
 OF_WEIGHTS = ("op_scale", "scalar_biases")  # whose `where` is a weight's name
+
+NORMLESS, EDITED = "fanin_normless", "fanin_edited"  # marks of a norm that is taken out, and of a class that edits made
 
 Lacks = Callable[[Requirement, Any], bool]  # (requirement, module) → whether the module lacks it
 
@@ -77,3 +80,60 @@ def to_edit(
     if wrong:
         raise FaninValueError("the model cannot be edited, and nothing was changed:\n  " + "\n  ".join(wrong))
     return found
+
+
+def lacks(need: Requirement, module: Any, norms: tuple[type, ...]) -> bool:
+    """Whether a module has not got what an edit would put in.
+
+    Args:
+        need: of one of `KINDS`.
+        module: that it is about.
+        norms: the framework's kinds of norms.
+    """
+    match need.kind:
+        case "no_norm":
+            return isinstance(module, norms) and not getattr(module, NORMLESS, False)
+        case "op_scale":
+            return abs(getattr(module, FACTOR, 1.0) - need.value) > CLOSE * abs(need.value)
+        case "branch_scalar" | "branch_vector":
+            scale = getattr(module, SCALE, None)
+            return scale is None or (len(scale.shape) == 0) != (need.kind == "branch_scalar")
+        case "scalar_biases":
+            return not hasattr(module, BIAS_IN)
+    return True
+
+
+def edited_class(kind: type, call: str, lookup: type, value: Callable[[Any], Any], **methods: Any) -> type:
+    """A subclass of a kind of module, under its name, whose call does around the kind's own what was put into the module.
+
+    It has one base and no slots: the class of a module that is there can be changed to one of the same layout only.
+
+    Args:
+        kind: the module's class.
+        call: name of the method that is called with the input first.
+        lookup: the framework's table of rows: its output is multiplied, where others' input is.
+        value: a parameter → its numbers.
+        methods: more that it has.
+    """
+    own = getattr(kind, call)
+
+    def around(self: Any, first: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(self, NORMLESS, False):
+            return first
+        factor, table = getattr(self, FACTOR, None), isinstance(self, lookup)
+        if factor is not None and not table:
+            first = first * factor
+        if hasattr(self, BIAS_IN):
+            first = first + value(getattr(self, BIAS_IN))
+        given = own(self, first, *args, **kwargs)
+        out = given[0] if isinstance(given, tuple) else given
+        if factor is not None and table:
+            out = out * factor
+        if hasattr(self, SCALE):
+            out = out * value(getattr(self, SCALE))
+        if hasattr(self, BIAS_OUT):
+            out = out + value(getattr(self, BIAS_OUT))
+        return (out, *given[1:]) if isinstance(given, tuple) else out
+
+    said = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
+    return type(kind)(kind.__name__, (kind,), {**said, EDITED: True, call: around, **methods})

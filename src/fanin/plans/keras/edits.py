@@ -1,17 +1,26 @@
 """Edits of a Keras model that a plan requires; see `fanin.keras.edit`."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from fanin.errors import FaninTypeError
-from fanin.plans.declared_edits import BIAS_IN, BIAS_OUT, FACTOR, SCALE, lacking, to_edit
+from fanin.plans.declared_edits import (
+    BIAS_IN,
+    BIAS_OUT,
+    EDITED,
+    FACTOR,
+    NORMLESS,
+    SCALE,
+    edited_class,
+    lacking,
+    lacks,
+    to_edit,
+)
 from fanin.plans.keras.paths import labelled
 from fanin.rules.requirement import Requirement
 
-NORMLESS, EDITED = "fanin_normless", "fanin_edited"
 NORMS = tuple(
     getattr(keras.layers, name)
     for name in (
@@ -31,53 +40,28 @@ PRODUCTS = (
 
 
 @functools.cache
-def _edited(kind: type) -> type:
-    """The class of edited layers of a kind; it goes by the kind's own name."""
-
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return _around(self, functools.partial(kind.call, self), args, kwargs)  # type: ignore[attr-defined]
+def _edited(kind: Any) -> type:
+    """The class of edited layers of a kind: it saves and loads what edits put in, too."""
 
     def save_own_variables(self: Any, store: Any) -> None:
-        kind.save_own_variables(self, store)  # type: ignore[attr-defined]
+        kind.save_own_variables(self, store)
         if len(store.keys()) < len(self._trainable_variables) + len(self._non_trainable_variables):
             for name, variable in _added(self).items():  # a layer that knows its own (Dense) has left these out
                 store[name] = variable
 
     def load_own_variables(self: Any, store: Any) -> None:
-        kind.load_own_variables(self, store)  # type: ignore[attr-defined]
+        kind.load_own_variables(self, store)
         for name, variable in _added(self).items():
             if name in store:
                 variable.assign(store[name])
 
-    own = {f.__name__: f for f in (call, save_own_variables, load_own_variables)}
-    said = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
-    return type(kind)(kind.__name__, (kind,), {**said, EDITED: True, **own})
+    own = {f.__name__: f for f in (save_own_variables, load_own_variables)}
+    return edited_class(kind, "call", keras.layers.Embedding, lambda variable: variable, **own)
 
 
 def _added(layer: Any) -> dict[str, Any]:
     """The weights that edits put into a layer."""
     return {name: getattr(layer, name) for name in (SCALE, BIAS_IN, BIAS_OUT) if hasattr(layer, name)}
-
-
-def _around(layer: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A layer's own call with what was put in around it."""
-    if getattr(layer, NORMLESS, False):
-        return args[0]
-    factor, lookup = getattr(layer, FACTOR, None), isinstance(layer, keras.layers.Embedding)
-    first = args[0]
-    if factor is not None and not lookup:
-        first = first * factor
-    if hasattr(layer, BIAS_IN):
-        first = first + getattr(layer, BIAS_IN)
-    given = call(first, *args[1:], **kwargs)
-    out = given[0] if isinstance(given, tuple) else given
-    if factor is not None and lookup:
-        out = out * factor
-    if hasattr(layer, SCALE):
-        out = out * getattr(layer, SCALE)
-    if hasattr(layer, BIAS_OUT):
-        out = out + getattr(layer, BIAS_OUT)
-    return (out, *given[1:]) if isinstance(given, tuple) else out
 
 
 def layers_of(model: Any) -> dict[str, Any]:
@@ -129,17 +113,7 @@ def _put(layer: Any, name: str, shape: tuple[int, ...], value: float) -> None:
 
 
 def _lacks(need: Requirement, layer: Any) -> bool:
-    match need.kind:
-        case "no_norm":
-            return isinstance(layer, NORMS) and not getattr(layer, NORMLESS, False)
-        case "op_scale":
-            return abs(getattr(layer, FACTOR, 1.0) - need.value) > 1e-9 * abs(need.value)
-        case "branch_scalar" | "branch_vector":
-            scale = getattr(layer, SCALE, None)
-            return scale is None or (len(scale.shape) == 0) != (need.kind == "branch_scalar")
-        case "scalar_biases":
-            return not hasattr(layer, BIAS_IN)
-    return True
+    return lacks(need, layer, NORMS)
 
 
 def _problem(need: Requirement, layer: Any) -> str:
