@@ -1,5 +1,7 @@
 """Edits of Flax NNX and Keras models: put in by path, refused where they cannot be, and then a plan that requires them applies."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -112,26 +114,25 @@ def test_factors_scalar_biases_and_vectors(name: str) -> None:
     assert shapes[f"{first}.fanin_bias_in"] == shapes[f"{first}.fanin_bias_out"] == ()
 
 
-@pytest.mark.parametrize("name", CASES)
+REFUSED = [
+    (Requirement("branch_scalar", "nowhere"), "the model has no module 'nowhere'"),
+    (Requirement("skip_weight", "x"), "put in by hand here"),
+    (Requirement("op_scale", "{norm}.scale", 2.0), "does more with this weight than multiply by it"),
+    (Requirement("branch_vector", "norm0"), "how many features|another scale"),  # norms of Flax say how many they have
+]
+
+
 @pytest.mark.parametrize(
-    ("need", "message"),
-    [
-        (Requirement("branch_scalar", "nowhere"), "the model has no module 'nowhere'"),
-        (Requirement("skip_weight", "x"), "put in by hand here"),
-        (Requirement("op_scale", "{norm}.scale", 2.0), "does more with this weight than multiply by it"),
-        (Requirement("branch_vector", "{norm}"), "how many features|another scale"),
-    ],
+    ("name", "need", "message"),
+    [*(("flax", *refused) for refused in REFUSED[:3]), *(("keras", *refused) for refused in REFUSED)],
 )
 def test_what_cannot_be_put_in(name: str, need: Requirement, message: str) -> None:
-    face, make, *_ = CASES[name]
+    face, make, branches, *_ = CASES[name]
     model = make()
-    norm = "blocks.0.norm" if name == "flax" else "norm0"
-    if name == "flax" and need.kind == "branch_vector":
-        pytest.skip("norms of Flax say how many features they have")
-    need = Requirement(need.kind, need.where.format(norm=norm), need.value)
+    need = replace(need, where=need.where.format(norm="blocks.0.norm" if name == "flax" else "norm0"))
     before = paths(face, model)
     with pytest.raises(FaninValueError, match=message):
-        face.edit(model, [Requirement("branch_scalar", CASES[name][2], 0.0), need])
+        face.edit(model, [Requirement("branch_scalar", branches, 0.0), need])
     assert paths(face, model) == before
 
 

@@ -8,7 +8,7 @@ from fanin.activations import Activation
 from fanin.distributions import Constant, Normal
 from fanin.draws import draw_distribution
 from fanin.errors import FaninError
-from fanin.slots import Axes, ResidualPlace, Slot
+from fanin.slots import Axes, ResidualPlace, Slot, SlotRole
 
 WIDTH = 256
 
@@ -56,7 +56,8 @@ def test_fixup_makes_one_step_as_large_at_any_depth() -> None:
 
 def test_fixup_asks_a_tenth_of_the_rate_for_scalars() -> None:
     """cifar_train.py of the authors: biases and scales at base_lr / 10."""
-    rates = {role: rules.fixup().lr_scale(Slot("w", (4,), "float32", role)) for role in ("weight", "bias", "scale")}  # type: ignore[arg-type]
+    roles: tuple[SlotRole, ...] = ("weight", "bias", "scale")
+    rates = {role: rules.fixup().lr_scale(Slot("w", (4,), "float32", role)) for role in roles}
     assert rates == {"weight": 1.0, "bias": 0.1, "scale": 0.1}
 
 

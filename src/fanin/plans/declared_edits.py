@@ -5,7 +5,7 @@ around the same call, and what is trainable is a parameter beside the module's o
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -22,7 +22,28 @@ OF_WEIGHTS = ("op_scale", "scalar_biases")  # whose `where` is a weight's name
 
 NORMLESS, EDITED = "fanin_normless", "fanin_edited"  # marks of a norm that is taken out, and of a class that edits made
 
-Lacks = Callable[[Requirement, Any], bool]  # (requirement, module) → whether the module lacks it
+
+@dataclass(frozen=True)
+class Face:
+    """How a framework's modules are edited.
+
+    Attributes:
+        norms: kinds of norms.
+        products: kinds of modules that multiply by their weight.
+        edited: a kind of module → the class of those that are edited.
+        put: (module, name, shape, value) → gives it a parameter more.
+        without: takes away what a norm that is taken out has no more use for.
+        width: how many features a module gives, 0 where it does not say.
+        unfit: why a module cannot be edited at all, in words; "" where it can.
+    """
+
+    norms: tuple[type, ...]
+    products: tuple[type, ...]
+    edited: Callable[[type], type]
+    put: Callable[[Any, str, tuple[int, ...], float], None]
+    without: Callable[[Any], None]
+    width: Callable[[Any], int]
+    unfit: Callable[[Any], str]
 
 
 def requirements(needs: Any) -> tuple[Requirement, ...]:
@@ -51,29 +72,46 @@ def placed(needs: Sequence[Requirement], modules: Mapping[str, Any]) -> list[tup
     return found
 
 
-def lacking(needs: Iterable[Requirement], modules: Mapping[str, Any], lacks: Lacks) -> list[Requirement]:
+def lacking(needs: Iterable[Requirement], modules: Mapping[str, Any], face: Face) -> list[Requirement]:
     """The requirements that the model does not meet."""
     pairs = placed([need for need in needs if not need.met_by], modules)
-    return [need for need, path in pairs if path not in modules or lacks(need, modules[path])]
+    return [need for need, path in pairs if path not in modules or _lacks(need, modules[path], face)]
 
 
-def to_edit(
-    needs: Any, modules: Mapping[str, Any], lacks: Lacks, problem: Callable[[Requirement, Any], str]
-) -> list[tuple[Requirement, Any]]:
-    """What is to be put in, and into which module.
+def edit_modules(needs: Any, modules: Mapping[str, Any], face: Face) -> None:
+    """Puts in what is required, in place.
 
     Raises:
-        FaninValueError: something cannot be put in; all is listed.
+        FaninTypeError: those are no requirements.
+        FaninValueError: something cannot be put in; all is listed, and nothing was changed.
     """
+    for need, module in _to_edit(needs, modules, face):
+        if not hasattr(module, EDITED):
+            object.__setattr__(module, "__class__", face.edited(type(module)))
+        match need.kind:
+            case "no_norm":
+                face.without(module)
+                setattr(module, NORMLESS, True)
+            case "op_scale":
+                setattr(module, FACTOR, float(need.value))
+            case "scalar_biases":
+                for name in (BIAS_IN, BIAS_OUT):
+                    face.put(module, name, (), 0.0)
+            case _:
+                face.put(module, SCALE, () if need.kind == "branch_scalar" else (face.width(module),), need.value)
+
+
+def _to_edit(needs: Any, modules: Mapping[str, Any], face: Face) -> list[tuple[Requirement, Any]]:
+    """What is to be put in, and into which module; raises where something cannot."""
     wrong, found = [], []
     for need, path in placed(requirements(needs), modules):
         if need.kind not in KINDS:
             wrong.append(f"{in_words(need)}: that is put in by hand here; known are {', '.join(KINDS)}")
         elif path not in modules or not path:
             wrong.append(f"{in_words(need)}: the model has no module {need.where!r}")
-        elif need.met_by or not lacks(need, modules[path]):
+        elif need.met_by or not _lacks(need, modules[path], face):
             continue
-        elif said := problem(need, modules[path]):
+        elif said := _problem(need, modules[path], face):
             wrong.append(f"{in_words(need)}: {said}")
         else:
             found.append((need, modules[path]))
@@ -82,17 +120,11 @@ def to_edit(
     return found
 
 
-def lacks(need: Requirement, module: Any, norms: tuple[type, ...]) -> bool:
-    """Whether a module has not got what an edit would put in.
-
-    Args:
-        need: of one of `KINDS`.
-        module: that it is about.
-        norms: the framework's kinds of norms.
-    """
+def _lacks(need: Requirement, module: Any, face: Face) -> bool:
+    """Whether a module has not got what an edit would put in."""
     match need.kind:
         case "no_norm":
-            return isinstance(module, norms) and not getattr(module, NORMLESS, False)
+            return isinstance(module, face.norms) and not getattr(module, NORMLESS, False)
         case "op_scale":
             return abs(getattr(module, FACTOR, 1.0) - need.value) > CLOSE * abs(need.value)
         case "branch_scalar" | "branch_vector":
@@ -101,6 +133,19 @@ def lacks(need: Requirement, module: Any, norms: tuple[type, ...]) -> bool:
         case "scalar_biases":
             return not hasattr(module, BIAS_IN)
     return True
+
+
+def _problem(need: Requirement, module: Any, face: Face) -> str:
+    """Why an edit cannot be made, in words; empty where it can."""
+    if said := face.unfit(module):
+        return said
+    if need.kind == "op_scale" and not isinstance(module, face.products):
+        return f"{type(module).__name__} does more with this weight than multiply by it"
+    if need.kind == "branch_vector" and not face.width(module):
+        return f"{type(module).__name__} does not say how many features it gives"
+    if need.kind in ("branch_scalar", "branch_vector") and hasattr(module, SCALE):
+        return "it has another scale already"
+    return ""
 
 
 def edited_class(kind: type, call: str, lookup: type, value: Callable[[Any], Any], **methods: Any) -> type:

@@ -23,7 +23,7 @@ from fanin.records import Record
 from fanin.theory.curves import Curve, Function
 from fanin.theory.fixed_points import critical, fixed_point
 from fanin.theory.integrals import moments
-from fanin.theory.layer_laws import MOST_LOG, Layer, LayerLaw, Table, Weights, log_table
+from fanin.theory.layer_laws import MOST_LOG, Layer, Weights, log_table
 from fanin.theory.wandering import Wandering, between, quantiles, walk, walk_back
 
 HERMITE = 9  # nodes over the law of the log signal, so that curved maps are averaged, not linearised
@@ -122,12 +122,13 @@ def log_norm(
     curve, n = Curve.of(f), _checked_widths(widths)
     _checked_weights(weights)
     sigma_w = critical_or_gain(curve, sigma_b) if sigma_w is None else float(sigma_w)
-    layers = _layers(log_table(curve), n, sigma_w, sigma_b, weights)
+    layers = _layers(curve, n, sigma_w, sigma_b, weights)
     start = mean = _log_start(curve, sigma_w, sigma_b, q0)
     variance, fluctuation, grows = 0.0, 0.0, False
     means, variances, fluctuations = [], [], []
     for layer in layers:
-        law, shares = _expected(layer, mean, variance)
+        signal, shares = _nodes(mean, variance)
+        law = layer(signal)
         mean = min(max(float(shares @ law.after), -MOST_LOG), MOST_LOG)
         variance = min(max(float(shares @ (np.square(law.after - mean) + law.forward)), 0.0), MOST_LOG**2)
         stretch = float(shares @ np.square(law.elasticity))
@@ -170,12 +171,11 @@ def log_gradient_norm(
     _checked_weights(weights)
     sigma_w = critical_or_gain(curve, sigma_b) if sigma_w is None else float(sigma_w)
     forward = log_norm(curve, n, sigma_w, weights, sigma_b, q0)
-    table = log_table(curve)
-    if not math.isfinite(table(np.zeros(1))[3, 0]):
+    if not math.isfinite(log_table(curve)(np.zeros(1))[3, 0]):
         raise FaninValueError(f"{curve.name} jumps, so E f'² is infinite: its gradients have no law")
-    layers = _layers(table, n, sigma_w, sigma_b, weights)
+    layers = _layers(curve, n, sigma_w, sigma_b, weights)
     steps = [
-        _GradientStep.of(*_expected(layer, mean, variance))
+        _GradientStep.at(layer, mean, variance)
         for layer, mean, variance in zip(layers[1:], forward.mean, forward.variance, strict=False)
     ]
     drift, stray = _drift(layers[1:], steps)
@@ -206,8 +206,10 @@ class _GradientStep:
     pull: float
 
     @classmethod
-    def of(cls, law: LayerLaw, shares: Array) -> "_GradientStep":
-        return cls(**{f.name: float(shares @ getattr(law, f.name)) for f in fields(cls)})
+    def at(cls, layer: Layer, mean: float, variance: float) -> "_GradientStep":
+        signal, shares = _nodes(mean, variance)
+        found = {**vars(layer(signal)), **vars(layer.echo(signal))}
+        return cls(**{f.name: float(shares @ found[f.name]) for f in fields(cls)})
 
 
 def _through(steps: Sequence[_GradientStep], variance: float) -> tuple[float, float, float]:
@@ -234,10 +236,10 @@ def _drift(layers: Sequence[Layer], steps: Sequence[_GradientStep]) -> tuple[lis
     return found[::-1], stray
 
 
-def _layers(table: Table, n: Sequence[int], sigma_w: float, sigma_b: float, weights: Weights) -> tuple[Layer, ...]:
+def _layers(curve: Curve, n: Sequence[int], sigma_w: float, sigma_b: float, weights: Weights) -> tuple[Layer, ...]:
     """The hidden layers; the first one's input is taken to be as wide as it is."""
     before = (n[0], *n[:-1])
-    return tuple(Layer(table, sigma_w, sigma_b, b, width, weights) for b, width in zip(before, n, strict=True))
+    return tuple(Layer(curve, sigma_w, sigma_b, b, width, weights) for b, width in zip(before, n, strict=True))
 
 
 @functools.lru_cache(maxsize=2)  # both laws of a net are of the same walks
@@ -285,10 +287,10 @@ def _start(curve: Curve, sigma_w: float, sigma_b: float) -> float:
     return moments(curve, 0.0, at.q).f2 if 1e-9 < at.q < 1e9 and not every else 1.0
 
 
-def _expected(layer: Layer, mean: float, variance: float) -> tuple[LayerLaw, Array]:
-    """The layer's law at Gauss-Hermite nodes of the log signal before it, with their weights."""
+def _nodes(mean: float, variance: float) -> tuple[Array, Array]:
+    """Gauss-Hermite nodes of a log signal, with their weights."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(HERMITE)
-    return layer(mean + math.sqrt(variance) * nodes), weights / weights.sum()
+    return mean + math.sqrt(variance) * nodes, weights / weights.sum()
 
 
 def _checked_weights(weights: str) -> None:

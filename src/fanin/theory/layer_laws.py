@@ -26,9 +26,8 @@ from fanin.theory.quadrature import integrate
 Weights = Literal["normal", "orthogonal"]
 Table = Callable[..., Array]
 MOST_LOG = 300.0  # a log signal beyond this has left all numbers
-GRID_END, GRID_STEP = 20.0, 0.25  # of log q
+GRID = np.arange(-20.0, 20.125, 0.25)  # of log q
 HEAVY = 1e8  # E f⁴ / (E f²)² beyond which (hardshrink of small signals) there is next to no signal
-STEEP = [1, 4, 5, 7]  # rows of the table that are kept as logs
 TINY = 1e-300
 
 
@@ -44,10 +43,8 @@ class LayerLaw:
         backward: variance that it adds to that.
         lean: d growth / d before.
         shared: covariance of what it adds forward and backward.
-        turn, echo: κ - 1 behind it is turn + echo (κ - 1).
+        turn: what is added to κ - 1 behind it.
         pull: growth for each κ - 1 before it.
-        sag, wobble: mean of √echo over its limit for wide layers, and its variance from draw to draw.
-        wobble_forward, wobble_backward: its covariance with what the layer adds forward and backward.
     """
 
     after: Array
@@ -58,8 +55,20 @@ class LayerLaw:
     lean: Array
     shared: Array
     turn: Array
-    echo: Array
     pull: Array
+
+
+@dataclass(frozen=True)
+class EchoLaw:
+    """What becomes of a gradient's part along the signal; arrays as in `LayerLaw`.
+
+    Attributes:
+        echo: of κ - 1 before the layer, what is left behind it.
+        sag, wobble: mean of √echo over its limit for wide layers, and its variance from draw to draw.
+        wobble_forward, wobble_backward: its covariance with what the layer adds forward and backward.
+    """
+
+    echo: Array
     sag: Array
     wobble: Array
     wobble_forward: Array
@@ -71,13 +80,13 @@ class Layer:
     """A layer of a dense net.
 
     Attributes:
-        table: of its activation (`log_table`).
+        curve: its activation.
         sigma_w, sigma_b: of its weights (times √fan_in) and biases.
         before, width: units before it and in it.
         weights: "normal" or "orthogonal".
     """
 
-    table: Table
+    curve: Curve
     sigma_w: float
     sigma_b: float
     before: int
@@ -94,17 +103,12 @@ class Layer:
         """What κ - 1 behind the layer counts for in the gradient's growth."""
         return 1.0 / self.before - self.isometry
 
+    @np.errstate(all="ignore")  # gradients of a function that jumps have no law
     def __call__(self, signal: Array) -> LayerLaw:
         """The law at these log signals before the layer."""
-        part = self.sigma_w**2 * np.exp(np.clip(signal, -MOST_LOG, MOST_LOG))
-        q = part + self.sigma_b**2
-        share, log_q, kept = part / q, np.log(q), self.isometry
-        with np.errstate(all="ignore"):  # gradients of a function that jumps have no law
-            return self._at(share, log_q, kept)
-
-    def _at(self, share: Array, log_q: Array, kept: float) -> LayerLaw:
-        log_f2, kurtosis, e, log_df2, slopes, both, root, p2, pf2, pdf2 = self.table(log_q)
-        leans = self.table(log_q, 1)
+        share, log_q, kept, table = *self._before(signal), self.isometry, log_table(self.curve)
+        log_f2, kurtosis, e, log_df2, slopes, both = table(log_q)
+        leans = table(log_q, 1)
         tilt, bend = leans[3], leans[2] + e**2 - e  # d log E f'² / d log q, q² V'' / V
         forward = (kurtosis - 1) / self.width - 2 * (e * share) ** 2 * kept
         backward = 3 * (slopes - 1) / self.width + 2 * self.along
@@ -117,54 +121,88 @@ class Layer:
             lean=tilt * share,
             shared=(both - 1) / self.width - 2 * e * tilt * share**2 * kept,
             turn=2 * tilt * share,
-            echo=root**2 * share,
             pull=(both - 1) / self.width,
+        )
+
+    def echo(self, signal: Array) -> EchoLaw:
+        """The same of the gradient's part along the signal, where there are gradients to speak of."""
+        share, log_q = self._before(signal)
+        _, kurtosis, _, _, _, both = log_table(self.curve)(log_q)
+        root, p2, pf2, pdf2 = echo_table(self.curve)(log_q)
+        return EchoLaw(
+            echo=root**2 * share,
             sag=(0.375 * root * (kurtosis - 1) - 0.5 * (pf2 - root)) * np.sqrt(share) / self.width,
             wobble=(p2 - root * pf2 + 0.25 * root**2 * (kurtosis - 1)) * share / self.width,
             wobble_forward=(pf2 - root - 0.5 * root * (kurtosis - 1)) * np.sqrt(share) / self.width,
             wobble_backward=(pdf2 - root - 0.5 * root * (both - 1)) * np.sqrt(share) / self.width,
         )
 
+    def _before(self, signal: Array) -> tuple[Array, Array]:
+        """What share of the pre-activations' variance q the weights bring, and log q."""
+        part = self.sigma_w**2 * np.exp(np.clip(signal, -MOST_LOG, MOST_LOG))
+        q = part + self.sigma_b**2
+        return part / q, np.log(q)
+
 
 @functools.lru_cache(maxsize=128)
 def log_table(curve: Curve) -> Table:
-    """What `LayerLaw` is made of, over log q, as a spline (10, points).
-
-    log E f², E f⁴/(E f²)², elasticity, log E f'², E f'⁴/(E f'²)², E f² f'²/(E f² E f'²); then, with p = z f f' / (q E f² E f'²)^½,
-    E p, E p², E p f² / E f², E p f'² / E f'².
-    """
-    from scipy.interpolate import CubicSpline
-
-    grid = np.arange(-GRID_END, GRID_END + GRID_STEP / 2, GRID_STEP)
+    """log E f², E f⁴/(E f²)², elasticity, log E f'², E f'⁴/(E f'²)², E f² f'²/(E f² E f'²) over log q, as a spline (6, points)."""
     rows = []
-    for x in grid.tolist():
+    for x in GRID.tolist():
         m = moments(curve, 0.0, math.exp(x))
         with np.errstate(all="ignore"):
-            unit = np.sqrt(math.exp(x) * m.f2 * m.df2)
-            p2, pf2, pdf2 = _products(curve, math.exp(x))
             rows.append([
                 np.log(m.f2), m.kurtosis, m.elasticity, np.log(m.df2),
                 np.float64(m.df4) / m.df2 / m.df2, np.float64(m.f2df2) / m.f2 / m.df2,
-                m.zfdf / unit, p2 / unit**2, pf2 / unit / m.f2, pdf2 / unit / m.df2,
             ])  # fmt: skip
     columns = np.array(rows)
     good = np.isfinite(columns[:, :3]).all(axis=1) & (columns[:, 1] < HEAVY)
     with_slopes = np.isfinite(columns[good]).all()
     if not with_slopes:
         columns[:, 3:] = 1.0
-    with np.errstate(all="ignore"):  # logs of what may be of any size, or a spline would ring
-        columns[:, STEEP] = np.log(np.maximum(columns[:, STEEP], TINY))
-    spline = CubicSpline(grid[good], columns[good])
-    low, high = float(grid[good][0]), float(grid[good][-1])
+    spline = _splined(GRID[good], columns[good], steep=[1, 4, 5])
+    low, high = float(GRID[good][0]), float(GRID[good][-1])
 
     def at(log_q: Array, derivative: int = 0) -> Array:
-        inside = np.clip(log_q, low, high)
-        values = spline(inside, derivative).T
+        values = spline(log_q, derivative)
         if derivative == 0:
-            values[STEEP] = np.exp(values[STEEP])
-            values[0] += (log_q - inside) * values[2]  # beyond the grid: powers of q, as of a homogeneous function
+            values[0] += (log_q - np.clip(log_q, low, high)) * values[
+                2
+            ]  # beyond the grid: powers of q, as of a homogeneous function
         if not with_slopes:
             values[3:] = np.inf
+        return values
+
+    return at
+
+
+@functools.lru_cache(maxsize=128)
+def echo_table(curve: Curve) -> Table:
+    """E p, E p², E p f² / E f², E p f'² / E f'² over log q, for p = z f f' / (q E f² E f'²)^½, as a spline (4, points)."""
+    rows = []
+    for x in GRID.tolist():
+        m = moments(curve, 0.0, math.exp(x))
+        p2, pf2, pdf2 = _products(curve, math.exp(x))
+        with np.errstate(all="ignore"):
+            unit = np.sqrt(math.exp(x) * m.f2 * m.df2)
+            heavy = 0.0 if m.kurtosis < HEAVY else np.nan
+            rows.append([m.zfdf / unit + heavy, p2 / unit**2, pf2 / unit / m.f2, pdf2 / unit / m.df2])
+    columns = np.array(rows)
+    good = np.isfinite(columns).all(axis=1)
+    return _splined(GRID[good], columns[good], steep=[1])
+
+
+def _splined(grid: Array, columns: Array, steep: list[int]) -> Table:
+    """Columns over log q, those that are steep as logs, or a spline would ring; level beyond the grid."""
+    from scipy.interpolate import CubicSpline
+
+    columns[:, steep] = np.log(np.maximum(columns[:, steep], TINY))
+    spline = CubicSpline(grid, columns)
+
+    def at(log_q: Array, derivative: int = 0) -> Array:
+        values = spline(np.clip(log_q, grid[0], grid[-1]), derivative).T
+        if derivative == 0:
+            values[steep] = np.exp(values[steep])
         return values
 
     return at

@@ -6,36 +6,13 @@ from typing import Any
 import keras
 
 from fanin.errors import FaninTypeError
-from fanin.plans.declared_edits import (
-    BIAS_IN,
-    BIAS_OUT,
-    EDITED,
-    FACTOR,
-    NORMLESS,
-    SCALE,
-    edited_class,
-    lacking,
-    lacks,
-    to_edit,
-)
+from fanin.plans.declared_edits import BIAS_IN, BIAS_OUT, SCALE, Face, edit_modules, edited_class, lacking
+from fanin.plans.keras.layers import CONVOLUTIONS, DEPTHWISE, NORMS, TRANSPOSED
 from fanin.plans.keras.paths import labelled
 from fanin.rules.requirement import Requirement
 
-NORMS = tuple(
-    getattr(keras.layers, name)
-    for name in (
-        "BatchNormalization",
-        "LayerNormalization",
-        "RMSNormalization",
-        "GroupNormalization",
-        "UnitNormalization",
-    )
-    if hasattr(keras.layers, name)
-)
 PRODUCTS = (
-    keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Embedding, keras.layers.Conv1D, keras.layers.Conv2D,
-    keras.layers.Conv3D, keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose,
-    keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D,
+    keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Embedding, *CONVOLUTIONS, *TRANSPOSED, *DEPTHWISE,
 )  # fmt: skip
 
 
@@ -64,6 +41,32 @@ def _added(layer: Any) -> dict[str, Any]:
     return {name: getattr(layer, name) for name in (SCALE, BIAS_IN, BIAS_OUT) if hasattr(layer, name)}
 
 
+def _put(layer: Any, name: str, shape: tuple[int, ...], value: float) -> None:
+    """A weight more in a layer that is built."""
+    layer._tracker.unlock()  # as Keras's own `enable_lora` does
+    try:
+        setattr(layer, name, layer.add_weight(shape=shape, initializer=keras.initializers.Constant(value), name=name))
+    finally:
+        layer._tracker.lock()
+
+
+def _without(norm: Any) -> None:
+    norm.trainable = False  # its weights stay in the model
+
+
+def _width(layer: Any) -> int:
+    return int(getattr(layer, "units", 0) or getattr(layer, "filters", 0) or getattr(layer, "output_dim", 0))
+
+
+def _unfit(layer: Any) -> str:
+    if layer.built:
+        return ""
+    return "it has no weights yet; build the model first, by one batch or by model.build(input_shape)"
+
+
+FACE = Face((*NORMS, keras.layers.UnitNormalization), PRODUCTS, _edited, _put, _without, _width, _unfit)
+
+
 def layers_of(model: Any) -> dict[str, Any]:
     """Layers by their paths within the model."""
     if not isinstance(model, keras.Layer):
@@ -81,53 +84,10 @@ def layers_of(model: Any) -> dict[str, Any]:
 
 def missing(needs: Any, model: Any) -> list[Requirement]:
     """The requirements that the model does not meet."""
-    return lacking(needs, layers_of(model), _lacks)
+    return lacking(needs, layers_of(model), FACE)
 
 
 def edit_model(model: Any, needs: Any) -> Any:
     """See `fanin.keras.edit`."""
-    for need, layer in to_edit(needs, layers_of(model), _lacks, _problem):
-        if not hasattr(layer, EDITED):
-            object.__setattr__(layer, "__class__", _edited(type(layer)))
-        match need.kind:
-            case "no_norm":
-                layer.trainable = False
-                setattr(layer, NORMLESS, True)
-            case "op_scale":
-                setattr(layer, FACTOR, float(need.value))
-            case "scalar_biases":
-                for name in (BIAS_IN, BIAS_OUT):
-                    _put(layer, name, (), 0.0)
-            case _:
-                _put(layer, SCALE, () if need.kind == "branch_scalar" else (_width(layer),), need.value)
+    edit_modules(needs, layers_of(model), FACE)
     return model
-
-
-def _put(layer: Any, name: str, shape: tuple[int, ...], value: float) -> None:
-    """A weight more in a layer that is built."""
-    layer._tracker.unlock()  # as Keras's own `enable_lora` does
-    try:
-        setattr(layer, name, layer.add_weight(shape=shape, initializer=keras.initializers.Constant(value), name=name))
-    finally:
-        layer._tracker.lock()
-
-
-def _lacks(need: Requirement, layer: Any) -> bool:
-    return lacks(need, layer, NORMS)
-
-
-def _problem(need: Requirement, layer: Any) -> str:
-    """Why an edit cannot be made, in words; empty where it can."""
-    if not layer.built:
-        return "it has no weights yet; build the model first, by one batch or by model.build(input_shape)"
-    if need.kind == "op_scale" and not isinstance(layer, PRODUCTS):
-        return f"{type(layer).__name__} does more with this weight than multiply by it"
-    if need.kind == "branch_vector" and not _width(layer):
-        return f"{type(layer).__name__} does not say how many features it gives"
-    if need.kind in ("branch_scalar", "branch_vector") and hasattr(layer, SCALE):
-        return "it has another scale already"
-    return ""
-
-
-def _width(layer: Any) -> int:
-    return int(getattr(layer, "units", 0) or getattr(layer, "filters", 0) or getattr(layer, "output_dim", 0))

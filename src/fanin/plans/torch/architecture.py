@@ -12,13 +12,11 @@ from torch import Tensor, nn
 
 from fanin.errors import FaninValueError
 from fanin.names import canonical_names
+from fanin.plans.declared_edits import BIAS_IN, BIAS_OUT, FACTOR, SCALE
 from fanin.plans.requirements import listed
 from fanin.rules.requirement import Requirement
 
-SCALE = "fanin_scale"  # parameter: multiplies the module's output (a scalar, or a number a channel)
-FACTOR = "fanin_factor"  # buffer: multiplies the product with the module's weight
 SKIP = "fanin_skip"  # module with `weight`: the factor on the skip path of the branch that this module ends
-BIAS_IN, BIAS_OUT = "fanin_bias_in", "fanin_bias_out"  # parameters: scalars added to the input and to the output
 NORM = "fanin_norm"  # module: normalises the input
 CLOSE = 1e-5  # relative, of numbers that are kept in the model's own precision
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.plans.declared_edits import requirements
 from fanin.plans.records import Plan
 from fanin.plans.requirements import in_words
 from fanin.plans.torch.architecture import (
@@ -79,10 +80,7 @@ def edit(model: Any, needs: Plan | Iterable[Requirement], batch: Any = None) -> 
     """
     if not isinstance(model, nn.Module):
         raise FaninTypeError(f"model={type(model).__name__} cannot be used; the edit is made in a torch.nn.Module")
-    wanted = needs.architecture if isinstance(needs, Plan) else tuple(needs)
-    if not all(isinstance(need, Requirement) for need in wanted):
-        raise FaninTypeError("needs cannot be used; give a plan, or requirements such as plan.architecture")
-    lacking = sorted(missing(wanted, model), key=lambda need: ORDER.index(need.kind))
+    lacking = sorted(missing(requirements(needs), model), key=lambda need: ORDER.index(need.kind))
     modules = modules_of(model)
     wrong = [problem for need in lacking if (problem := _problem(need, modules, lacking))]
     if wrong:
