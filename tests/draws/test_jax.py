@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.draws.laws import laws, windows
 from tests.draws.test_torch import is_matrix
-from tests.draws.vectors import VECTORS, arguments, check, label
+from tests.draws.vectors import SEED, VECTORS, arguments, check, label
 
 from fanin import formulas, rules
 from fanin.distributions import (
@@ -40,13 +40,23 @@ from fanin.slots import Axes
 jax = pytest.importorskip("jax", reason="needs jax")
 import jax.numpy as jnp  # noqa: E402
 
+from fanin.draws import jax as jax_draws  # noqa: E402
 from fanin.draws.jax import draw  # noqa: E402
+from fanin.draws.jax_host import aligned  # noqa: E402
 
 jax.config.update("jax_platforms", "cpu")
 
 # What must be compiled anew is tested in few formats here; the slow test has the rest.
 QUICK = [v for v in VECTORS if v["bits"] == 32 and (v["dtype"] == "float32" or v["law"]["kind"] == "Normal")]
 QUICK = [v for v in QUICK if v["dtype"] != "float64"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs() -> Iterator[None]:
+    """JAX's own programs are tested, as a GPU runs them, where on a CPU NumPy would draw."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax_draws, "BY_NUMPY", frozenset())
+        yield
 
 
 def enable_x64() -> Any:
@@ -80,12 +90,27 @@ def test_vectors(vector: dict[str, Any]) -> None:
     check(vector, np.asarray(draw(law, shape, dtype=vector["dtype"], **named)))
 
 
+def by_law() -> dict[str, list[dict[str, Any]]]:
+    """The vectors that are left, those of one law together: in one program they share what makes the integers."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for vector in VECTORS:
+        if vector not in QUICK:
+            law, _, _ = arguments(vector)
+            groups.setdefault(f"{law}-{vector['bits']}", []).append(vector)
+    return groups
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("vector", [v for v in VECTORS if v not in QUICK], ids=label)
-def test_all_other_vectors(vector: dict[str, Any]) -> None:
-    law, shape, named = arguments(vector)
+@pytest.mark.parametrize("vectors", by_law().values(), ids=by_law())
+def test_all_other_vectors(vectors: list[dict[str, Any]]) -> None:
+    def drawn(seed: Any) -> list[Any]:
+        asked = [(*arguments(vector), vector["dtype"]) for vector in vectors]
+        return [draw(law, shape, dtype=dtype, **{**named, "seed": seed}) for law, shape, named, dtype in asked]
+
     with enable_x64():
-        check(vector, np.asarray(draw(law, shape, dtype=vector["dtype"], **named)))
+        words = jnp.array([SEED & 0xFFFFFFFF, SEED >> 32], jnp.uint32)
+        for vector, found in zip(vectors, jax.jit(drawn)(words), strict=True):
+            check(vector, np.asarray(found))
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
@@ -227,6 +252,47 @@ def test_unitary_matrices() -> None:
     for found in (draw(ORTHOGONAL, (4, 5), seed=7, name="w", dtype="complex64"), jitted(jnp.uint32(7))):
         assert found.dtype == np.complex64
         assert np.allclose(found, wanted, rtol=0, atol=1e-6)
+
+
+class TestByNumPy:
+    """What goes to one CPU outside `jit`."""
+
+    @pytest.fixture(autouse=True)
+    def on_a_cpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(jax_draws, "BY_NUMPY", frozenset({"cpu"}))
+
+    @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float8_e4m3fn"])
+    def test_has_the_bits_of_the_program(self, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        named = {"seed": 3, "name": "w", "window": (slice(5, 60), slice(None, None, 3)), "dtype": dtype}
+        by_numpy = draw(Normal(1.0), (70, 31), **named)
+        monkeypatch.setattr(jax_draws, "_from_host", None)
+        monkeypatch.setattr(jax_draws, "BY_NUMPY", frozenset())
+        by_jax = draw(Normal(1.0), (70, 31), **named)
+        assert (by_numpy.dtype, by_numpy.shape, bits_of(by_numpy)) == (by_jax.dtype, by_jax.shape, bits_of(by_jax))
+
+    def test_compiles_nothing(self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+        def compiled() -> bool:
+            caplog.clear()
+            with jax.log_compiles():
+                draw(TruncatedNormal(1.0), (next(extents), 7), seed=0, name="w")
+            return "Finished XLA compilation" in caplog.text
+
+        extents = iter(range(40, 50))
+        compiled()  # what every process compiles once
+        assert not any(compiled() for _ in range(3))
+        monkeypatch.setattr(jax_draws, "BY_NUMPY", frozenset())
+        assert compiled()
+
+    def test_is_in_the_memory_that_numpy_filled(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        filled: list[Any] = []
+        monkeypatch.setattr(jax_draws, "aligned", lambda *asked: filled.append(aligned(*asked)) or filled[-1])
+        made = draw(Normal(1.0), (300, 200), seed=0, name="w")
+        assert made.unsafe_buffer_pointer() == filled[0].ctypes.data
+
+    def test_is_on_the_device_that_is_named(self) -> None:
+        (device,) = jax.devices()[:1]
+        made = draw(Normal(1.0), (5, 4), seed=0, name="w", sharding=jax.sharding.SingleDeviceSharding(device))
+        assert made.devices() == {device}
 
 
 # -- eight devices: a process of their own, because JAX is told how many there are before it starts -----------------------

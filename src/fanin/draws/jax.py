@@ -1,7 +1,8 @@
 """Draws as JAX arrays: under `jit` or not, whole, in windows, or sharded over a mesh, the same bits as everywhere.
 
 Nothing here needs jax_enable_x64 but float64 and bits=64. With a `NamedSharding` each device computes its own part and
-nothing else: no communication, no memory beyond its shard.
+nothing else: no communication, no memory beyond its shard. Outside `jit`, what goes to one CPU is drawn by NumPy into the
+array's own memory: JAX would compile for a third of a second for every shape, and run no faster.
 """
 
 import functools
@@ -20,7 +21,7 @@ from fanin.distributions import Distribution, Sparse, Stack, ZeroRows
 from fanin.draws import compose
 from fanin.draws.compose import Request
 from fanin.draws.dtypes import law_dtype
-from fanin.draws.jax_host import is_hosted
+from fanin.draws.jax_host import aligned, is_hosted
 from fanin.draws.jax_ops import x64
 from fanin.draws.jax_parts import Box, Leaf, Maker, Node, outline
 from fanin.draws.matrices import FAMILIES
@@ -31,6 +32,7 @@ from fanin.slots import Axes, Slot
 
 CHUNKS = {"cpu": 1 << 16}  # numbers made at once, by platform: what the loop reads and writes stays in the cache
 CHUNK = 1 << 22  # on all others: enough to fill the device
+BY_NUMPY = frozenset({"cpu"})  # platforms whose memory NumPy can fill
 
 
 def draw(
@@ -67,9 +69,9 @@ def draw(
     Raises:
         FaninValueError, FaninTypeError: for an argument that cannot be used, and whatever the rule raises.
 
-    Matrix families (orthogonal, identity, mirrored, centred) are drawn by NumPy, each device's part apart. Under `jit` they
-    are drawn whole by JAX, which compiles for seconds where a matrix is large. What JAX has no program for (see `jax_host`)
-    is drawn by NumPy always; under `jit` through a callback.
+    Outside `jit`, NumPy draws what goes to one CPU, and matrix families (orthogonal, identity, mirrored, centred) always,
+    each device's part apart. Under `jit` matrices are drawn whole by JAX, which compiles for seconds where one is large.
+    What JAX has no program for (see `jax_host`) is drawn by NumPy always; under `jit` through a callback.
 
     Example:
         >>> from fanin import rules
@@ -91,7 +93,10 @@ def draw(
     if sharding is not None and device is None:
         _check_sharding(sharding, asked.wanted)
     traced, matrix = known is None or _traced(), _has(law, lambda part: isinstance(part, FAMILIES))
-    if known is not None and ((matrix and not traced) or _has(law, lambda part: is_hosted(part, bits, kind))):
+    plain = sharding is None or device is not None
+    if not traced and (matrix or (plain and _platform(device) in BY_NUMPY)):
+        return _from_host(law, asked, kind, bits, sharding)
+    if known is not None and _has(law, lambda part: is_hosted(part, bits, kind)):
         return _from_host(law, asked, kind, bits, sharding)
     inputs: list[Any] = []
     node = outline(law, asked.shape, asked.stream, bits, kind, inputs)
@@ -113,7 +118,7 @@ def draw(
             dtype=kind,
             chunk=chunk,
         )
-    return drawn if sharding is None or device is not None else _constrained(drawn, sharding)
+    return drawn if plain else _constrained(drawn, sharding)
 
 
 def _key(seed: Any) -> tuple[Any, int | None]:
@@ -137,6 +142,13 @@ def _key(seed: Any) -> tuple[Any, int | None]:
 def _traced() -> bool:
     """Whether this is called while `jit` (or another transformation) traces."""
     return isinstance(jnp.zeros(()), Tracer)
+
+
+def _platform(device: Any) -> str:
+    """That of the device; None: of the one where JAX puts arrays, by `jax.default_device` too."""
+    if device is None:
+        (device,) = jnp.zeros(()).devices()
+    return device.platform
 
 
 def _chunk(device: Any) -> int:
@@ -242,7 +254,7 @@ def _from_host(law: Distribution, asked: Request, dtype: np.dtype[Any], bits: in
         for axis in range(len(ranges)):
             if axis not in asked.picked:
                 ranges[axis] = ranges[axis][next(chosen)]
-        out = np.empty([len(r) for r in ranges], dtype=dtype)
+        out = aligned(tuple(map(len, ranges)), dtype)
         compose.fill(law, asked.shape, asked.stream, tuple(ranges), out, bits, NUMPY)
         return out.reshape([len(r) for axis, r in enumerate(ranges) if axis not in asked.picked])
 
@@ -251,5 +263,5 @@ def _from_host(law: Distribution, asked: Request, dtype: np.dtype[Any], bits: in
         values = jnp.asarray(part(everything))
         return values if sharding is None else _constrained(values, sharding)
     if sharding is None:
-        return jnp.asarray(part(everything))
+        return jax.device_put(part(everything))
     return jax.make_array_from_callback(asked.wanted, sharding, part)

@@ -1,10 +1,11 @@
-"""What NumPy makes for JAX: distributions without a JAX program, asked for while a compiled program runs.
+"""What NumPy makes for JAX: memory that JAX can take over, and distributions without a JAX program.
 
 These are formulas, mapped numbers and whole builds (`fanin.draws.host`), numbers that take words of 64 bits where JAX has
 none, and such as XLA would take for zero. Under `jit`, `vmap` and `shard_map` they come through `jax.pure_callback`, each
 device's own part; values without chance are put into the program while it is compiled.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from fanin.draws.numpy import NUMPY
 from fanin.draws.recipe import Source, recipe
 
 Shape = tuple[int, ...]
+ALIGNMENT = 64  # bytes: at such an address JAX takes an array's memory over on a CPU, without a copy
 SMALLEST_NORMAL = 2.0**-126  # XLA takes smaller numbers of float32 for zero
 
 
@@ -33,6 +35,14 @@ class Host:
     shape: Shape
     stream: Stream
     bits: int
+
+
+def aligned(shape: Shape, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """An empty NumPy array whose memory JAX takes over."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, dtype=np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def is_hosted(law: Distribution, bits: int, dtype: np.dtype[Any]) -> bool:
