@@ -24,9 +24,7 @@ def others() -> list[str]:
 
 def again(file: str, backend: str) -> None:
     """Run a file of tests in a process with another backend."""
-    # XLA compiles hundreds of small programs here; that its optimisations change no bit is shown by tests/draws/test_jax.py
-    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    environment = os.environ | quick | {"KERAS_BACKEND": backend, "FANIN_TESTS_AGAIN": "1", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"KERAS_BACKEND": backend, "FANIN_TESTS_AGAIN": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", file]
     folder = Path(__file__).parent.parent
     run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

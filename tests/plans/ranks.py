@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import multiprocessing
 import os
 import traceback
 from collections.abc import Callable
@@ -21,6 +22,18 @@ from fanin.traces.torch import trace
 
 # Values for arguments that a rule cannot do without; a rule to come whose argument is not here gets a half.
 ARGUMENTS: dict[str, Any] = {"std": 0.02, "bound": 0.05, "value": 0.7, "low": -1.0, "high": 1.0, "sparsity": 0.3}
+PRELOAD = [
+    "tests.plans.ranks",
+    "torch.distributed.device_mesh",
+    "torch.distributed.fsdp",
+    "torch.distributed.fsdp.wrap",
+    "torch.distributed.tensor",
+    "torch.distributed.tensor.debug",
+    "torch.distributed.tensor.parallel",
+    "torch._dynamo",
+    "scipy.special",
+    "pytest",
+]
 
 
 class Net(nn.Module):
@@ -80,9 +93,13 @@ def _made(factory: Callable[..., Any]) -> Any:
 
 
 def start(world: int, folder: Path, work: Callable[[int, int, Path], None]) -> None:
-    """Run `work(rank, world, folder)` in this many processes joined by gloo; raises with the first one's traceback."""
+    """Run `work(rank, world, folder)` in this many processes joined by gloo; raises with the first one's traceback.
+
+    They are forked from a server that has imported what they need, which costs as much as the tests do.
+    """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    mp.spawn(_enter, (world, str(folder), work), nprocs=world)  # type: ignore[no-untyped-call]
+    multiprocessing.set_forkserver_preload(PRELOAD)
+    mp.start_processes(_enter, (world, str(folder), work), nprocs=world, start_method="forkserver")  # type: ignore[no-untyped-call]
 
 
 def _enter(rank: int, world: int, folder: str, work: Callable[[int, int, Path], None]) -> None:
