@@ -28,15 +28,18 @@ def numbers(law: Distribution, shape: tuple[int, ...], stream: Stream, ranges: A
 def test_numpys_numbers(case: tuple[Any, tuple[int, ...]]) -> None:
     law, shape = case
     whole = draw_distribution(law, shape, seed=1, name="w")
-    for window in (None, *windows(shape, 1)):
-        ranges, _ = resolve(window, shape)
+    asked = (None, *windows(shape, 1))
 
-        def filled(ranges: tuple[range, ...] = ranges) -> Any:
+    def filled() -> list[Any]:
+        made = []
+        for window in asked:
+            ranges, _ = resolve(window, shape)
             out = jax.numpy.zeros([len(r) for r in ranges])
-            return matrices.fill(JaxOps("float32", numbers), law, Stream(1, "w"), ranges, out)
+            made.append(matrices.fill(JaxOps("float32", numbers), law, Stream(1, "w"), ranges, out))
+        return made
 
-        part = np.asarray(jax.jit(filled)())
-        assert abs(part - (whole if window is None else whole[window])).max(initial=0) < 1e-6
+    for window, part in zip(asked, jax.jit(filled)(), strict=True):
+        assert abs(np.asarray(part) - (whole if window is None else whole[window])).max(initial=0) < 1e-6
 
 
 def test_complex_matrices_are_unitary() -> None:

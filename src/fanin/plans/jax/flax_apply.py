@@ -1,5 +1,6 @@
 """A plan put into a Flax NNX model: everything is checked, then drawn, then set."""
 
+import math
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ from jax import Array
 from jax.core import Tracer
 from jax.sharding import NamedSharding, SingleDeviceSharding
 
+from fanin.draws.backends import expect
 from fanin.draws.jax import draw
 from fanin.plans import laws
 from fanin.plans.jax.flax_edits import missing
@@ -29,6 +31,7 @@ def apply_plan(plan: Plan, model: Any, seed: int | None = None) -> Any:
     lacking = missing(plan.architecture, model)
     chosen = fitted(plan, places, what="parameter", largest=_largest, lacking=lacking, face="fanin.jax")
     key = plan.seed if seed is None else seed
+    expect(sum(math.prod(place.shape) for _, _, place in chosen))
     values = [_drawn(name, entry, place, key) for name, entry, place in chosen]
     before = [place.param.get_raw_value() for _, _, place in chosen]
     try:
