@@ -4,6 +4,7 @@ A distribution that these tables do not know is still drawn: it is scaled after 
 """
 
 import dataclasses
+import functools
 import math
 
 from fanin.distributions import (
@@ -129,9 +130,20 @@ def refused(law: Distribution, shape: tuple[int, ...], name: str) -> str | None:
 
     Elementwise draws refuse for a window without numbers what they refuse for others.
     """
-    if shape and elementwise(law):
-        try:
-            draw_distribution(law, shape, seed=0, name=name, window=(slice(0, 0),) * len(shape))
-        except FaninError as error:
-            return str(error)
+    if not shape or not elementwise(law) or _drawable(law, shape):
+        return None
+    return _refusal(law, shape, name)
+
+
+@functools.lru_cache(maxsize=4096)
+def _drawable(law: Distribution, shape: tuple[int, ...]) -> bool:
+    """Asked once for all weights of one law and shape, and all applications of a plan."""
+    return _refusal(law, shape, "w") is None
+
+
+def _refusal(law: Distribution, shape: tuple[int, ...], name: str) -> str | None:
+    try:
+        draw_distribution(law, shape, seed=0, name=name, window=(slice(0, 0),) * len(shape))
+    except FaninError as error:
+        return str(error)
     return None
