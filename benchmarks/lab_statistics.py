@@ -313,7 +313,24 @@ def power(rng: np.random.Generator, replications: int) -> Iterator[str]:
             pairs = "  ".join(f"{p:.3f} / {s:.3f}" for p, s in zip(predicted, seen, strict=True))
             yield f"{population.name:20} {n:4} {alarms:13.3f}   {pairs}"
         yield f"{'':38}   furthest off: {100 * worst:.0f} points"
-    yield f"\n{'differences':20} {'n':>4} {'effect':>7} {'predicted':>10} {'from pilot':>11} {'come true':>10}   pilots of 30"
+    yield f"\n{'differences of':20} {'n':>4}   from a pilot of 30 (mean of 60) / taken as symmetric / come true at 0.5, 0.8, 1.2 sd"
+    for population in POPULATIONS:
+        worst = np.zeros(2)
+        pool = standard(population.draw(rng, (200_000,)) - population.draw(rng, (200_000,)))
+        for n in (6, 10, 20, 30):
+            cells = []
+            for effect in effects:
+                seen = float(np.mean(paired.paired_ps(rng.choice(pool, (4 * replications, n)) + effect) <= 0.05))
+                pilots = rng.choice(pool, (60, 30))
+                plain, even = (
+                    float(np.mean([st.simulated_power(p, effect, n, symmetric=s, replications=200) for p in pilots]))
+                    for s in (False, True)
+                )
+                worst = np.maximum(worst, [abs(plain - seen), abs(even - seen)])
+                cells.append(f"{plain:.3f} / {even:.3f} / {seen:.3f}")
+            yield f"{population.name:20} {n:4}   {'   '.join(cells)}"
+        yield f"{'':27}furthest off: {100 * worst[0]:.0f} points, {100 * worst[1]:.0f} taken as symmetric"
+    yield f"\n{'differences':20} {'n':>4} {'effect':>7} {'predicted':>10} {'from pilot':>11} {'come true':>10}   humps or skewed themselves"
     for name, draw in {"two humps, 50 : 50": populations.humps(0.5), "skewed, σ 1": POPULATIONS[2].draw}.items():
         for n, effect in ((10, 0.8), (20, 0.8)):
             many = standard(draw(rng, (replications * 4, n)))

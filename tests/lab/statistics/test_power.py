@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.power import TTestPower
+from tests.lab.statistics.populations import POPULATIONS, Population
 
 from fanin.errors import FaninValueError
 from fanin.lab.statistics import (
@@ -104,6 +105,26 @@ def test_a_pilot_of_two_humps_predicts_what_the_formula_does_not() -> None:
     formula, pilot = power(0.8, 1.0, 20), simulated_power(humps.ravel()[:200], 0.8, 20, replications=500)
     assert abs(formula - seen) > 0.2
     assert abs(pilot - seen) < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("population", POPULATIONS, ids=lambda population: population.name)
+def test_from_a_pilot_of_thirty_it_comes_true_within_ten_points(population: Population) -> None:
+    """Of methods whose scores differ by a shift, on average over pilots: where the formula is off by up to thirty."""
+    rng = np.random.default_rng(0)
+    pool = population.draw(rng, (100_000,)) - population.draw(rng, (100_000,))
+    pool = (pool - pool.mean()) / pool.std()
+    for n, effect in ((6, 0.8), (20, 0.5), (30, 0.5)):
+        seen = float(np.mean(paired_ps(rng.choice(pool, (3000, n)) + effect) <= 0.05))
+        pilots = rng.choice(pool, (200, 30))  # humps are off by 8 points, with a standard error of .8 of these
+        predicted = [simulated_power(p, effect, n, symmetric=True, replications=200) for p in pilots]
+        assert abs(float(np.mean(predicted)) - seen) < 0.1, (n, effect)
+
+
+def test_a_symmetric_pilot_is_drawn_with_its_mirror_image() -> None:
+    pilot = [0.0, 0.0, 0.0, 0.0, 0.0, 6.0]  # centred: five of -1, one of 5
+    assert simulated_power(pilot, 0.9, 6, symmetric=True) < simulated_power(pilot, 1.1, 6, symmetric=True)
+    assert simulated_power(pilot, 0.5, 6) != simulated_power(pilot, 0.5, 6, symmetric=True)
 
 
 def test_arguments_are_checked() -> None:

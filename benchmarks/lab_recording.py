@@ -1,0 +1,86 @@
+"""What recording costs: the same runs by the lab's engine with all that a study records, and without, in short turns.
+
+    OMP_NUM_THREADS=1 python benchmarks/lab_recording.py [--pairs 40] [--only 2x32,LeNet-5]
+
+A pair is one job (a full stack, or one run where the model is not stacked) trained twice, with the recording first in
+every other pair; both draw the same weights and see the same batches. Recorded are curves on disk, gradient norms, movement
+from initialization, signals through depth, dead units and effective rank; left is what the plain loop does too (training,
+accuracy and loss on the held-out part at the same steps). Processor time of this process; a pair takes seconds, so that
+what other tenants of the machine do meets both halves. Printed: the median of the pairs' ratios with its 95 % interval (by
+order statistics), and the ratio of the two shortest turns.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+
+import torch
+from scipy.stats import binom
+
+from fanin.lab.jobs import Job
+from fanin.lab.study import RunConfig
+from fanin.lab.torch.job import Parts, run_job
+from fanin.lab.worker import grouping, parts_of
+from lab import MODELS, RATES, stacked
+
+SEEDS = 48  # a full stack
+
+
+def configs(spec: str, epochs: int, watch: bool) -> list[RunConfig]:
+    """The runs of one job; a single one where the model is trained alone."""
+    runs = stacked([(spec, "he_normal", RATES[0], seed, epochs) for seed in range(SEEDS)], watch=watch)
+    return runs if runs[0].stacked else runs[:1]
+
+
+def seconds(spec: str, epochs: int, watch: bool, parts: Parts) -> float:
+    """Processor time of the job, in a worker that knows data and plan already."""
+    known = {str(index): config for index, config in enumerate(configs(spec, epochs, watch))}
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.process_time()
+        for keys in grouping(known)(known):
+            own = tuple(known[key] for key in keys)
+            run_job(Job(0, keys, own, 0, folder if watch else ""), parts, lambda share: None)
+        return time.process_time() - start
+
+
+def interval(ratios: list[float]) -> tuple[float, float]:
+    """At least 95 % for the median."""
+    ordered, n = sorted(ratios), len(ratios)
+    k = max(0, int(binom.ppf(0.025, n, 0.5)) - 1)
+    return ordered[k], ordered[n - 1 - k]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--only", default="")
+    asked = parser.parse_args()
+    wanted = [name.replace("x", " × ") for name in asked.only.split(",") if name]
+    torch.set_num_threads(1)
+    print("| model | runs in a job | seconds | recording, median of pairs (95 %) | of the shortest turns |")
+    print("|---|---|---|---|---|")
+    for name, spec in MODELS.items():
+        if wanted and name not in wanted:
+            continue
+        parts = parts_of(configs(spec, 1, True)[0], {})
+        for watch in (True, False):
+            seconds(spec, 1, watch, parts)
+        turns: dict[bool, list[float]] = {True: [], False: []}
+        for pair in range(asked.pairs):
+            for watch in (True, False) if pair % 2 else (False, True):
+                turns[watch].append(seconds(spec, asked.epochs, watch, parts))
+        ratios = [a / b for a, b in zip(turns[True], turns[False], strict=True)]
+        low, high = interval(ratios)
+        best = min(turns[True]) / min(turns[False])
+        print(
+            f"| {name} | {len(configs(spec, 1, True))} | {min(turns[False]):.2f} | "
+            f"{100 * (statistics.median(ratios) - 1):+.1f} % ({100 * (low - 1):+.1f}, {100 * (high - 1):+.1f}) | "
+            f"{100 * (best - 1):+.1f} % |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
