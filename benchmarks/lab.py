@@ -1,6 +1,6 @@
 """Studies an hour: the lab against the loop that everyone writes, on the same grid, side by side in one run.
 
-    python benchmarks/lab.py [--seeds 16] [--epochs 15] [--only 2x32,2x128] [--rivals loop,processes,ray,lightning]
+    python benchmarks/lab.py [--seeds 16] [--epochs 15] [--only 2x32,2x128] [--rivals cold,ray,tune,lightning]
 
 Every turn trains the same grid (plans × learning rates × seeds of one model on digits) from start to end, with an
 evaluation at the same steps:
@@ -8,17 +8,18 @@ evaluation at the same steps:
 - **loop**: a plain PyTorch loop in warm processes on both cores, one run after another in each: tensors that are indexed
   (no DataLoader, which is slower), `torch.optim.SGD`, accuracy and loss on the held-out part.
 - **cold**: the same, one fresh process a run: the way most people run seeds from a shell.
-- **ray**: one Ray task a run; **lightning**: a `Trainer.fit` a run, in warm processes. Where they are installed.
+- **ray**: one Ray task a run; **tune**: the grid under Ray Tune, a trial a run; **lightning**: a `Trainer.fit` a run, in warm
+  processes. Where they are installed.
 - **fanin**: `run_study` with two worker processes, warm as the loop's are, everything recorded: its store, curves, signals,
   metrics. "cold" in its own column: the same with processes that are started for it.
 
-The recording's share is measured apart: the same runs by the same engine with and without what a study records.
+What recording costs is measured by lab_recording.py.
 """
 
 import argparse
 import importlib.util
 import multiprocessing
-import statistics
+import os
 import subprocess
 import sys
 import tempfile
@@ -127,6 +128,24 @@ def ray_tasks(runs: list[Run]) -> None:
     ray.get([ray.remote(num_cpus=1)(plain_loop).remote(run) for run in runs])
 
 
+def ray_tune(runs: list[Run]) -> None:
+    """The grid as Ray Tune runs it: a trial a run, nothing printed."""
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # which prints whatever `verbose` says
+    from ray import tune
+
+    def trial(config: dict) -> None:
+        tune.report({"accuracy": plain_loop(tuple(config["run"]))})
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = tune.Tuner(
+            tune.with_resources(trial, {"cpu": 1}),
+            param_space={"run": tune.grid_search([list(run) for run in runs])},
+            run_config=tune.RunConfig(storage_path=folder, verbose=0),
+        ).fit()
+        assert not found.errors, found.errors
+        assert len(found) == len(runs)
+
+
 def lightning_run(run: Run) -> None:
     """A Trainer.fit of the same model, everything that it prints and saves turned off."""
     import logging
@@ -200,28 +219,6 @@ def stacked(runs: list[Run], **settings) -> list[RunConfig]:
     return list(with_stacking(configs, {}, {}))
 
 
-def recording(runs: list[Run]) -> float:
-    """Time of the runs with everything recorded over that without, in this process, in turns."""
-    from fanin.lab.jobs import Job
-    from fanin.lab.torch.job import run_job
-    from fanin.lab.worker import grouping, parts_of
-
-    def once(watch: bool, folder: str) -> float:
-        configs = {str(i): c for i, c in enumerate(stacked(runs, watch=watch))}
-        start = time.process_time()
-        for keys in grouping(configs)(configs):
-            own = tuple(configs[key] for key in keys)
-            run_job(Job(0, keys, own, 0, folder), parts_of(own[0], {}), lambda share: None)
-        return time.process_time() - start
-
-    ratios = []
-    for _ in range(3):
-        with tempfile.TemporaryDirectory() as folder:
-            bare = once(False, "")
-            ratios.append(once(True, folder) / bare)
-    return statistics.median(ratios)
-
-
 def timed(turn: Callable[[], None]) -> float:
     """Seconds that a turn takes."""
     start = time.perf_counter()
@@ -235,14 +232,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", default="", help="models, by commas: 2x32,2x128")
-    parser.add_argument("--rivals", default="loop,cold,ray,lightning")
+    parser.add_argument("--rivals", default="cold,ray,tune,lightning")
     asked = parser.parse_args()
     rivals = asked.rivals.split(",")
     wanted = [name.replace("x", " × ") for name in asked.only.split(",") if name]
     print(f"\n{WORKERS} processes of one thread, {torch.__version__}; grid of {asked.seeds} seeds × {len(PLANS)} plans × "
           f"{len(RATES)} learning rates; {asked.epochs} epochs of digits in batches of {BATCH}\n")  # fmt: skip
     print(
-        "| model | stacked | fanin, runs an hour | × warm loop | of it, cold | × cold processes | × Ray | × Lightning | recording |"
+        "| model | stacked | fanin, runs an hour | × warm loop | of it, cold | × cold processes | × Ray | × Ray Tune | × Lightning |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     context = multiprocessing.get_context("spawn")
@@ -269,24 +266,25 @@ def row(name: str, runs: list[Run], pool: ProcessPoolExecutor, rivals: list[str]
     executor.executor.close()
     mine, cold_mine = min(own) / len(runs), timed(partial(fanin_study, runs)) / len(runs)
     few = runs[:: max(1, len(runs) // 8)]
-    beside = {"cold": "–", "ray": "–", "lightning": "–"}
+    beside = {"cold": "–", "ray": "–", "tune": "–", "lightning": "–"}
     if "cold" in rivals:
         beside["cold"] = f"{timed(partial(cold, few)) / len(few) / mine:.1f}"
-    if "ray" in rivals and importlib.util.find_spec("ray"):
+    if {"ray", "tune"} & set(rivals) and importlib.util.find_spec("ray"):
         import ray
 
         ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, logging_level="error")
-        ray_tasks(few[:2])
-        beside["ray"] = f"{timed(partial(ray_tasks, few)) / len(few) / mine:.1f}"
+        for rival, way in {"ray": ray_tasks, "tune": ray_tune}.items():
+            if rival in rivals:
+                way(few[:2])
+                beside[rival] = f"{timed(partial(way, few)) / len(few) / mine:.1f}"
         ray.shutdown()
     if "lightning" in rivals and importlib.util.find_spec("lightning"):
         list(pool.map(lightning_run, few[:2]))
         beside["lightning"] = f"{timed(lambda: list(pool.map(lightning_run, few))) / len(few) / mine:.1f}"
-    share = recording(runs if one_stacked else few)
     return (
         f"| {name} | {'yes' if one_stacked else 'no'} | {3600 / mine:,.0f} | {min(loop) / min(own):.2f} | "
         f"{mine / cold_mine:.2f} | "
-        f"{beside['cold']} | {beside['ray']} | {beside['lightning']} | {100 * (share - 1):+.0f} % |"
+        f"{' | '.join(beside.values())} |"
     )
 
 
