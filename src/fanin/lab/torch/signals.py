@@ -71,20 +71,27 @@ def signals_of(kinds: dict[str, nn.Module], outputs: dict[str, Tensor]) -> list[
         kinds: the modules by name.
         outputs: by name, shape (members, examples, …).
     """
-    found: list[list[LayerSignal]] = []
+    alike: dict[tuple[int, ...], list[tuple[str, Tensor]]] = {}
     for name, out in outputs.items():
-        module = kinds[name]
-        rows = _units_last(module, out).float()
-        rms = rows.flatten(1).double().square().mean(1).sqrt().tolist()
-        dead = (rows == rows[:, :1]).all(1).double().mean(1).tolist()
-        ranks = _ranks(rows)
-        found.append(
-            [
-                LayerSignal(name or type(module).__name__, type(module).__name__, *figures)
-                for figures in zip(rms, dead, ranks, strict=True)
-            ]
-        )
+        rows = _units_last(kinds[name], out).float()
+        alike.setdefault(tuple(rows.shape), []).append((name, rows))
+    figures: dict[str, list[tuple[float, ...]]] = {}
+    for layers in alike.values():  # at once: a deep net has many layers of one width
+        of_all = _figures(torch.cat([rows for _, rows in layers]))
+        members = len(of_all) // len(layers)
+        figures |= {name: of_all[k * members : (k + 1) * members] for k, (name, _) in enumerate(layers)}
+    found = [
+        [LayerSignal(name or type(module).__name__, type(module).__name__, *own) for own in figures[name]]
+        for name, module in kinds.items()
+    ]
     return [tuple(layers) for layers in zip(*found, strict=True)]
+
+
+def _figures(rows: Tensor) -> list[tuple[float, ...]]:
+    """Size, share of dead units and effective rank of each entry of `rows`, shape (entries, examples or places, units)."""
+    rms = rows.flatten(1).double().square().mean(1).sqrt().tolist()
+    dead = (rows == rows[:, :1]).all(1).double().mean(1).tolist()
+    return list(zip(rms, dead, _ranks(rows), strict=True))
 
 
 def _units_last(module: nn.Module, out: Tensor) -> Tensor:

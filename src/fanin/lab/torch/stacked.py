@@ -136,7 +136,7 @@ class Stack:
     @torch.no_grad()
     def moved(self) -> np.ndarray:
         """Distance from the start over the start's norm, shape (members,)."""
-        far = _norms([p - s for p, s in zip(self.parameters, self.start, strict=True)])
+        far = _norms(torch._foreach_sub(self.parameters, self.start))
         return (far / self.sizes).cpu().numpy()
 
     def signals(self, x: Tensor) -> list[tuple[LayerSignal, ...]]:
@@ -180,8 +180,11 @@ def _stacked(tensors: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 def _norms(tensors: list[Tensor]) -> Tensor:
     """Of each member's numbers together, shape (members,)."""
-    squares = [torch.linalg.vector_norm(t.reshape(len(t), -1), dim=1).double().square() for t in tensors]
-    return sum(squares[1:], squares[0]).sqrt()
+    if len(tensors[0]) == 1:
+        norms = torch.stack(torch._foreach_norm(tensors))[:, None]
+    else:
+        norms = torch.stack([torch.linalg.vector_norm(t.reshape(len(t), -1), dim=1) for t in tensors])
+    return norms.double().square().cumsum(0)[-1].sqrt()  # one after another, whatever their number
 
 
 def _vmapped(skeleton: nn.Module, of_inputs: int | None) -> Callable[..., Any]:
