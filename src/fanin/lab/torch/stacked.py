@@ -136,7 +136,7 @@ class Stack:
     @torch.no_grad()
     def moved(self) -> np.ndarray:
         """Distance from the start over the start's norm, shape (members,)."""
-        far = _norms(torch._foreach_sub(self.parameters, self.start))
+        far = _norms(list(torch._foreach_sub(self.parameters, self.start)))
         return (far / self.sizes).cpu().numpy()
 
     def signals(self, x: Tensor) -> list[tuple[LayerSignal, ...]]:
