@@ -33,4 +33,5 @@ def test_a_window_is_the_same_window_of_the_whole() -> None:
     law = Centred(Orthogonal(axes), axes)
     whole = draw_distribution(law, (10, 14), seed=3, name="w")
     part = draw_distribution(law, (10, 14), seed=3, name="w", window=(slice(2, 5), slice(None, None, 2)))
-    assert (part == whole[2:5, ::2]).all()
+    # a smaller product may be rounded otherwise: some BLAS kernels treat its edge apart
+    assert np.abs(part - whole[2:5, ::2]).max() <= 1e-6
