@@ -10,6 +10,7 @@ from typing import Any, Self
 from fanin.errors import FaninValueError
 
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_PLAIN = frozenset({str, int, bool, type(None)})  # what JSON has words for as it is
 
 
 class Record:
@@ -33,11 +34,12 @@ class Record:
 
 def encode(value: Any) -> Any:
     """JSON-ready data for a record, or for anything that a record's field may hold."""
-    if type(value) is float and math.isfinite(value):  # most of what is encoded
+    kind = type(value)
+    if kind in _PLAIN or (kind is float and math.isfinite(value)):  # most of what is encoded
         return value
     if isinstance(value, Record):
-        fields = {name: encode(getattr(value, name)) for name in _names(type(value))}
-        return {"kind": type(value).__name__, **fields} if value.tagged else fields
+        fields = {name: encode(getattr(value, name)) for name in _names(kind)}
+        return {"kind": kind.__name__, **fields} if value.tagged else fields
     if isinstance(value, dict):
         return {str(k): encode(v) for k, v in value.items()}
     if isinstance(value, tuple | list | frozenset | set):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanin.draws.bits import Stream, check_seed, name_hash, philox4x32
+from fanin.draws.bits import Stream, check_seed, name_hash, philox4x32, words_of_seeds
 from fanin.errors import FaninError
 
 # Random123 (D. E. Shaw Research), tests/kat_vectors: counter, key, answer.
@@ -91,3 +91,10 @@ def test_a_bad_seed_is_named(seed: object) -> None:
 
 def test_numpy_integers_are_seeds() -> None:
     assert check_seed(np.uint64(2**64 - 1)) == 2**64 - 1
+
+
+@pytest.mark.parametrize("count", [1, 63, 256, 1000])
+def test_the_words_of_several_seeds_are_those_of_their_streams(count: int) -> None:
+    seeds = [0, 1, 2**32 + 5, 2**64 - 1]
+    together = words_of_seeds(np.array(seeds, dtype=np.uint64), "w", count)
+    assert np.array_equal(together, [Stream(seed, "w").range(0, count) for seed in seeds])

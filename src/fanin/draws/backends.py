@@ -6,19 +6,23 @@ the same.
 
 import functools
 import warnings
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fanin.distributions import Distribution
 from fanin.draws import elementwise
 from fanin.draws.bits import Stream
-from fanin.draws.recipe import Recipe
+from fanin.draws.recipe import Recipe, Source
+from fanin.draws.recipe import recipe as recipe_of
 from fanin.draws.threads import set_threads
-from fanin.draws.windows import Ranges
+from fanin.draws.windows import TILE, Ranges
 
 WORTH_IT = 1 << 24  # numbers, in all draws of this process, before numba is loaded
+SEVERAL = ("float32", "float64")  # formats that are drawn under several seeds at once
 HINT = (
     "Draws are done by NumPy alone, because {reason}. With numba they are 10 to 20 times faster on each core, "
     "with the same bits: pip install 'fanin[fast]'"
@@ -43,6 +47,22 @@ def fill_whole(law: Distribution, shape: Any, seed: Any, name: Any, bits: int, o
     """Draw all of a small weight by the shortest way; False, with nothing done, where it is not as plain as that."""
     engine = _State.engine
     return engine is not None and engine.fill_whole(law, shape, seed, name, bits, out)
+
+
+def fill_seeds(law: Distribution, seeds: Sequence[int], name: str, outs: Sequence[NDArray[Any] | None]) -> bool:
+    """Draw all of a small weight under several seeds at once; False, with nothing done, where one by one is as good."""
+    first = outs[0] if outs else None
+    if _State.engine is not None or first is None or not 0 < first.size <= TILE or first.dtype.name not in SEVERAL:
+        return False
+    made = recipe_of(law, double=first.dtype.name == "float64")
+    if made is None or made.bits != 32 or made.source is Source.CONSTANT:
+        return False
+    alike = [o for o in outs if o is not None and o.shape == first.shape and o.dtype == first.dtype and o.flags.carray]
+    if len(alike) < len(outs):
+        return False
+    expect(first.size * len(outs))
+    elementwise.fill_seeds(made, name, np.array(seeds, dtype=np.uint64), alike)
+    return True
 
 
 def prepare(threads: int | None = None) -> str:

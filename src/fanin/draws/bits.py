@@ -50,8 +50,11 @@ def philox4x32(counter: NDArray[Any], key: tuple[int, int]) -> Words:
     return np.stack(_rounds(c0, c1, c2, c3, key)).astype(np.uint32)
 
 
-def _rounds(c0: Any, c1: Any, c2: Any, c3: Any, key: tuple[int, int]) -> tuple[Any, Any, Any, Any]:
-    """The ten rounds on four uint64 arrays that hold 32-bit words; the arrays given are overwritten."""
+def _rounds(c0: Any, c1: Any, c2: Any, c3: Any, key: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
+    """The ten rounds on four uint64 arrays that hold 32-bit words; the arrays given are overwritten.
+
+    The key is two words, or two uint64 arrays of them that broadcast with the counters.
+    """
     k0, k1 = key
     m0, m1 = (np.uint64(m) for m in MULTIPLIERS)
     shift, mask = np.uint64(32), np.uint64(MASK)
@@ -59,9 +62,9 @@ def _rounds(c0: Any, c1: Any, c2: Any, c3: Any, key: tuple[int, int]) -> tuple[A
         c0 *= m0
         c2 *= m1
         c1 ^= c2 >> shift
-        c1 ^= np.uint64(k0)
+        c1 ^= np.asarray(k0, dtype=np.uint64)
         c3 ^= c0 >> shift
-        c3 ^= np.uint64(k1)
+        c3 ^= np.asarray(k1, dtype=np.uint64)
         c0 &= mask
         c2 &= mask
         c0, c1, c2, c3 = c1, c2, c3, c0
@@ -143,3 +146,16 @@ class Stream:
         c2, c3 = (np.full(block.shape, word, dtype=np.uint64) for word in name)
         words = _rounds(block & mask, (block >> shift) | np.uint64(upper), c2, c3, self.key)
         return np.stack([word.astype(np.uint32) for word in words])
+
+
+def words_of_seeds(seeds: NDArray[np.uint64], name: str, count: int) -> Words:
+    """Words 0 … count - 1 of a name's stream under each of several seeds, shape (seeds, count)."""
+    tiles = -(-count // TILE_WORDS)
+    upper, low, high = Stream(0, name).counter
+    block = np.arange(tiles * SIDE, dtype=np.uint64)
+    size = (len(seeds), len(block))
+    counter = (block & np.uint64(MASK), (block >> np.uint64(32)) | np.uint64(upper), np.uint64(low), np.uint64(high))
+    c0, c1, c2, c3 = (np.broadcast_to(word, size).copy() for word in counter)
+    key = (seeds[:, None] & np.uint64(MASK), seeds[:, None] >> np.uint64(32))
+    words = np.stack([word.astype(np.uint32) for word in _rounds(c0, c1, c2, c3, key)])
+    return words.reshape(LANES, len(seeds), tiles, SIDE).transpose(1, 2, 0, 3).reshape(len(seeds), -1)[:, :count]

@@ -1,11 +1,12 @@
 """Numbers of a recipe from random words, in NumPy: the backend that is always there, and what the others must equal."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fanin.draws.bits import Stream, Words
+from fanin.draws.bits import Stream, Words, words_of_seeds
 from fanin.draws.quantile import multiply_high, normal_index, normal_index64
 from fanin.draws.recipe import Recipe, Source
 from fanin.draws.windows import TILE, Ranges, collapse, pieces, starts, tiles
@@ -32,6 +33,25 @@ def fill(recipe: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges,
         if recipe.bits == 64:
             words = words.astype(np.uint64) << np.uint64(32) | _words(low, piece, shape)
         flat[place] = _scaled(_whole_numbers(words, recipe), recipe, out.dtype)
+
+
+def fill_seeds(recipe: Recipe, name: str, seeds: NDArray[np.uint64], outs: Sequence[Array]) -> None:
+    """Write the whole of a small weight under each of several seeds: many short arrays cost mostly the calls.
+
+    Args:
+        recipe: of 32 bits.
+        name: of the weight.
+        seeds: one an array.
+        outs: contiguous, of one shape and dtype, at least one number each.
+    """
+    count, dtype = outs[0].size, outs[0].dtype
+    at_once = max(1, TILE // count)
+    for first in range(0, len(outs), at_once):
+        some = slice(first, first + at_once)
+        words = words_of_seeds(seeds[some], name, count).reshape(-1)
+        numbers = _scaled(_whole_numbers(words, recipe), recipe, dtype).reshape(-1, count)
+        for out, own in zip(outs[some], numbers, strict=True):
+            out.reshape(-1)[:] = own
 
 
 def _words(stream: Stream, piece: Ranges, shape: tuple[int, ...]) -> Words:

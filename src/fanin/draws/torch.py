@@ -6,15 +6,16 @@ Triton and on other devices, plain integer operations (`draws.torch_ops`). The b
 
 import functools
 import importlib.util
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fanin.distributions import Distribution
-from fanin.draws import compose, torch_ops
-from fanin.draws.bits import Stream
+from fanin.distributions import Constant, Distribution
+from fanin.draws import backends, compose, torch_ops
+from fanin.draws.bits import Stream, check_seed
 from fanin.draws.dtypes import DTYPES, NATIVE, numpy_dtype
 from fanin.draws.numpy import draw_distribution
 from fanin.draws.recipe import Recipe
@@ -103,6 +104,33 @@ def fill_(
         compose.fill(distribution, asked.shape, asked.stream, asked.ranges, target, bits, TORCH)
     _mark_written(tensor)
     return tensor
+
+
+def fill_seeds_(tensors: Sequence[Tensor], distribution: Distribution, *, seeds: Sequence[int], name: str) -> None:
+    """Fill tensors of one shape with the numbers of one weight, each under a seed of its own, as `fill_` does one by one.
+
+    Small ones are drawn together, where NumPy draws: its calls cost more than their numbers.
+
+    Example:
+        >>> from fanin.distributions import Normal
+        >>> many = torch.empty(3, 4, 6)
+        >>> fill_seeds_(list(many), Normal(1.0), seeds=[5, 6, 7], name="w")
+        >>> bool((fill_(torch.empty(4, 6), Normal(1.0), seed=6, name="w") == many[1]).all())
+        True
+    """
+    if isinstance(distribution, Constant):  # the same under every seed
+        for tensor in tensors[:1]:
+            fill_(tensor, distribution, seed=seeds[0], name=name)
+        for tensor in tensors[1:]:
+            tensor.detach().copy_(tensors[0].detach())
+        return
+    arrays = [_as_numpy(t.detach()) for t in tensors]
+    if not backends.fill_seeds(distribution, [check_seed(seed) for seed in seeds], name, arrays):
+        for tensor, seed in zip(tensors, seeds, strict=True):
+            fill_(tensor, distribution, seed=seed, name=name)
+        return
+    for tensor in tensors:
+        _mark_written(tensor)
 
 
 def _check_tensor(tensor: Any) -> None:

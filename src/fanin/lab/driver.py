@@ -128,7 +128,8 @@ def run_study(
         note_changed_code(store, configs.values(), bindings or {})
         if retry_failed:
             store.forget_failed()
-        drive = _Drive(store, executor, group or grouping(configs), on_event)
+        pending = {key: configs[key] for key in store.pending_keys()}  # as the caller has them: reading takes longer
+        drive = _Drive(store, executor, pending, group or grouping(configs), on_event)
         interrupted = True
         with contextlib.suppress(KeyboardInterrupt), _noted_interrupt(not isinstance(executor, Serial)) as stop:
             drive.run(stop)
@@ -224,10 +225,14 @@ class _Drive:
     """One session: jobs that wait, jobs that are at work, and what became of them."""
 
     def __init__(
-        self, store: Store, executor: Executor, group: Group, on_event: Callable[[StudyProgress], None] | None
-    ):
+        self,
+        store: Store,
+        executor: Executor,
+        pending: Mapping[str, RunConfig],
+        group: Group,
+        on_event: Callable[[StudyProgress], None] | None,
+    ) -> None:
         self.store, self.executor, self.on_event = store, executor, on_event
-        pending = store.pending()
         keys = group(pending, store.study)
         self.number, self.ran = 0, 0
         self.waiting = deque(self._job(k, tuple(pending[key] for key in k)) for k in keys)

@@ -10,7 +10,7 @@ from tests.lab.engine.nets import config, rows
 from fanin.lab.study import RunConfig
 from fanin.lab.torch import train as loop
 from fanin.lab.torch.checkpoints import Checkpoints
-from fanin.lab.torch.state import random_state, random_states, set_random_states
+from fanin.lab.torch.state import random_state, random_states, random_states_kept, set_random_states
 
 
 class Killed(BaseException):
@@ -97,3 +97,35 @@ def test_random_states_come_back(tmp_path: Path) -> None:
         again = torch.rand(3), np.random.rand(3).tolist(), random.random()  # noqa: NPY002
     assert torch.equal(first[0], again[0])
     assert first[1:] == again[1:]
+
+
+def test_states_that_are_kept_outside_are_put_back_there_alone() -> None:
+    """A run is seeded as ever, and a state within a state still goes on after what it held."""
+    import random
+
+    import numpy as np
+
+    def drawn() -> tuple[float, ...]:
+        return float(torch.rand(())), float(np.random.rand()), random.random()  # noqa: NPY002
+
+    with random_state(5):
+        alone = [drawn(), drawn()]
+    before = random_states()
+    with random_states_kept():
+        for _ in range(2):
+            with random_state(5):
+                first = drawn()
+                with random_state(7):
+                    drawn()
+                assert [first, drawn()] == alone
+        with pytest.raises(ZeroDivisionError), random_state(5):
+            _ = 1 / 0
+        with random_state(5):
+            assert drawn() == alone[0]
+    after = random_states()
+    assert torch.equal(before["torch"], after["torch"])
+    assert torch.equal(before["numpy"][1], after["numpy"][1])
+    assert before["numpy"][2:] == after["numpy"][2:]
+    assert torch.equal(before["python"][1], after["python"][1])
+    with random_state(5):
+        assert drawn() == alone[0]

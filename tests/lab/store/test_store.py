@@ -52,7 +52,7 @@ def sql(folder: Path, statement: str, *values: Any) -> None:
 def test_what_is_committed_is_read_back_equal_in_the_order_of_the_grid(tmp_path: Path) -> None:
     with begun(tmp_path / "s") as store:
         assert [row.state for row in store.rows()] == ["pending"] * 4
-        assert list(store.pending()) == list(KEYS)
+        assert list(store.pending()) == list(store.pending_keys()) == list(KEYS)
         rows = carried_out(store, *reversed(KEYS))
         assert store.commit(rows) == rows
         assert store.rows() == tuple(reversed(rows))
@@ -147,6 +147,7 @@ def test_a_damaged_row_is_never_believed_and_run_again(tmp_path: Path, column: s
         assert store.log() == (f"run {KEYS[1]}: its row in the store was damaged, and it is run again",)
         store.define(STUDY, CONFIGS)  # as the driver does: it knows what the config was
         assert store.pending() == {KEYS[1]: CONFIGS[KEYS[1]]}
+        assert store.pending_keys() == (KEYS[1],)
         (again,) = store.commit(carried_out(store, KEYS[1]))
         assert replace(again, attempts=1, curve=rows[1].curve) == rows[1]
         assert store.rows()[0] == rows[0]

@@ -55,6 +55,7 @@ class Store:
     def __init__(self, folder: Path, study: Study, connection: sqlite3.Connection, lock: Lock | None):
         self.folder, self.study, self.readonly = folder, study, lock is None
         self._connection, self._lock = connection, lock
+        self._settling = ThreadPoolExecutor(SETTLING)  # starts no thread before it has something to do
 
     @classmethod
     def create(cls, folder: str | Path, study: Study) -> Self:
@@ -119,6 +120,7 @@ class Store:
 
     def close(self) -> None:
         """Closes the database and gives the lock back."""
+        self._settling.shutdown()
         self._connection.close()
         if self._lock:
             self._lock.release()
@@ -174,6 +176,11 @@ class Store:
         )
         return {key: texts.config_of(config) for key, config in found}
 
+    def pending_keys(self) -> tuple[str, ...]:
+        """Their keys alone."""
+        found = self._all("SELECT key FROM runs WHERE position IS NOT NULL AND state = 'pending' ORDER BY position")
+        return tuple(key for (key,) in found)
+
     def finished(self) -> set[str]:
         """The keys of all runs that have a result, also of those that are no longer part of the study."""
         return {key for (key,) in self._all("SELECT key FROM runs WHERE state != 'pending'")}
@@ -221,9 +228,9 @@ class Store:
         """Brings the curves to the disk before a row says that they are there."""
         found = {row.key: Extent() for row in rows}
         curved = [row for row in rows if row.curve]
-        with one_sentence(self.folder), ThreadPoolExecutor(SETTLING) as pool:
+        with one_sentence(self.folder):
             # at once: a disk takes many in one go, and one after the other they cost more than small models' training
-            found |= zip((row.key for row in curved), pool.map(self._extent, curved), strict=True)
+            found |= zip((row.key for row in curved), self._settling.map(self._extent, curved), strict=True)
             curves.settle_folder(self.folder / "curves")
         return found
 

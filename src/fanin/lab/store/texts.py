@@ -4,13 +4,15 @@ import json
 import math
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from fanin.lab.store.curves import Extent
 from fanin.lab.study.records import RunConfig
 from fanin.lab.study.rows import RunRow
+from fanin.records import encode
 
+_FIELDS = tuple(field.name for field in fields(RunRow) if field.name != "config")
 LOST = "its row in the store is damaged; the run is done again when the study is resumed"
 
 
@@ -21,7 +23,7 @@ def config_text(config: RunConfig) -> str:
 
 def row_text(row: RunRow) -> str:
     """A row as one line of JSON, without its config, which has a column of its own."""
-    return _line({name: value for name, value in row.to_dict().items() if name != "config"})
+    return _line({name: encode(getattr(row, name)) for name in _FIELDS})
 
 
 def checksum(key: str, config: str, row: str, extent: Extent) -> int:

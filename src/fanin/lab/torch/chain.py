@@ -90,6 +90,7 @@ class Chain:
         self.gradients = [torch.zeros_like(weights[name]) for name in trained]
         self._gradient_of = dict(zip(trained, self.gradients, strict=True))
         self._buffers: dict[tuple[int, str, tuple[int, ...]], Tensor] = {}
+        self._seen_as = {name: _forms(weight.detach()) for name, weight in weights.items()}
         self.first = next((i for i, layer in enumerate(layers) if isinstance(layer, _Linear)), len(layers))
 
     @torch.no_grad()
@@ -115,12 +116,8 @@ class Chain:
         seen, own = [x], False  # own: the signal lies in memory of the chain, and no layer goes back by it
         for place, layer in enumerate(self.layers):
             if isinstance(layer, _Linear):
-                rows, weight = _rows(x), self.weights[layer.weight]
-                out = self._buffer(place, "out", (*rows.shape[:2], weight.shape[1]), rows)
-                torch.bmm(rows, weight.transpose(1, 2), out=out)
-                if layer.bias is not None:
-                    out.add_(self.weights[layer.bias].unsqueeze(1))
-                x, own = out.view(*x.shape[:-1], out.shape[-1]), True
+                out = self._linear(place, layer, _rows(x))
+                x, own = out.unflatten(1, x.shape[1:-1]) if x.dim() > 3 else out, True
             elif isinstance(layer, _Flatten):
                 x = x.flatten(2)
             elif (known := _FROM_OUTPUT.get(type(layer))) is not None:
@@ -129,6 +126,22 @@ class Chain:
                 x, own = _apart(layer, x), False
             seen.append(x)
         return seen
+
+    def _linear(self, place: int, layer: _Linear, rows: Tensor) -> Tensor:
+        """What a linear layer gives, shape (members, rows, units).
+
+        The last one's units come before rows in memory: ten classes are a short line there, for which products take three times
+        as long, and the cross-entropy wants them so.
+        """
+        weight, turned = self._seen_as[layer.weight]
+        row, column = self._seen_as[layer.bias] if layer.bias is not None else (None, None)
+        if place == len(self.layers) - 1:
+            out = self._buffer(place, "out", (len(rows), weight.shape[1], rows.shape[1]), rows)
+            torch.bmm(weight, rows.transpose(1, 2), out=out)
+            return (out if column is None else out.add_(column)).transpose(1, 2)
+        out = self._buffer(place, "out", (*rows.shape[:2], weight.shape[1]), rows)
+        torch.bmm(rows, turned, out=out)
+        return out if row is None else out.add_(row)
 
     def _back(self, place: int, x: Tensor, out: Tensor, g: Tensor) -> Tensor:
         """The gradient of what a layer got, from that of what it gave; those of its weights are written down."""
@@ -149,7 +162,7 @@ class Chain:
             torch.sum(g, 1, out=of_bias)
         if place == self.first:
             return g
-        before = torch.bmm(g, self.weights[layer.weight], out=self._buffer(place, "back", rows.shape, rows))
+        before = torch.bmm(g, self._seen_as[layer.weight][0], out=self._buffer(place, "back", rows.shape, rows))
         return before.view(x.shape)
 
     def _buffer(self, place: int, what: str, shape: Sequence[int], like: Tensor) -> Tensor:
@@ -158,6 +171,11 @@ class Chain:
         if found is None:
             found = self._buffers[key] = like.new_empty(key[2])
         return found
+
+
+def _forms(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """A weight and its transpose; of a bias, (members, units), a row and a column. Made once: each is as dear as a short product."""
+    return (weight.unsqueeze(1), weight.unsqueeze(2)) if weight.dim() == 2 else (weight, weight.transpose(1, 2))
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -179,13 +197,18 @@ def cross_entropy_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor,
         logits: shape (members, batch, …, classes).
         targets: class indices, shape (members, batch, …).
     """
-    chosen = targets.reshape(len(logits), 1, -1)
-    logs = torch.log_softmax(logits.flatten(1, -2).transpose(1, 2).contiguous(), 1)
-    losses = logs.gather(1, chosen).squeeze(1).mean(1).neg()
+    logs, chosen, losses = _logs(logits, targets)
     shares = logs.exp_()
     shares.scatter_add_(1, chosen, shares.new_full((), -1.0).expand(chosen.shape))
     gradient = shares.mul_(1 / chosen.shape[2]).transpose(1, 2)
     return losses, gradient.reshape(logits.shape) if logits.dim() > 3 else gradient
+
+
+def _logs(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Log shares of the classes, shape (members, classes, rows), the rows' own classes, and the losses."""
+    chosen = targets.reshape(len(logits), 1, -1)
+    logs = torch.log_softmax(logits.flatten(1, -2).transpose(1, 2).contiguous(), 1)
+    return logs, chosen, logs.gather(1, chosen).squeeze(1).mean(1).neg()
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -205,4 +228,4 @@ class _CrossEntropy(torch.autograd.Function):
 
 def stacked_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean cross-entropy of each member, shape (members,), that autograd can go back through; see the function above."""
-    return _CrossEntropy.apply(logits, targets)
+    return _CrossEntropy.apply(logits, targets) if torch.is_grad_enabled() else _logs(logits, targets)[2]

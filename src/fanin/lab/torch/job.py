@@ -27,11 +27,13 @@ from fanin.lab.torch.optimizers import read_optimizer
 from fanin.lab.torch.recorder import Recorder, Trainee, score_member
 from fanin.lab.torch.single import Loss, Single
 from fanin.lab.torch.stacked import Stack, goes_by_hand
-from fanin.lab.torch.state import random_state, thread_count
+from fanin.lab.torch.state import random_state, random_states_kept, thread_count
 from fanin.lab.torch.tensors import Orders, Tensors, tensors
 from fanin.lab.torch.train import train
 from fanin.lab.training import derived_seed, steps_of
 from fanin.plans import Plan
+from fanin.plans.torch.groups import rate_factors
+from fanin.plans.torch.many import apply_many
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,19 +74,8 @@ def run_job(job: Job, parts: Parts, report: Callable[[float], None]) -> tuple[Ru
 
     Members of a stack whose structure differs (a plan that edits the architecture) train apart from each other.
     """
-    with thread_count(1):
-        rows: dict[int, RunRow] = {}
-        started: list[_Member] = []
-        for place, config in enumerate(job.configs):
-            begun = time.perf_counter()
-            try:
-                model, given = _start(config, parts)
-                started.append(_Member(place, model, given, time.perf_counter() - begun))
-            except Exception as error:
-                if is_of_the_machine(error):
-                    raise
-                rows[place] = failure(job, place, error)
-            report(0.0)
+    with thread_count(1), random_states_kept():
+        started, rows = _started(job, parts, report)
         for group in _groups(job, started):
             places = [member.place for member in group]
             try:
@@ -97,6 +88,40 @@ def run_job(job: Job, parts: Parts, report: Callable[[float], None]) -> tuple[Ru
         return tuple(rows[place] for place in range(len(job.configs)))
 
 
+def _started(job: Job, parts: Parts, report: Callable[[float], None]) -> tuple[list[_Member], dict[int, RunRow]]:
+    """The runs that could be started, and rows of those that could not."""
+    rows: dict[int, RunRow] = {}
+    started: list[_Member] = []
+    together: dict[str, list[tuple[int, nn.Module, float]]] = {}  # of a stack, whose plan is drawn for all at once
+    for place, config in enumerate(job.configs):
+        begun = time.perf_counter()
+        try:
+            model = _constructed(config, parts)
+            if config.stacked and (plan := _plan_of(config, parts)) is not None and not plan.architecture:
+                together.setdefault(config.plan, []).append((place, model, time.perf_counter() - begun))
+            else:
+                given = _initialised(model, config, parts)
+                started.append(_Member(place, model, given, time.perf_counter() - begun))
+        except Exception as error:
+            if is_of_the_machine(error):
+                raise
+            rows[place] = failure(job, place, error)
+        report(0.0)
+    for name, members in together.items():
+        begun, plan = time.perf_counter(), parts.plans[name]
+        try:
+            apply_many(plan, [model for _, model, _ in members], [job.configs[place].seed for place, _, _ in members])
+        except Exception as error:
+            if is_of_the_machine(error):
+                raise
+            rows |= {place: failure(job, place, error) for place, _, _ in members}
+            continue
+        given, share = Initialised(rate_factors(plan)), (time.perf_counter() - begun) / len(members)
+        started += [_Member(place, model, given, seconds + share) for place, model, seconds in members]
+        report(0.0)
+    return sorted(started, key=lambda member: member.place), rows
+
+
 def failure(job: Job, place: int, error: BaseException) -> RunRow:
     """The row of a run that raised."""
     words = " ".join(line.strip() for line in str(error).splitlines()[:4] if line.strip()) or "no message"
@@ -104,20 +129,22 @@ def failure(job: Job, place: int, error: BaseException) -> RunRow:
     return RunRow(job.keys[place], job.configs[place], "failed", attempts=job.attempt + 1, error=said)
 
 
-def _start(config: RunConfig, parts: Parts) -> tuple[nn.Module, Initialised]:
+def _constructed(config: RunConfig, parts: Parts) -> nn.Module:
     model = construct(parts.factory, config.seed)
     if config.training.device != "cpu" and device_of(model).type == "cpu":
         model = model.to(config.training.device)
-    model.train()
+    return model.train()
+
+
+def _initialised(model: nn.Module, config: RunConfig, parts: Parts) -> Initialised:
     init = parts.init(config.plan)
     if init.kind == "default":  # before a batch is drawn that it has no use for
-        return model, Initialised()
-    planned = init.kind in ("rule", "preset") and not takes_seed(parts.factory)
+        return Initialised()
     with random_state(derived_seed(config.seed, "init")), torch.enable_grad():
-        if planned:
-            return model, apply_plan(model, _plan(config, init, parts), True, config.seed)
+        if (plan := _plan_of(config, parts)) is not None:
+            return apply_plan(model, plan, True, config.seed)
         x, y = _first_batch(config, parts, config.seed, device_of(model))
-        return model, initialise(model, init, x, y, parts.loss, config.seed)
+        return initialise(model, init, x, y, parts.loss, config.seed)
 
 
 def _first_batch(config: RunConfig, parts: Parts, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -125,15 +152,20 @@ def _first_batch(config: RunConfig, parts: Parts, seed: int, device: torch.devic
     return take(parts.data.train_inputs, rows, device), take(parts.data.train_targets, rows, device)
 
 
-def _plan(config: RunConfig, init: Init, parts: Parts) -> Plan:
+def _plan_of(config: RunConfig, parts: Parts) -> Plan | None:
     """What a rule or a preset draws the model from: a matter of its structure, so that one trace does for every seed.
 
-    It is that of the model of seed 0, whichever run comes first in this process.
+    It is that of the model of seed 0, whichever run comes first in this process. None for other inits, and where the
+    structure may be another one for every seed.
     """
+    init = parts.init(config.plan)
+    if init.kind not in ("rule", "preset") or takes_seed(parts.factory):
+        return None
     if config.plan not in parts.plans:
-        model = construct(parts.factory, 0)
-        x, y = _first_batch(config, parts, 0, device_of(model))
-        parts.plans[config.plan] = plan_of(model.train(), init, x, y, parts.loss, 0)
+        with random_state(derived_seed(config.seed, "init")), torch.enable_grad():
+            model = construct(parts.factory, 0)
+            x, y = _first_batch(config, parts, 0, device_of(model))
+            parts.plans[config.plan] = plan_of(model.train(), init, x, y, parts.loss, 0)
     return parts.plans[config.plan]
 
 
@@ -233,6 +265,7 @@ def _scores(
     test_y, held_y, seen_y = (y.cpu().numpy() for _, y in places)
     worst_test = constant_scores(parts.data, "test", parts.loss, names, parts.extra)
     worst_held = constant_scores(parts.data, "held", parts.loss)
+    on_seen = recorder.scores(seen, seen_y, seen_losses)
     found = []
     for k in range(trainee.members):
         alive = bool(recorder.alive[k])
@@ -240,14 +273,13 @@ def _scores(
             score_member(task, test[k], test_y, float(test_losses[k]), names, parts.extra, name) if alive else None
         )
         on_held = score_member(task, held[k], held_y, float(held_losses[k]), score=name) if alive else None
-        on_seen = score_member(task, seen[k], seen_y, float(seen_losses[k]), score=name) if alive else None
         diverged = on_test is None or on_held is None
         confusion: tuple[tuple[int, ...], ...] = ()
         if not diverged and task == "classification":
             table = metrics.confusion(test[k].float().cpu().numpy(), test_y, parts.data.classes)
             confusion = tuple(tuple(int(v) for v in row) for row in table)
         last = (worst_test, worst_held) if on_test is None or on_held is None else (on_test, on_held)
-        seen_score = on_seen[name] if on_seen else math.nan
+        seen_score = on_seen[k][1] if alive else math.nan
         found.append(_Scored(diverged, *last, seen_score, worst_test[name], confusion))
     return found
 

@@ -133,7 +133,7 @@ class Recorder:
         self.fold()
         losses, outputs = trainee.evaluate(data.held_x, data.held_y)
         targets = data.held_y.cpu().numpy()
-        scores = self._held_scores(outputs, targets, losses)
+        scores = self.scores(outputs, targets, losses)
         nothing = np.full(trainee.members, np.nan)
         norms = trainee.grad_norms() if self.watch and self.step else nothing
         moved = trainee.moved() if self.watch else nothing
@@ -153,7 +153,7 @@ class Recorder:
         if self.step >= self.planned or self.over or time.monotonic() - self.wrote > WRITE_EVERY:
             self._write()
 
-    def _held_scores(self, outputs: Tensor, targets: np.ndarray, losses: np.ndarray) -> list[tuple[float, float]]:
+    def scores(self, outputs: Tensor, targets: np.ndarray, losses: np.ndarray) -> list[tuple[float, float]]:
         """Loss and score of each member; (inf, nan) where its outputs are not finite. Accuracy of all members at once."""
         if self.task == "classification" and self.score == "accuracy" and outputs.dim() == 3 and outputs.shape[-1] > 1:
             values = outputs.float().cpu().numpy()

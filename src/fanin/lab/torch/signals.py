@@ -89,7 +89,8 @@ def signals_of(kinds: dict[str, nn.Module], outputs: dict[str, Tensor]) -> list[
 
 def _figures(rows: Tensor) -> list[tuple[float, ...]]:
     """Size, share of dead units and effective rank of each entry of `rows`, shape (entries, examples or places, units)."""
-    rms = rows.flatten(1).double().square().mean(1).sqrt().tolist()
+    flat = rows.flatten(1)
+    rms = (torch.linalg.vector_norm(flat, dim=1, dtype=torch.float64) / math.sqrt(flat.shape[1])).tolist()
     dead = (rows == rows[:, :1]).all(1).double().mean(1).tolist()
     return list(zip(rms, dead, _ranks(rows), strict=True))
 
@@ -105,7 +106,8 @@ def _ranks(rows: Tensor) -> list[float]:
     """Effective ranks of up to `EXAMPLES` rows over the most that they can be (Roy & Vetterli 2007), NaN where not finite."""
     some = rows[:, :: max(1, math.ceil(rows.shape[1] / EXAMPLES))].double()
     fine = torch.isfinite(some).flatten(1).all(1)
-    some = torch.where(fine[:, None, None], some, torch.zeros_like(some))
+    if not fine.all():
+        some = torch.where(fine[:, None, None], some, torch.zeros_like(some))
     turned = some.transpose(1, 2)
     values = torch.linalg.eigvalsh(some @ turned if some.shape[1] <= some.shape[2] else turned @ some).clamp(min=0)
     singular = values.sqrt()

@@ -2,29 +2,65 @@
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
+_kept: list[list[int]] = []  # while somebody outside has the states put back afterwards: the CUDA devices among them
+
+
+@contextlib.contextmanager
+def random_states_kept() -> Iterator[None]:
+    """Puts all random states back afterwards; `random_state` need not do so each time within it.
+
+    NumPy takes longer to give its state away than a small model takes for two steps.
+    """
+    with random_state(0):
+        _kept.append(_devices())
+        try:
+            yield
+        finally:
+            _kept.pop()
+
 
 @contextlib.contextmanager
 def random_state(seed: int) -> Iterator[None]:
-    """Seeds torch (CPU, and CUDA where it is in use), NumPy and `random`, and puts their states back afterwards."""
-    cuda = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    """Seeds torch (CPU, and CUDA where it is in use), NumPy and `random`, and puts their states back afterwards.
+
+    Directly within `random_states_kept` it leaves them as they have become: nothing there reads them before it seeds them.
+    """
+    cuda = _devices()
+    if _kept and _kept[-1] == cuda:
+        outside = _kept.pop()  # a state within this one must be put back: this one goes on after it
+        _seed(seed, cuda)
+        try:
+            yield
+        finally:
+            _kept.append(outside)
+        return
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
     with torch.random.fork_rng(cuda):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach devices that are not forked
-        for index in cuda:
-            torch.cuda.default_generators[index].manual_seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        random.seed(seed)
+        _seed(seed, cuda)
         try:
             yield
         finally:
             np.random.set_state(numpy_state)  # noqa: NPY002
             random.setstate(python_state)
+
+
+def _devices() -> list[int]:
+    """The CUDA devices, where CUDA is in use."""
+    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+
+
+def _seed(seed: int, cuda: Iterable[int]) -> None:
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach devices that are not forked
+    for index in cuda:
+        torch.cuda.default_generators[index].manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    random.seed(seed)
 
 
 @contextlib.contextmanager
