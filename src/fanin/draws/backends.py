@@ -22,7 +22,6 @@ from fanin.draws.threads import set_threads
 from fanin.draws.windows import TILE, Ranges
 
 WORTH_IT = 1 << 24  # numbers, in all draws of this process, before numba is loaded
-SEVERAL = ("float32", "float64")  # formats that are drawn under several seeds at once
 HINT = (
     "Draws are done by NumPy alone, because {reason}. With numba they are 10 to 20 times faster on each core, "
     "with the same bits: pip install 'fanin[fast]'"
@@ -52,7 +51,7 @@ def fill_whole(law: Distribution, shape: Any, seed: Any, name: Any, bits: int, o
 def fill_seeds(law: Distribution, seeds: Sequence[int], name: str, outs: Sequence[NDArray[Any] | None]) -> bool:
     """Draw all of a small weight under several seeds at once; False, with nothing done, where one by one is as good."""
     first = outs[0] if outs else None
-    if _State.engine is not None or first is None or not 0 < first.size <= TILE or first.dtype.name not in SEVERAL:
+    if _State.engine is not None or first is None or not 0 < first.size <= TILE:
         return False
     made = recipe_of(law, double=first.dtype.name == "float64")
     if made is None or made.bits != 32 or made.source is Source.CONSTANT:

@@ -62,9 +62,9 @@ def _rounds(c0: Any, c1: Any, c2: Any, c3: Any, key: tuple[Any, Any]) -> tuple[A
         c0 *= m0
         c2 *= m1
         c1 ^= c2 >> shift
-        c1 ^= np.asarray(k0, dtype=np.uint64)
+        c1 ^= np.uint64(k0)
         c3 ^= c0 >> shift
-        c3 ^= np.asarray(k1, dtype=np.uint64)
+        c3 ^= np.uint64(k1)
         c0 &= mask
         c2 &= mask
         c0, c1, c2, c3 = c1, c2, c3, c0
@@ -121,8 +121,7 @@ class Stream:
     def range(self, start: int, stop: int) -> Words:
         """Words start … stop - 1, shape (stop - start,)."""
         first, last = start // TILE_WORDS, -(-stop // TILE_WORDS)
-        words = self._blocks(np.arange(first * SIDE, last * SIDE, dtype=np.uint64))
-        whole = words.reshape(LANES, last - first, SIDE).transpose(1, 0, 2).reshape(-1)
+        whole = _in_order(self._blocks(np.arange(first * SIDE, last * SIDE, dtype=np.uint64)))
         return whole[start - first * TILE_WORDS : stop - first * TILE_WORDS]
 
     def at(self, index: NDArray[np.uint64]) -> Words:
@@ -141,21 +140,27 @@ class Stream:
 
     def _blocks(self, block: NDArray[np.uint64]) -> Words:
         """The four words of each block, shape (4, n)."""
-        mask, shift = np.uint64(MASK), np.uint64(32)
-        upper, *name = self.counter
-        c2, c3 = (np.full(block.shape, word, dtype=np.uint64) for word in name)
-        words = _rounds(block & mask, (block >> shift) | np.uint64(upper), c2, c3, self.key)
-        return np.stack([word.astype(np.uint32) for word in words])
+        return _blocks(block, self.counter, self.key)
+
+
+def _blocks(block: NDArray[np.uint64], counter: tuple[int, int, int], key: tuple[Any, Any]) -> Words:
+    """The four words of each block, shape (4, …); of a key see `_rounds`."""
+    upper, *name = counter
+    c2, c3 = (np.full(block.shape, word, dtype=np.uint64) for word in name)
+    words = _rounds(block & np.uint64(MASK), (block >> np.uint64(32)) | np.uint64(upper), c2, c3, key)
+    return np.stack([word.astype(np.uint32) for word in words])
+
+
+def _in_order(words: Words) -> Words:
+    """Words of whole tiles, shape (4, …, blocks), in the order of the stream, shape (…, words)."""
+    lanes, *several, blocks = words.shape
+    tiles = np.moveaxis(words.reshape(lanes, *several, blocks // SIDE, SIDE), 0, -2)
+    return tiles.reshape(*several, lanes * blocks)
 
 
 def words_of_seeds(seeds: NDArray[np.uint64], name: str, count: int) -> Words:
     """Words 0 … count - 1 of a name's stream under each of several seeds, shape (seeds, count)."""
-    tiles = -(-count // TILE_WORDS)
-    upper, low, high = Stream(0, name).counter
-    block = np.arange(tiles * SIDE, dtype=np.uint64)
-    size = (len(seeds), len(block))
-    counter = (block & np.uint64(MASK), (block >> np.uint64(32)) | np.uint64(upper), np.uint64(low), np.uint64(high))
-    c0, c1, c2, c3 = (np.broadcast_to(word, size).copy() for word in counter)
+    block = np.arange(-(-count // TILE_WORDS) * SIDE, dtype=np.uint64)
     key = (seeds[:, None] & np.uint64(MASK), seeds[:, None] >> np.uint64(32))
-    words = np.stack([word.astype(np.uint32) for word in _rounds(c0, c1, c2, c3, key)])
-    return words.reshape(LANES, len(seeds), tiles, SIDE).transpose(1, 2, 0, 3).reshape(len(seeds), -1)[:, :count]
+    every = np.broadcast_to(block, (len(seeds), len(block)))
+    return _in_order(_blocks(every, Stream(0, name).counter, key))[:, :count]

@@ -132,12 +132,12 @@ def _rounds(memory: Memory, state: State) -> State:
         for turn in range(ROUNDS):
             state = _round(state, *_keys(memory, turn))
         return state
-    halves = [*state]
-    for k, half in enumerate(halves):
-        for turn in range(ROUNDS):
-            half = _half_round(half, *_keys(memory, turn))
-        halves[k] = half
-    return halves[0], halves[1]
+    even, odd = state
+    for turn in range(ROUNDS):
+        even = _half_round(even, *_keys(memory, turn))
+    for turn in range(ROUNDS):
+        odd = _half_round(odd, *_keys(memory, turn))
+    return even, odd
 
 
 def _half_round(words: list[Vector], k0: Vector, k1: Vector) -> list[Vector]:

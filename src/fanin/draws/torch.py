@@ -107,7 +107,7 @@ def fill_(
 
 
 def fill_seeds_(tensors: Sequence[Tensor], distribution: Distribution, *, seeds: Sequence[int], name: str) -> None:
-    """Fill tensors of one shape with the numbers of one weight, each under a seed of its own, as `fill_` does one by one.
+    """Fill tensors of one shape (one at least) with the numbers of one weight, each under its own seed, as `fill_` does one by one.
 
     Small ones are drawn together, where NumPy draws: its calls cost more than their numbers.
 
@@ -119,10 +119,10 @@ def fill_seeds_(tensors: Sequence[Tensor], distribution: Distribution, *, seeds:
         True
     """
     if isinstance(distribution, Constant):  # the same under every seed
-        for tensor in tensors[:1]:
-            fill_(tensor, distribution, seed=seeds[0], name=name)
-        for tensor in tensors[1:]:
-            tensor.detach().copy_(tensors[0].detach())
+        first, *others = tensors
+        fill_(first, distribution, seed=seeds[0], name=name)
+        for tensor in others:
+            tensor.detach().copy_(first.detach())
         return
     arrays = [_as_numpy(t.detach()) for t in tensors]
     if not backends.fill_seeds(distribution, [check_seed(seed) for seed in seeds], name, arrays):

@@ -169,15 +169,8 @@ class Store:
                 db.execute("UPDATE runs SET position = ? WHERE key = ?", (position, key))
             return sum(key not in known for key in configs)
 
-    def pending(self) -> dict[str, RunConfig]:
-        """The runs of the study that have no result yet, by key, in the order of the grid."""
-        found = self._all(
-            "SELECT key, config FROM runs WHERE position IS NOT NULL AND state = 'pending' ORDER BY position"
-        )
-        return {key: texts.config_of(config) for key, config in found}
-
     def pending_keys(self) -> tuple[str, ...]:
-        """Their keys alone."""
+        """The keys of the study's runs that have no result yet, in the order of the grid."""
         found = self._all("SELECT key FROM runs WHERE position IS NOT NULL AND state = 'pending' ORDER BY position")
         return tuple(key for (key,) in found)
 

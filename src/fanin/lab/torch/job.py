@@ -1,8 +1,9 @@
 """One job: its models constructed, initialised, trained and scored; a row a run."""
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -74,52 +75,49 @@ def run_job(job: Job, parts: Parts, report: Callable[[float], None]) -> tuple[Ru
 
     Members of a stack whose structure differs (a plan that edits the architecture) train apart from each other.
     """
-    with thread_count(1), random_states_kept():
-        started, rows = _started(job, parts, report)
-        for group in _groups(job, started):
-            places = [member.place for member in group]
-            try:
-                done = _train(job, group, parts, report)
-            except Exception as error:
-                if is_of_the_machine(error):
-                    raise
-                done = [failure(job, place, error) for place in places]
-            rows.update(zip(places, done, strict=True))
-        return tuple(rows[place] for place in range(len(job.configs)))
-
-
-def _started(job: Job, parts: Parts, report: Callable[[float], None]) -> tuple[list[_Member], dict[int, RunRow]]:
-    """The runs that could be started, and rows of those that could not."""
     rows: dict[int, RunRow] = {}
+    with thread_count(1), random_states_kept():
+        for group in _groups(job, _started(job, parts, rows, report)):
+            places = [member.place for member in group]
+            with _ending(job, places, rows):
+                rows.update(zip(places, _train(job, group, parts, report), strict=True))
+    return tuple(rows[place] for place in range(len(job.configs)))
+
+
+@contextlib.contextmanager
+def _ending(job: Job, places: Sequence[int], rows: dict[int, RunRow]) -> Iterator[None]:
+    """What is raised within ends these runs, whose rows then say why, and no other; what is the machine's fault ends all."""
+    try:
+        yield
+    except Exception as error:
+        if is_of_the_machine(error):
+            raise
+        rows.update({place: failure(job, place, error) for place in places})
+
+
+def _started(job: Job, parts: Parts, rows: dict[int, RunRow], report: Callable[[float], None]) -> list[_Member]:
+    """The runs that could be started; the others get their rows."""
     started: list[_Member] = []
-    together: dict[str, list[tuple[int, nn.Module, float]]] = {}  # of a stack, whose plan is drawn for all at once
+    together: dict[str, list[_Member]] = {}  # of a stack, by plan, which is drawn for all of them at once
     for place, config in enumerate(job.configs):
         begun = time.perf_counter()
-        try:
-            model = _constructed(config, parts)
-            if config.stacked and (plan := _plan_of(config, parts)) is not None and not plan.architecture:
-                together.setdefault(config.plan, []).append((place, model, time.perf_counter() - begun))
+        with _ending(job, [place], rows):
+            model, plan = _constructed(config, parts), _plan_of(config, parts)
+            if config.stacked and plan is not None and not plan.architecture:
+                member = _Member(place, model, Initialised(rate_factors(plan)), time.perf_counter() - begun)
+                together.setdefault(config.plan, []).append(member)
             else:
-                given = _initialised(model, config, parts)
+                given = _initialised(model, config, parts, plan)
                 started.append(_Member(place, model, given, time.perf_counter() - begun))
-        except Exception as error:
-            if is_of_the_machine(error):
-                raise
-            rows[place] = failure(job, place, error)
         report(0.0)
     for name, members in together.items():
-        begun, plan = time.perf_counter(), parts.plans[name]
-        try:
-            apply_many(plan, [model for _, model, _ in members], [job.configs[place].seed for place, _, _ in members])
-        except Exception as error:
-            if is_of_the_machine(error):
-                raise
-            rows |= {place: failure(job, place, error) for place, _, _ in members}
-            continue
-        given, share = Initialised(rate_factors(plan)), (time.perf_counter() - begun) / len(members)
-        started += [_Member(place, model, given, seconds + share) for place, model, seconds in members]
+        begun = time.perf_counter()
+        with _ending(job, [m.place for m in members], rows):
+            apply_many(parts.plans[name], [m.model for m in members], [job.configs[m.place].seed for m in members])
+            share = (time.perf_counter() - begun) / len(members)
+            started += [replace(m, seconds=m.seconds + share) for m in members]
         report(0.0)
-    return sorted(started, key=lambda member: member.place), rows
+    return sorted(started, key=lambda member: member.place)
 
 
 def failure(job: Job, place: int, error: BaseException) -> RunRow:
@@ -136,12 +134,12 @@ def _constructed(config: RunConfig, parts: Parts) -> nn.Module:
     return model.train()
 
 
-def _initialised(model: nn.Module, config: RunConfig, parts: Parts) -> Initialised:
+def _initialised(model: nn.Module, config: RunConfig, parts: Parts, plan: Plan | None) -> Initialised:
     init = parts.init(config.plan)
     if init.kind == "default":  # before a batch is drawn that it has no use for
         return Initialised()
     with random_state(derived_seed(config.seed, "init")), torch.enable_grad():
-        if (plan := _plan_of(config, parts)) is not None:
+        if plan is not None:
             return apply_plan(model, plan, True, config.seed)
         x, y = _first_batch(config, parts, config.seed, device_of(model))
         return initialise(model, init, x, y, parts.loss, config.seed)
