@@ -4,16 +4,18 @@
 
 The bands: dense nets of 64 to 2048 units, 1 to 100 layers deep, ten activations under seven rules, forward and backward. Before
 anything is drawn `fanin.theory.log_norm` and `log_gradient_norm` give mean ± 1.96 deviations of the log squared norms; then every
-net is drawn, and a point counts where its one draw lies within. Then the classical results, measured beside what theory says,
+net is drawn twelve times, and a point counts where a draw lies within. Then the classical results, measured beside what theory says,
 and a small diagram of trainable depth (drawn large by `examples/trainable_depth.py`).
 """
 
 import argparse
 import importlib.util
 import math
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +39,8 @@ from fanin.theory.measured_torch import measure_jacobian
 
 ACTIVATIONS = ("relu", "gelu", "silu", "elu", "selu", "tanh", "sigmoid", "softplus", "hardtanh", "mish")
 DEPTHS = (1, 2, 3, 5, 8, 12, 20, 30, 45, 65, 100)
-WIDTHS = {64: 8, 128: 6, 256: 4, 512: 2, 1024: 1, 2048: 1}  # width → draws
+WIDTHS = (64, 128, 256, 512, 1024, 2048)
+DRAWS = 12  # of every width
 ORTHOGONAL_TO = 256  # wider ones take too long to draw
 
 
@@ -98,48 +101,70 @@ def run(width: int, seed: int, kind: str, nets: list[tuple[str, Rule]], depth: i
     return forward, backward
 
 
-def bands(widths: dict[int, int], depth: int) -> None:
+@dataclass(frozen=True)
+class Point:
+    """One point of one net's curve, and whether its draw lay within the band. Nets of one draw share matrices, hence fates."""
+
+    activation: str
+    rule: str
+    side: str
+    draw: tuple[int, str, int]  # width, kind of matrix, seed
+    inside: bool
+
+
+def points(width: int, kind: str, draws: int, depth: int) -> Iterator[Point]:
+    """Every point of every net of one width whose matrices are of one kind."""
+    rules = [r for r in RULES if kind == ("uniform" if r.uniform else r.weights)]
+    nets = [(f, r) for r in rules for f in ACTIVATIONS]
+    laws = []
+    for f, r in nets:
+        arguments = (f, [width] * depth, r.sigma_w(f), r.weights, r.sigma_b(width), 1.0)
+        laws.append((log_norm(*arguments), log_gradient_norm(*arguments)))  # type: ignore[arg-type]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        drawn = pool.map(lambda seed: run(width, seed, kind, nets, depth), range(draws))
+        for seed, measured in enumerate(drawn):
+            for i, (f, r) in enumerate(nets):
+                for side, law, found in zip(("forward", "backward"), laws[i], measured, strict=True):
+                    low, high = law.band()
+                    for d in DEPTHS:
+                        at = d - 1 if side == "forward" else depth - d - 1
+                        if 0 <= at < depth:
+                            tiny = 1e-9 * (1 + abs(law.mean[at]))  # rounding, where nothing fluctuates
+                            inside = bool(low[at] - tiny <= found[i, at] <= high[at] + tiny)
+                            yield Point(f, r.name, side, (width, kind, seed), inside)
+
+
+def share(found: list[Point]) -> str:
+    """The share within the band ± its standard error, draws taken as the independent units."""
+    if not found:
+        return "–"
+    by_draw: dict[tuple[int, str, int], list[bool]] = {}
+    for p in found:
+        by_draw.setdefault(p.draw, []).append(p.inside)
+    mean = float(np.mean([p.inside for p in found]))
+    off = [sum(i - mean for i in inside) for inside in by_draw.values()]
+    return f"{mean:.4f} ± {math.sqrt(sum(o * o for o in off)) / len(found):.4f}"
+
+
+def bands(widths: tuple[int, ...], draws: int, depth: int) -> None:
     """The table of shares within the band, by rule and by width."""
-    hits: dict[tuple[str, int, str], list[bool]] = {}
-    by_activation: dict[str, list[bool]] = {}
-    shown = [d for d in DEPTHS if d <= depth]
-    for width, draws in widths.items():
-        print(f"{width} units, {draws} draws …", file=sys.stderr, flush=True)
+    found: list[Point] = []
+    for width in widths:
+        print(f"{width} units …", file=sys.stderr, flush=True)
         for kind in ("normal", "uniform", "orthogonal"):
-            if kind == "orthogonal" and width > ORTHOGONAL_TO:
-                continue
-            rules = [r for r in RULES if kind == ("uniform" if r.uniform else r.weights)]
-            nets = [(f, r) for r in rules for f in ACTIVATIONS]
-            laws = []
-            for f, r in nets:
-                arguments = (f, [width] * depth, r.sigma_w(f), r.weights, r.sigma_b(width), 1.0)
-                laws.append((log_norm(*arguments), log_gradient_norm(*arguments)))  # type: ignore[arg-type]
-            for seed in range(draws):
-                measured = run(width, seed, kind, nets, depth)
-                for i, (_, r) in enumerate(nets):
-                    for side, law, found in zip(("forward", "backward"), laws[i], measured, strict=True):
-                        low, high = law.band()
-                        for d in shown:
-                            at = d - 1 if side == "forward" else depth - d - 1
-                            if at >= 0:
-                                tiny = 1e-9 * (1 + abs(law.mean[at]))  # rounding, where nothing fluctuates
-                                inside = low[at] - tiny <= found[i, at] <= high[at] + tiny
-                                hits.setdefault((r.name, width, side), []).append(bool(inside))
-                                by_activation.setdefault(nets[i][0], []).append(bool(inside))
+            if kind != "orthogonal" or width <= ORTHOGONAL_TO:
+                found += points(width, kind, draws, depth)
     print("| rule | " + " | ".join(str(w) for w in widths) + " | all |")
     print("|---" * (len(widths) + 2) + "|")
-    for r in RULES:
-        cells = []
-        for width in (*widths, None):
-            part = [h for (name, w, _), found in hits.items() if name == r.name and width in (w, None) for h in found]
-            cells.append(f"{np.mean(part):.3f}" if part else "–")
-        print(f"| {r.name} | " + " | ".join(cells) + " |")
-    print("\n" + ", ".join(f"{f} {np.mean(found):.3f}" for f, found in by_activation.items()))
+    for name in [*(r.name for r in RULES), "all"]:
+        rows = [p for p in found if name in (p.rule, "all")]
+        cells = [share([p for p in rows if p.draw[0] == w]) for w in widths]
+        print(f"| {name} | " + " | ".join([*cells, share(rows)]) + " |")
+    print("\n" + ", ".join(f"{f} {share([p for p in found if p.activation == f])}" for f in ACTIVATIONS))
     for side in ("forward", "backward"):
-        part = [h for (_, _, s), found in hits.items() if s == side for h in found]
-        print(f"\n{side}: {np.mean(part):.4f} of {len(part)} points within the 95 % band")
-    everything = [h for found in hits.values() for h in found]
-    print(f"\nall: {np.mean(everything):.4f} of {len(everything)} points (target ≥ .95)")
+        part = [p for p in found if p.side == side]
+        print(f"\n{side}: {share(part)} of {len(part)} points within the 95 % band")
+    print(f"\nall: {share(found)} of {len(found)} points (target ≥ .95)")
 
 
 def drawn_norms(f: str, width: int, depth: int, sigma_w: float, draws: int, kind: str = "normal") -> Array:
@@ -273,7 +298,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     start = time.perf_counter()
-    bands({64: 2, 128: 1} if options.quick else WIDTHS, 20 if options.quick else 100)
+    bands((64, 128) if options.quick else WIDTHS, 2 if options.quick else DRAWS, 20 if options.quick else 100)
     published(20 if options.quick else 400)
     trainable(options.quick)
     print(f"\n{time.perf_counter() - start:.0f} s")

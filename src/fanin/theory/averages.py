@@ -12,7 +12,6 @@ tells tokens apart and keeps what they share (Dong et al. 2021; Noci et al. 2022
 
 import functools
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -102,8 +101,9 @@ def averaged(value: State, count: np.ndarray, causal: bool, logits: tuple[float,
     common = min(value.q - value.s, near)
     s = q - (common + max(value.q - value.s - common, 0.0) * both)
     profile: tuple[Profile, ...] = (tuple((level / q).tolist()),) if q > 0 and len(count) > 1 else ()
-    out = replace(value, q=q, s=max(s, 0.0), apart=max(q - near - apart * both, 0.0), noise=0.0)
-    return tokens.with_kernel(out.but(before=None, paired=False, profile=profile, law=None), kernel)
+    apart = max(q - near - apart * both, 0.0)
+    out = value.but(q=q, s=max(s, 0.0), apart=apart, noise=0.0, before=None, paired=False, profile=profile, law=None)
+    return tokens.with_kernel(out, kernel)
 
 
 def weights(count: np.ndarray, keys: int, logits: float) -> State:

@@ -47,9 +47,10 @@ def consumers_of(trace: Trace) -> dict[int, list[int]]:
     return readers
 
 
-def composites(trace: Trace, slots: Mapping[str, Slot], kinds: tuple[str, ...]) -> list[Composite]:
-    """The activations of more than one op that follow the weight ops of these kinds."""
-    readers = consumers_of(trace)
+def composites(
+    trace: Trace, slots: Mapping[str, Slot], kinds: tuple[str, ...], readers: Mapping[int, list[int]]
+) -> list[Composite]:
+    """The activations of more than one op that follow the weight ops of these kinds; `readers` as of `consumers_of`."""
     found: dict[int, Composite] = {}
     for op in trace.ops:
         if op.kind not in kinds:

@@ -1,5 +1,6 @@
 """Elementwise functions by the name of their op, and what they do to a signal."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -133,22 +134,27 @@ def contrasts(values: Array, out: Array, weights: Array, before: tuple[float, ..
     """
     from scipy.special import ndtri
 
-    w = ndtri(np.clip(np.cumsum(weights) - weights / 2, 1e-12, 1 - 1e-12))
+    w = ndtri(np.minimum(np.maximum(np.cumsum(weights) - weights / 2, 1e-12), 1 - 1e-12))
     basis = hermite_e.hermevander(w, ORDER) * weights[:, None] / NORMS
     first, then = (_series(x, basis, weights) for x in (values, out))
-    rho = 1 - np.geomspace(1.0, 1e-6, 61)  # from unrelated to alike
-    gaps = 1 - rho[:, None] ** np.arange(1, ORDER + 2)
-    inward, outward = gaps @ first, gaps @ then
+    gaps = _gaps()
+    ends = np.log(np.maximum(gaps @ first, 1e-300)), np.log(np.maximum(gaps @ then, 1e-300))
     found = []
     for s in before:
         if not s > 0:
             found.append(s)
             continue
         # Between the points of the table in the logarithm, below its end in proportion.
-        ends = np.log(np.maximum(inward[::-1], 1e-300)), np.log(np.maximum(outward[::-1], 1e-300))
         low = min(math.log(s) - ends[0][0], 0.0)
         found.append(math.exp(float(np.interp(math.log(s), *ends)) + low))
     return found
+
+
+@functools.cache
+def _gaps() -> Array:
+    """1 - ρⁿ for pairs from alike to unrelated, a row each, and n = 1, 2, …"""
+    rho = 1 - np.geomspace(1.0, 1e-6, 61)[::-1]
+    return 1 - rho[:, None] ** np.arange(1, ORDER + 2)
 
 
 def _series(x: Array, basis: Array, weights: Array) -> Array:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from fanin.records import changed
 from fanin.theory import elementwise, gaussian, mixing, positions, steps, tokens
 from fanin.theory.elementwise import Named, activated
 from fanin.theory.forward import DEFAULT_EPS, Forward, _from_facts, _measured
@@ -27,7 +28,7 @@ def strip(trace: Trace) -> Trace:
             return op
         facts = {k: v for k, v in op.facts.items() if k not in MEASURED and not k.startswith("forget_bias")}
         given = op.module_input if op.inputs[:1] == (INPUT,) else None
-        return replace(op, signal=None, module_input=given, facts=facts)
+        return changed(op, signal=None, module_input=given, facts=facts)
 
     loss = trace.loss
     if loss is not None:
@@ -41,6 +42,8 @@ class Expected(Forward):
     Attributes:
         reasons: of the ops behind which the signal is not known, why (by index).
         blocks: the states of stacked blocks (queries, keys, values), by op, where their laws are stated apart.
+        batch: examples of the batch.
+        sliding: the windows of each op that was asked for them.
         past: (gates, steps, fan_out / fan_in of the input weight) of each layer of a recurrent call.
         attends: (keys of each query, causal, variances of the logits, dropout) behind each softmax over keys.
     """
@@ -51,13 +54,10 @@ class Expected(Forward):
         self.attends: dict[int, mixing.Attends] = {}
         self.replays: dict[int, gaussian.Array] = {}
         self.steps: dict[str, list[float]] = {}
+        self.sliding: dict[int, list[Window]] = {}
+        self.batch = max((f.shape[0] for f in trace.inputs if f.shape), default=1)
         self.past: dict[int, list[tuple[list[steps.Gate], steps.Steps, float]]] = {}
         super().__init__(trace, laws)
-
-    @property
-    def batch(self) -> int:
-        """Examples of the batch."""
-        return max((f.shape[0] for f in self.trace.inputs if f.shape), default=1)
 
     def arriving(self, op: Op, position: int = 0) -> State | None:
         """The signal that arrives at one of an op's inputs (calls that take one op's output twice name it once)."""
@@ -207,10 +207,13 @@ def _conv(walk: Expected, op: Op, x: State | None) -> State | None:
 
 def walk_windows(walk: Expected, op: Op) -> list[Window]:
     """The sliding windows of a convolution or pool, an axis each."""
-    before, after = walk.extents(op)[2:], op.shape[2:]
-    if not before or len(before) != len(after):
-        return []
-    return windows(op.facts, before, after, op.kind == "conv_transpose")
+    found = walk.sliding.get(op.index)
+    if found is None:
+        before, after = walk.extents(op)[2:], op.shape[2:]
+        fits = before and len(before) == len(after)
+        found = windows(op.facts, before, after, op.kind == "conv_transpose") if fits else []
+        walk.sliding[op.index] = found
+    return found
 
 
 def summed(a: State, b: State, *, keep: bool = False) -> State:

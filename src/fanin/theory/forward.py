@@ -36,8 +36,9 @@ class Forward:
         self.slots: dict[str, Slot] = {n: s for s in trace.slots for n in (s.name, *s.names)}
         self.inputs = {f.op: f for f in reversed(trace.inputs)}
         self.examples = max((o.signal.examples for o in trace.ops if o.signal is not None), default=1)
-        self.composites: dict[int, Composite] = {c.end: c for c in composites(trace, self.slots, WEIGHT_KINDS)}
         self.readers = consumers_of(trace)
+        found = composites(trace, self.slots, WEIGHT_KINDS, self.readers)
+        self.composites: dict[int, Composite] = {c.end: c for c in found}
         self.inner: frozenset[int] = frozenset().union(*(c.inner for c in self.composites.values()))
         self.states: list[State | None] = []
         for op in trace.ops:

@@ -30,6 +30,7 @@ SMOOTH = frozenset(
         "logsigmoid", "tanhshrink",
     )
 )  # fmt: skip
+CANCELS = 4.0  # deviations between the mean and zero beyond which differences of tails lose digits
 DIGITS = 5  # significant digits that cached arguments keep: an error of 1e-5 per layer
 
 
@@ -79,7 +80,8 @@ def _hermite() -> tuple[Array, Array]:
     return nodes[keep], 2 * weights[keep] / weights.sum()
 
 
-def _homogeneous(f: Function) -> bool:
+def homogeneous(f: Function) -> bool:
+    """Whether f(c z) = c f(z) for c > 0."""
     return isinstance(f, Activation) and f.name in ("relu", "leaky_relu", "linear", "abs")
 
 
@@ -95,11 +97,36 @@ def rounded(x: float) -> float:
 
 def moments(f: Function, mean: float, variance: float) -> Moments:
     """Moments of f(z) and f'(z) for z ~ N(mean, variance)."""
-    if variance > 0 and _homogeneous(f):  # f(c z) = c f(z): one integral for all variances
+    if variance > 0 and homogeneous(f):  # f(c z) = c f(z): one integral for all variances
         scale = math.sqrt(variance)
-        m = _moments(f, rounded(mean / scale), 1.0)
+        m = _straight(f, mean / scale) if abs(mean) < CANCELS * scale else _moments(f, rounded(mean / scale), 1.0)
         return m._replace(mean=m.mean * scale, second=m.second * variance)
     return _moments(f, rounded(mean), rounded(max(variance, 0.0)))
+
+
+@functools.cache
+def _sides(f: Function) -> tuple[float, float]:
+    """The slopes left and right of zero of a function that is straight on both sides."""
+    ends = f(np.array([-1.0, 1.0])).tolist()
+    return -ends[0], ends[1]
+
+
+@functools.lru_cache(maxsize=8192)
+def _straight(f: Function, m: float) -> Moments:
+    """Of a function that is straight on both sides of zero, by the moments of x ~ N(m, 1) on each side."""
+    left, right = _sides(f)
+    above = 0.5 * math.erfc(-m / math.sqrt(2))
+    first = m * above + math.exp(-0.5 * m * m) / math.sqrt(2 * math.pi)
+    second = m * first + above
+    fourth = m * (m * second + 2 * first) + 3 * second  # E[xⁿ; x > 0] = m E[xⁿ⁻¹; x > 0] + (n - 1) E[xⁿ⁻²; x > 0]
+    square = right**2 * second + left**2 * (m * m + 1 - second)
+    quartic = right**4 * fourth + left**4 * (m**4 + 6 * m * m + 3 - fourth)
+    slope2, slope4 = (right**k * above + left**k * (1 - above) for k in (2, 4))
+    # ½ E[f² (z² - 1)] = ½ E (f²)'' = E f'², by parts twice: f² has no kink.
+    relative = (
+        (slope2 / square, max(quartic - square**2 - 2 * slope2**2, 0.0) / square**2) if square > 0 else (0.0, 0.0)
+    )
+    return Moments(right * first + left * (m - first), square, *relative, slope2, slope4)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -129,7 +156,7 @@ def contrast(f: Function, mean: float, q: float, s: float) -> float:
     s = min(s, 2 * variance)
     if s < 1e-6 * variance:  # the first order, good to 1e-3 here for kinked functions and better for smooth ones
         return s * moments(f, mean, variance).slope2
-    if _homogeneous(f):
+    if homogeneous(f):
         return variance * _contrast(f, rounded(mean / math.sqrt(variance)), 1.0, rounded(s / variance))
     return _contrast(f, rounded(mean), rounded(variance), rounded(s))
 

@@ -163,6 +163,8 @@ def through_activation(u: State, f: Function, width: int, examples: int) -> Stat
 
 def slope_elasticity(f: Function, mean: float, variance: float) -> float:
     """d ln E[f'²] / d ln variance: how a wrong scale of the signal changes what happens to its contrast."""
+    if mean == 0 and gaussian.homogeneous(f):
+        return 0.0  # the slopes are the same at every scale
     up = gaussian.moments(f, mean, variance * 1.1).slope2
     down = gaussian.moments(f, mean, variance / 1.1).slope2
     return math.log(up / down) / math.log(1.21) if up > 0 and down > 0 else 0.0

@@ -69,17 +69,23 @@ def stated_law(slot: Slot, distribution: Distribution, multiplier: float = 1.0) 
         >>> stated_law(slot, d.Uniform(0.3)).power        # fan_in · bound² / 3
         3.84
     """
-    numbers = numbers_of(distribution, slot.shape)
+    return _law(slot.shape, slot.axes, distribution, multiplier).named(slot.name)
+
+
+@functools.lru_cache(maxsize=1024)  # blocks repeat: a deep net has few different laws
+def _law(shape: tuple[int, ...], axes: Axes | None, distribution: Distribution, multiplier: float) -> WeightLaw:
+    """The law of any weight of this shape and these axes, without a name."""
+    numbers = numbers_of(distribution, shape)
     mean, variance = numbers.mean * multiplier, numbers.variance * multiplier**2
     variance = variance if variance > 1e-30 * max(mean * mean, 1e-300) else 0.0
-    fan_in, fan_out, inputs, outputs = _fans(slot)
+    fan_in, fan_out, inputs, outputs = _fans(shape, axes)
     base, mirrored_in, mirrored_out = distribution, False, False
     while isinstance(base, d.Mirrored | d.ZeroRows | d.Centred):
         if isinstance(base, d.Mirrored):
             mirrored_in, mirrored_out = base.in_ is not None, base.out is not None
         base = base.base
     law = WeightLaw(
-        name=slot.name,
+        name="",
         fan_in=fan_in,
         fan_out=fan_out,
         inputs=inputs,
@@ -92,37 +98,39 @@ def stated_law(slot: Slot, distribution: Distribution, multiplier: float = 1.0) 
         mirrored_in=mirrored_in,
         mirrored_out=mirrored_out,
         constant=variance == 0.0,
-        sparse=_zeros(distribution, slot.shape),
+        sparse=_zeros(distribution, shape),
         centre=isinstance(base, d.Identity | d.DeltaOrthogonal),
         identity=isinstance(base, d.Identity) and not (mirrored_in or mirrored_out),
         centred=isinstance(distribution, d.Centred),
     )
-    parts = _parts(slot, distribution, law, multiplier)
+    parts = _parts(shape, distribution, law, multiplier)
     return replace(law, parts=parts) if parts else law
 
 
-def _fans(slot: Slot) -> tuple[float, float, int, int]:
+def _fans(shape: tuple[int, ...], axes: Axes | None) -> tuple[float, float, int, int]:
     """fan_in, fan_out, inputs and outputs (all stacked blocks together), the factors of the axes looked at once."""
-    if slot.axes is None:
-        return 1.0, 1.0, 1, max(slot.shape[0] if slot.shape else 1, 1)
+    if axes is None:
+        return 1.0, 1.0, 1, max(shape[0] if shape else 1, 1)
     size = {"in": 1, "out": 1, "field": 1, "stack": 1, "lookup": 1}
-    for axis in slot.axes.factors:
+    for axis in axes.factors:
         for factor in axis:
             size[factor.role] *= factor.size
     taps = size["field"]
-    fan_in, fan_out = size["in"] * taps * slot.axes.in_taps, size["out"] * taps * slot.axes.out_taps
+    fan_in, fan_out = size["in"] * taps * axes.in_taps, size["out"] * taps * axes.out_taps
     return fan_in, fan_out, max(size["in"], 1), max(size["out"] * size["stack"], 1)
 
 
-def _parts(slot: Slot, distribution: Distribution, law: WeightLaw, multiplier: float) -> tuple[WeightLaw, ...]:
+def _parts(
+    shape: tuple[int, ...], distribution: Distribution, law: WeightLaw, multiplier: float
+) -> tuple[WeightLaw, ...]:
     """The laws of the blocks of a `Stack` of equal blocks along the axis of the outputs."""
     if not isinstance(distribution, d.Stack) or len(set(distribution.sizes)) != 1 or len(distribution.parts) < 2:
         return ()
-    shape = list(slot.shape)
-    shape[distribution.axis] = distribution.sizes[0]
+    block = list(shape)
+    block[distribution.axis] = distribution.sizes[0]
     parts = []
     for part in distribution.parts:
-        numbers = numbers_of(part, tuple(shape))
+        numbers = numbers_of(part, tuple(block))
         variance = numbers.variance * multiplier**2
         matrix = isinstance(part, d.Identity | d.Orthogonal | d.DeltaOrthogonal)
         mean = 0.0 if matrix else numbers.mean * multiplier

@@ -39,8 +39,9 @@ def with_kernel(x: State, kernel: Array | None) -> State:
         return x.but(kernel=None)
     n = len(kernel)
     diagonal = np.diagonal(kernel)
-    q = float(diagonal.mean())
-    near = (float(kernel.sum()) - float(diagonal.sum())) / (n * (n - 1)) if n > 1 else q
+    own = float(np.add.reduce(diagonal))
+    q = own / n
+    near = (float(np.add.reduce(kernel, axis=None)) - own) / (n * (n - 1)) if n > 1 else q
     profile = (tuple((diagonal / q).tolist()),) if q > 0 else ()
     return x.but(kernel=kernel, apart=max(x.q - near * (x.q / q if q > 0 else 1.0), 0.0), profile=profile)
 
@@ -77,7 +78,7 @@ def normed(x: State, y: State, centred: bool, eps: float, gain: float) -> State:
     kernel = x.kernel - x.mean**2 if centred else x.kernel
     scale = 1 / np.sqrt(np.maximum(np.diagonal(kernel), 0.0) + eps)
     kernel = gain * kernel * scale[:, None] * scale[None, :]
-    return with_kernel(y, kernel + (y.q - float(np.diagonal(kernel).mean())))
+    return with_kernel(y, kernel + (y.q - float(np.add.reduce(np.diagonal(kernel))) / len(kernel)))
 
 
 def dropped(x: State, y: State) -> State:
