@@ -24,10 +24,11 @@ WORDS = {
 def placed(trace: Trace, needs: Iterable[Requirement]) -> tuple[Requirement, ...]:
     """The requirements with what the trace knows: where a branch starts and ends, its width, and what the model has already."""
     ends = {weight: add for add in trace.residuals for weight in add.weights}
+    slots = {slot.name: slot for slot in trace.slots}
     done: dict[tuple[str, str], Requirement] = {}
     for need in needs:
         if need.kind in OF_BRANCH and need.where in ends:
-            need = _on_branch(trace, need, ends[need.where])
+            need = _on_branch(trace, slots, need, ends[need.where])
         elif need.kind == "branch_norm":
             need = replace(need, width=_fan_in(trace, need.where))
         elif need.kind == "activation":
@@ -36,8 +37,7 @@ def placed(trace: Trace, needs: Iterable[Requirement]) -> tuple[Requirement, ...
     return tuple(done.values())
 
 
-def _on_branch(trace: Trace, need: Requirement, add: ResidualAdd) -> Requirement:
-    slots = {slot.name: slot for slot in trace.slots}
+def _on_branch(trace: Trace, slots: dict[str, Slot], need: Requirement, add: ResidualAdd) -> Requirement:
     weight = slots[need.where]
     size = 1 if need.kind == "branch_scalar" else _width(weight)
     has = "" if need.kind == "skip_weight" else _own(trace, add, slots, size)
