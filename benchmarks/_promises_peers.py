@@ -1,7 +1,10 @@
 """Peers' own initializers under the same measurement: what they promise, on the layers of their own framework."""
 
+import importlib.util
+import itertools
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from tests.promises import measure as m
@@ -16,15 +19,16 @@ Filler = Callable[[Layer, int], Any]
 def peers(frameworks: list[str], error: float) -> list[str]:
     """The table: peer's initializer, what its documentation promises, layer, ratio."""
     lines = [
-        "Initializers of the frameworks themselves, called as their documentation says, on the same layers. A ratio far from 1 is a fan "
+        "Initializers of the frameworks themselves, of timm and of transformers, called as their documentation says, on the same layers. A "
+        "ratio far from 1 is a fan "
         "taken from the wrong axis, or a truncation that nobody corrected.",
         "",
         "| initializer | promise | layer | ratio | ± | |",
         "|---|---|---|---|---|---|",
     ]
     for framework in frameworks:
-        found = {"torch": _torch, "flax": _flax, "keras": _keras}[framework]()
-        for name, promise, layer, fill in found:
+        makers = {"torch": (_torch, _timm, _transformers), "flax": (_flax,), "keras": (_keras,)}[framework]
+        for name, promise, layer, fill in itertools.chain.from_iterable(make() for make in makers):
             cell = _measured(promise, layer, fill, error)
             if cell is None:
                 lines.append(f"| {name} | {promise.what} | {layer.name} | refuses | | |")
@@ -58,17 +62,21 @@ def _measured(promise: Promise, layer: Layer, fill: Filler, error: float) -> m.C
 Peer = tuple[str, Promise, Layer, Filler]
 
 
+def filler(f: Callable[[Any], Any]) -> Filler:
+    """A function that fills a torch parameter in place, with numbers that are not the inputs'."""
+
+    def fill(layer: Layer, seed: int) -> None:
+        import torch
+
+        torch.manual_seed(10**6 + seed)
+        f(layer.parameter())
+
+    return fill
+
+
 def _torch() -> Iterator[Peer]:
-    import torch
     from tests.promises import layers_torch
     from torch import nn
-
-    def filler(f: Callable[[Any], Any]) -> Filler:
-        def fill(layer: Layer, seed: int) -> None:
-            torch.manual_seed(10**6 + seed)  # not the numbers of the inputs
-            f(layer.parameter())
-
-        return fill
 
     kinds = (
         "linear", "transformers Conv1D", "x @ W", "conv2d", "grouped conv", "depthwise conv", "transposed conv",
@@ -95,6 +103,50 @@ def _torch() -> Iterator[Peer]:
         )  # fmt: skip
     yield "torch trunc_normal_(std=1)", law(1.0), linear, filler(lambda p: nn.init.trunc_normal_(p, std=1.0))
     yield "torch default of Linear", forward(1.0), linear, filler(lambda p: nn.init.kaiming_uniform_(p, a=math.sqrt(5)))
+
+
+def _timm() -> Iterator[Peer]:
+    """timm's `weight_init.py`, which needs torch alone; the package around it needs torchvision, so it is not imported."""
+    from tests.promises import layers_torch
+
+    package = importlib.util.find_spec("timm")
+    if package is None or package.origin is None:
+        print("timm is not installed (pip install --no-deps timm): no rows of it", flush=True)
+        return
+    spec = importlib.util.spec_from_file_location(
+        "timm_init", Path(package.origin).parent / "layers" / "weight_init.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    timm = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(timm)
+    for layer in layers_torch.layers(("linear", "x @ W", "conv2d", "grouped conv", "depthwise conv", "fused q, k, v")):
+        yield "timm lecun_normal_", forward(1.0), layer, filler(timm.lecun_normal_)
+        yield (
+            "timm variance_scaling_(2, fan_in)", forward(1.0, "relu"), layer,
+            filler(lambda p: timm.variance_scaling_(p, 2.0, "fan_in", "normal")),
+        )  # fmt: skip
+        if layer.name != "fused q, k, v":
+            yield (
+                "timm variance_scaling_(1, fan_out)", backward(1.0), layer,
+                filler(lambda p: timm.variance_scaling_(p, 1.0, "fan_out", "normal")),
+            )  # fmt: skip
+    linear = next(iter(layers_torch.layers(("linear",))))
+    yield "timm trunc_normal_(std=1)", law(1.0), linear, filler(lambda p: timm.trunc_normal_(p, std=1.0))
+    yield "timm trunc_normal_tf_(std=1)", law(1.0), linear, filler(lambda p: timm.trunc_normal_tf_(p, std=1.0))
+
+
+def _transformers() -> Iterator[Peer]:
+    """The functions of `transformers.initialization` that are its own; the others are torch's behind a guard."""
+    from tests.promises import layers_torch
+    from transformers import initialization
+
+    for layer in layers_torch.layers(("linear", "transformers Conv1D", "conv2d", "grouped conv")):
+        yield "transformers lecun_normal_", forward(1.0), layer, filler(initialization.lecun_normal_)
+        yield (
+            "transformers default_flax_embed_init_", forward(1.0), layer,
+            filler(initialization.default_flax_embed_init_),
+        )  # fmt: skip
 
 
 def _flax() -> Iterator[Peer]:

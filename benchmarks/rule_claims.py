@@ -54,6 +54,16 @@ def fallen_back(rows: int, width: int) -> bool:
     return not bool(torch.distributions.constraints.positive_definite.check(covariance).all())
 
 
+def too_large(fan_in: int) -> float:
+    """fan_in · variance of what `transformers.initialization.lecun_normal_` draws; 1 is LeCun's rule."""
+    from transformers import initialization
+
+    torch.manual_seed(0)
+    return fan_in * float(
+        initialization.lecun_normal_(torch.empty(4_000_000 // fan_in, fan_in)).double().square().mean()
+    )
+
+
 def main() -> None:
     rng = np.random.default_rng(0)
     for size, inputs in ((3, 6), (5, 15)):
@@ -77,6 +87,8 @@ def main() -> None:
         )
     for rows, width in ((1000, 64), (50000, 64), (50, 64), (5000, 768)):
         print(f"new tokens, transformers, {rows} x {width}: all new rows equal: {fallen_back(rows, width)}")
+    for fan_in in (16, 64, 1024):
+        print(f"transformers' lecun_normal_, fan_in {fan_in}: E y² / E x² = {too_large(fan_in):.3f}")
     for out in (64, 65, 85, 100, 127):
         w = draws.draw(rules.zero_hadamard(), (out, 32), seed=0, name="w", dtype="float64")
         s = np.linalg.svd(w, compute_uv=False)
