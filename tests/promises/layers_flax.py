@@ -1,7 +1,7 @@
 """Real layers of Flax NNX to measure promises on; the slots are those that fanin reads from the modules."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -14,6 +14,7 @@ from fanin.activations import Activation
 from fanin.distributions import Distribution
 from fanin.draws.jax import draw as draw_array
 from fanin.plans.jax.flax_slots import model_slots
+from fanin.slots import ChainLink, Pairing
 
 Cut = tuple[int, int]  # how many positions are left out at each border, of outputs and of inputs
 
@@ -26,6 +27,14 @@ class Case:
     x: tuple[int, ...] | None
     weight: str = "kernel"
     border: Cut = (0, 0)
+    chain: ChainLink | None = None  # its place among layers that follow each other, which no module tells
+
+
+def _link(position: int, units: int | None = None) -> ChainLink:
+    """One of three layers with a ReLU between them, as `fanin.jax.mirrored` tells its initializers."""
+    relu = Activation.named("relu")
+    before, after = relu if position > 0 else None, relu if position < 2 else None
+    return ChainLink("chain", position, 3, before, after, Pairing(units) if units else None)
 
 
 CASES: dict[str, Case] = {
@@ -70,6 +79,10 @@ CASES: dict[str, Case] = {
     ),
     "LSTM, state": Case(lambda r: nnx.OptimizedLSTMCell(48, 64, rngs=r), None, "dense_h.kernel"),
     "GRU, state": Case(lambda r: nnx.GRUCell(48, 64, rngs=r), None, "dense_h.kernel"),
+    "Conv over a signal": Case(lambda r: nnx.Conv(1, 17, (24,), padding="VALID", use_bias=False, rngs=r), (8, 60, 1), border=(0, 24)),
+    "chain, first": Case(lambda r: nnx.Linear(128, 192, use_bias=False, rngs=r), (128, 128), chain=_link(0)),
+    "chain, inner": Case(lambda r: nnx.Linear(192, 192, use_bias=False, rngs=r), (128, 192), chain=_link(1, 192)),
+    "chain, last": Case(lambda r: nnx.Linear(192, 96, use_bias=False, rngs=r), (128, 192), chain=_link(2, 192)),
     "bias": Case(lambda r: nnx.Linear(48, 256, rngs=r), None, "bias"),
     "norm scale": Case(lambda r: nnx.LayerNorm(256, rngs=r), None, "scale"),
 }  # fmt: skip
@@ -86,7 +99,7 @@ def layer(name: str, case: Case) -> Layer:
     """One case; the model is built once and drawn again for every redraw."""
     model = case.build(nnx.Rngs(0))
     slots = model_slots(model)
-    slot = next(s for s in slots if s.name == case.weight)
+    slot = replace(next(s for s in slots if s.name == case.weight), chain=case.chain)
     state = nnx.split(model)[0]
 
     def parameter() -> Any:

@@ -36,6 +36,7 @@ CASES: dict[str, Case] = {
     "EinsumDense to heads": Case(lambda: L.EinsumDense("ab,bcd->acd", output_shape=(8, 48)), (128, 256)),
     "EinsumDense from heads": Case(lambda: L.EinsumDense("abc,bcd->ad", output_shape=384), (128, 8, 32)),
     "Conv1D": Case(lambda: L.Conv1D(128, 5, padding="same", use_bias=False), (16, 36, 64), border=(2, 4)),
+    "Conv1D over a signal": Case(lambda: L.Conv1D(17, 24, padding="valid", use_bias=False), (8, 60, 1), border=(0, 24)),
     "Conv2D": Case(lambda: L.Conv2D(96, 3, padding="same", use_bias=False), (8, 12, 12, 64), border=(1, 2)),
     "Conv2D strided": Case(
         lambda: L.Conv2D(96, 3, strides=2, padding="same", use_bias=False), (8, 22, 22, 64), border=(1, 4)
