@@ -897,6 +897,22 @@ def normal(
 ) -> Initializer:
     """Independent Gaussian numbers of a given deviation."""
 
+def normal_between(
+    *,
+    std: float,
+    low: float | None = -2.0,
+    high: float | None = 2.0,
+    mean: float = 0.0,
+    sigmas: bool = False,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Gaussian numbers between two bounds as the frameworks draw them: `std` is the deviation *before* the cut."""
+
 def normal_fan(
     *,
     mode: str = "fan_in",

@@ -38,7 +38,8 @@ from fanin.rules.rule import ALIASES, FACTORIES, FACTS, Rule
 from fanin.slots import Axes, ChainLink, Pairing, Slot
 
 JOINT = {"mirrored"}  # rules for several weights at once: they have a function of their own below
-# Names that torch.nn.init has for something else: its bounds are absolute, and its order of arguments another.
+# Names that torch.nn.init has for something else: its bounds are absolute (`normal_between_` has them), and its order of
+# arguments another.
 OTHERS = {"trunc_normal", "random_normal", "random_uniform", "looks_linear"}
 THEIRS = {"value": "val"}  # what torch.nn.init calls it
 SHAPES = ((64, 32), (64, 64), (64, 32, 3, 3), (64, 64, 3, 3), (64,))  # that examples are tried with

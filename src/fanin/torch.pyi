@@ -846,6 +846,21 @@ def normal_(
 ) -> Tensor:
     """Independent Gaussian numbers of a given deviation."""
 
+def normal_between_(
+    tensor: Tensor,
+    *,
+    std: float,
+    low: float | None = -2.0,
+    high: float | None = 2.0,
+    mean: float = 0.0,
+    sigmas: bool = False,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Gaussian numbers between two bounds as the frameworks draw them: `std` is the deviation *before* the cut."""
+
 def normal_fan_(
     tensor: Tensor,
     *,

@@ -48,6 +48,7 @@ from fanin.rules.parametrization import ntk as ntk
 from fanin.rules.parametrization import standard as standard
 from fanin.rules.parametrization import umup as umup
 from fanin.rules.plain import normal as normal
+from fanin.rules.plain import normal_between as normal_between
 from fanin.rules.plain import truncated_normal as truncated_normal
 from fanin.rules.plain import uniform as uniform
 from fanin.rules.positions import learned_positions as learned_positions
