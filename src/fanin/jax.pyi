@@ -338,6 +338,22 @@ def forget_bias(
 ) -> Initializer:
     """The forget gate's bias at a value, the other gates at zero: at the start the cell keeps most of its state."""
 
+def full_megatron(
+    *,
+    std: float = 0.02,
+    cut: float = 3.0,
+    branches: float | None = None,
+    last: bool | None = None,
+    head: bool | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Megatron's rule as OLMo has it: cut at three deviations, less for what writes to the stream, and a head of its own scale."""
+
 def gate_blocks(
     *,
     inner: str = "orthogonal",
@@ -948,6 +964,22 @@ def ntk_parametrization(
     name: str = "",
 ) -> Initializer:
     """The neural tangent kernel's parametrization: all weights are N(0, 1), and gain / √fan_in is in the op."""
+
+def olmo_megatron(
+    *,
+    std: float = 0.02,
+    cut: float = 3.0,
+    branches: float | None = None,
+    last: bool | None = None,
+    head: bool | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Megatron's rule as OLMo has it: cut at three deviations, less for what writes to the stream, and a head of its own scale."""
 
 def ones(
     *,

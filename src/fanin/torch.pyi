@@ -312,6 +312,21 @@ def forget_bias_(
 ) -> Tensor:
     """The forget gate's bias at a value, the other gates at zero: at the start the cell keeps most of its state."""
 
+def full_megatron_(
+    tensor: Tensor,
+    *,
+    std: float = 0.02,
+    cut: float = 3.0,
+    branches: float | None = None,
+    last: bool | None = None,
+    head: bool | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Megatron's rule as OLMo has it: cut at three deviations, less for what writes to the stream, and a head of its own scale."""
+
 def gate_blocks_(
     tensor: Tensor,
     *,
@@ -893,6 +908,21 @@ def ntk_parametrization_(
     name: str | None = None,
 ) -> Tensor:
     """The neural tangent kernel's parametrization: all weights are N(0, 1), and gain / √fan_in is in the op."""
+
+def olmo_megatron_(
+    tensor: Tensor,
+    *,
+    std: float = 0.02,
+    cut: float = 3.0,
+    branches: float | None = None,
+    last: bool | None = None,
+    head: bool | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Megatron's rule as OLMo has it: cut at three deviations, less for what writes to the stream, and a head of its own scale."""
 
 def ones_(
     tensor: Tensor,

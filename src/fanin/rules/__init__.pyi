@@ -12,6 +12,7 @@ from fanin.rules.conventions import goog_normal as goog_normal
 from fanin.rules.conventions import selu_normal as selu_normal
 from fanin.rules.convolution_aware import convolution_aware as convolution_aware
 from fanin.rules.depth_scaled import depth_scaled as depth_scaled
+from fanin.rules.depth_scaled import full_megatron as full_megatron
 from fanin.rules.depth_scaled import gpt2_residual as gpt2_residual
 from fanin.rules.depth_scaled import mitchell as mitchell
 from fanin.rules.depth_scaled import small_init as small_init
@@ -114,6 +115,7 @@ looks_linear = mirrored
 magneto = subln
 megatron_scaled = gpt2_residual
 ntk_parametrization = ntk
+olmo_megatron = full_megatron
 orthogonal_gates = gate_blocks
 random_normal = normal
 random_uniform = uniform
