@@ -840,6 +840,9 @@ def megatron_scaled(
 ) -> Initializer:
     """Gaussian numbers of 0.02, and 1/√branches of it for the last weight of each residual branch."""
 
+def mica(weight: Array, rank: int, *, axes: str = "io", dtype: Any = None) -> tuple[Array, Array, Array]:
+    """An adapter with B along the directions that its weight uses least, and A zero."""
+
 def mimetic(
     *,
     heads: int,
@@ -981,6 +984,16 @@ def olmo_megatron(
 ) -> Initializer:
     """Megatron's rule as OLMo has it: cut at three deviations, less for what writes to the stream, and a head of its own scale."""
 
+def olora(
+    weight: Array,
+    rank: int,
+    *,
+    scaling: float = 1.0,
+    axes: str = "io",
+    dtype: Any = None,
+) -> tuple[Array, Array, Array]:
+    """An adapter from the QR decomposition of its weight, and the weight without it: the model starts as it was."""
+
 def ones(
     *,
     in_axis: Axis = -2,
@@ -1018,6 +1031,19 @@ def orthogonal_gates(
     name: str = "",
 ) -> Initializer:
     """Each gate of a fused recurrent weight drawn for itself, by a rule for all gates or one for each."""
+
+def pissa(
+    weight: Array,
+    rank: int,
+    *,
+    scaling: float = 1.0,
+    niter: int | None = None,
+    axes: str = "io",
+    dtype: Any = None,
+    seed: int = 0,
+    name: str = "",
+) -> tuple[Array, Array, Array]:
+    """An adapter of its weight's principal part, and the weight without it: the model starts as it was."""
 
 def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
     """A plan for the parameters (`nnx.Param`) of a Flax NNX model; nothing is drawn."""
