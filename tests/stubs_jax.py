@@ -55,7 +55,9 @@ def _function(name: str, function: Any) -> str:
 def _jax(text: str) -> str:
     text = re.sub(r"\bint \| (?:collections\.abc\.)?Sequence\[int\]", "Axis", text)
     return re.sub(
-        r"\bfanin\.(?:plans\.)?\w+\.(?=[A-Z])|\bjax_initializer\.|\b(?:jax|jaxlib\._jax)\.(?=Array\b)", "", text
+        r"\bfanin\.(?:plans\.)?\w+\.(?=[A-Z])|\bjax_initializer\.|\b(?:jax\.jaxlib\._jax|jaxlib\._jax|jax)\.(?=Array\b)",
+        "",
+        text,
     )
 
 

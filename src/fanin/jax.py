@@ -3,6 +3,7 @@
     nnx.Linear(784, 256, kernel_init=fanin.jax.he_normal(nonlinearity="gelu"), rngs=rngs)
     w = fanin.jax.orthogonal()(jax.random.key(0), (256, 256))
     w = fanin.jax.he_normal()(fanin.jax.key(0, "fc1.weight"), (784, 256))     # the numbers of every other framework
+    a, b, w = fanin.jax.pissa(w, rank=8)              # an adapter that starts from its weight; olora, mica
     fanin.jax.init_(model, {"*": "he_normal", "head.*": fanin.rules.zeros()}, seed=0)
 
 The factories are made from `fanin.rules`, under their names and JAX's (`kaiming_normal`, `glorot_uniform`). What they give is
@@ -28,6 +29,7 @@ from fanin.distributions import Distribution
 from fanin.draws.jax_initializer import Axis, Initializer
 from fanin.draws.jax_keys import named_key as key
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.plans.jax.low_rank import mica, olora, pissa
 from fanin.plans.records import Plan
 from fanin.rules import load_all, parse
 from fanin.rules.registry import doc_parts
@@ -316,7 +318,10 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "init_",
     "initializer",
     "key",
+    "mica",
     "mirrored",
+    "olora",
+    "pissa",
     "plan",
     "slots",
 ]

@@ -338,6 +338,22 @@ def forget_bias(
 ) -> Initializer:
     """The forget gate's bias at a value, the other gates at zero: at the start the cell keeps most of its state."""
 
+def full_megatron(
+    *,
+    std: float = 0.02,
+    cut: float = 3.0,
+    branches: float | None = None,
+    last: bool | None = None,
+    head: bool | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Megatron's rule as OLMo has it: cut at three deviations, less for what writes to the stream, and a head of its own scale."""
+
 def gate_blocks(
     *,
     inner: str = "orthogonal",
@@ -824,6 +840,9 @@ def megatron_scaled(
 ) -> Initializer:
     """Gaussian numbers of 0.02, and 1/√branches of it for the last weight of each residual branch."""
 
+def mica(weight: Array, rank: int, *, axes: str = "io", dtype: Any = None) -> tuple[Array, Array, Array]:
+    """An adapter with B along the directions that its weight uses least, and A zero."""
+
 def mimetic(
     *,
     heads: int,
@@ -897,6 +916,22 @@ def normal(
 ) -> Initializer:
     """Independent Gaussian numbers of a given deviation."""
 
+def normal_between(
+    *,
+    std: float,
+    low: float | None = -2.0,
+    high: float | None = 2.0,
+    mean: float = 0.0,
+    sigmas: bool = False,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Gaussian numbers between two bounds as the frameworks draw them: `std` is the deviation *before* the cut."""
+
 def normal_fan(
     *,
     mode: str = "fan_in",
@@ -932,6 +967,32 @@ def ntk_parametrization(
     name: str = "",
 ) -> Initializer:
     """The neural tangent kernel's parametrization: all weights are N(0, 1), and gain / √fan_in is in the op."""
+
+def olmo_megatron(
+    *,
+    std: float = 0.02,
+    cut: float = 3.0,
+    branches: float | None = None,
+    last: bool | None = None,
+    head: bool | None = None,
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    axes: str | Axes | None = None,
+    dtype: Any = None,
+    name: str = "",
+) -> Initializer:
+    """Megatron's rule as OLMo has it: cut at three deviations, less for what writes to the stream, and a head of its own scale."""
+
+def olora(
+    weight: Array,
+    rank: int,
+    *,
+    scaling: float = 1.0,
+    axes: str = "io",
+    dtype: Any = None,
+) -> tuple[Array, Array, Array]:
+    """An adapter from the QR decomposition of its weight, and the weight without it: the model starts as it was."""
 
 def ones(
     *,
@@ -970,6 +1031,19 @@ def orthogonal_gates(
     name: str = "",
 ) -> Initializer:
     """Each gate of a fused recurrent weight drawn for itself, by a rule for all gates or one for each."""
+
+def pissa(
+    weight: Array,
+    rank: int,
+    *,
+    scaling: float = 1.0,
+    niter: int | None = None,
+    axes: str = "io",
+    dtype: Any = None,
+    seed: int = 0,
+    name: str = "",
+) -> tuple[Array, Array, Array]:
+    """An adapter of its weight's principal part, and the weight without it: the model starts as it was."""
 
 def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
     """A plan for the parameters (`nnx.Param`) of a Flax NNX model; nothing is drawn."""

@@ -4,6 +4,7 @@
     keras.layers.DepthwiseConv2D(3, depthwise_initializer="fanin>HeNormal")         # or "fanin_he_normal"
     w = fanin.keras.Orthogonal(seed=0, name="fc1.weight")((256, 256))                # the numbers of every other framework
     fanin.keras.init_(model, {"*": "he_normal", "head.*": "zeros"}, seed=0)
+    fanin.keras.adapters_(model, "pissa")              # after enable_lora: adapters that start from their weights
 
 The classes are made from `fanin.rules`, under their names and Keras's (`GlorotNormal`), and registered for saving:
 `get_config` gives plain data, and `keras.saving.load_model` finds them once `fanin.keras` is imported. Arguments by position
@@ -37,6 +38,7 @@ import keras
 from fanin.distributions import Distribution
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans.keras.initializers import EXTRA, PACKAGE, Drawn, Initializer, RuleInitializer
+from fanin.plans.keras.low_rank import adapters_
 from fanin.plans.keras.model import apply_plan, model_slots, plan_model
 from fanin.plans.records import Plan
 from fanin.rules import load_all, parse
@@ -253,6 +255,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     *sorted(FUNCTIONS),
     "Drawn",
     "Initializer",
+    "adapters_",
     "edit",
     "init_",
     "initializer",

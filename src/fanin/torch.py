@@ -5,6 +5,7 @@
     fanin.torch.mirrored_([net[0].weight, net[2].weight, net[4].weight], nonlinearity="relu")
     fanin.torch.init_(model, "he_normal", seed=0)
     model.apply(functools.partial(fanin.torch.init_weights, plan=plan, root=model))
+    fanin.torch.adapters_(peft_model, "pissa")      # or pissa_(a, b, weight), olora_, mica_: they start from the weight's values
 
 The functions are made from `fanin.rules`: `<rule>_`, and `<alias>_` for PyTorch's names (`kaiming_normal_`). They fill the
 tensor under `no_grad` and return it. Arguments by position are those that stand at the same place in `torch.nn.init`; all
@@ -25,11 +26,12 @@ from torch import Tensor, nn
 
 from fanin.activations import Activation
 from fanin.distributions import Distribution
-from fanin.draws.torch import fill_
+from fanin.draws.torch import fill_, take_key
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.plans.torch.edits import edit
 from fanin.plans.torch.init import init_ as _init
 from fanin.plans.torch.init import init_weights
+from fanin.plans.torch.low_rank import adapters_, mica_, olora_, pissa_
 from fanin.plans.torch.new_rows import fill_new_rows
 from fanin.plans.torch.shards import is_dtensor, local_of, shard_problem, tensor_parts, written
 from fanin.rules import load_all
@@ -38,7 +40,8 @@ from fanin.rules.rule import ALIASES, FACTORIES, FACTS, Rule
 from fanin.slots import Axes, ChainLink, Pairing, Slot
 
 JOINT = {"mirrored"}  # rules for several weights at once: they have a function of their own below
-# Names that torch.nn.init has for something else: its bounds are absolute, and its order of arguments another.
+# Names that torch.nn.init has for something else: its bounds are absolute (`normal_between_` has them), and its order of
+# arguments another.
 OTHERS = {"trunc_normal", "random_normal", "random_uniform", "looks_linear"}
 THEIRS = {"value": "val"}  # what torch.nn.init calls it
 SHAPES = ((64, 32), (64, 64), (64, 32, 3, 3), (64, 64, 3, 3), (64,))  # that examples are tried with
@@ -52,13 +55,6 @@ KEYS = """    axes: what the tensor's axes mean, such as "io" for x @ W or "(s8o
     generator: where the seed is taken from without `seed`; torch's default generator if None.
     seed: from 0 to 2**64 - 1; the same seed, name, shape and rule give the same numbers, and no random state is touched.
     name: of the weight. Give each weight its own under one seed: equal names and shapes get equal numbers."""
-
-
-def take_key(generator: torch.Generator | None = None) -> int:
-    """One number from 0 to 2**64 - 1 out of a generator (torch's default one, if None)."""
-    device = generator.device if generator is not None else "cpu"
-    drawn = torch.empty((), dtype=torch.int64, device=device).random_(-(2**63), None, generator=generator)
-    return int(drawn) % 2**64
 
 
 def _fill(
@@ -354,4 +350,16 @@ FUNCTIONS = {
     if name not in JOINT and label not in OTHERS
 }
 globals().update(FUNCTIONS)
-__all__ = [*sorted(FUNCTIONS), "edit", "init_", "init_weights", "mirrored_", "new_rows_", "take_key"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
+    *sorted(FUNCTIONS),
+    "adapters_",
+    "edit",
+    "init_",
+    "init_weights",
+    "mica_",
+    "mirrored_",
+    "new_rows_",
+    "olora_",
+    "pissa_",
+    "take_key",
+]

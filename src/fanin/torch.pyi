@@ -14,6 +14,17 @@ from fanin.slots import Axes
 __all__: list[str]
 FUNCTIONS: dict[str, Callable[..., Tensor]]
 
+def adapters_(
+    module: nn.Module,
+    option: str = "pissa",
+    *,
+    adapter: str = "default",
+    niter: int | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+) -> nn.Module:
+    """Start every low-rank adapter in a model from the weight that it adapts, in place, whole or not at all."""
+
 def admin_(
     tensor: Tensor,
     *,
@@ -311,6 +322,21 @@ def forget_bias_(
     name: str | None = None,
 ) -> Tensor:
     """The forget gate's bias at a value, the other gates at zero: at the start the cell keeps most of its state."""
+
+def full_megatron_(
+    tensor: Tensor,
+    *,
+    std: float = 0.02,
+    cut: float = 3.0,
+    branches: float | None = None,
+    last: bool | None = None,
+    head: bool | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Megatron's rule as OLMo has it: cut at three deviations, less for what writes to the stream, and a head of its own scale."""
 
 def gate_blocks_(
     tensor: Tensor,
@@ -763,6 +789,9 @@ def megatron_scaled_(
 ) -> Tensor:
     """Gaussian numbers of 0.02, and 1/√branches of it for the last weight of each residual branch."""
 
+def mica_(a: Tensor, b: Tensor, weight: Tensor, *, axes: str = "oi") -> tuple[Tensor, Tensor, Tensor]:
+    """Start an adapter with B along the directions that its weight uses least, and A zero; both in place, or none."""
+
 def mimetic_(
     tensor: Tensor,
     *,
@@ -846,6 +875,21 @@ def normal_(
 ) -> Tensor:
     """Independent Gaussian numbers of a given deviation."""
 
+def normal_between_(
+    tensor: Tensor,
+    *,
+    std: float,
+    low: float | None = -2.0,
+    high: float | None = 2.0,
+    mean: float = 0.0,
+    sigmas: bool = False,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Gaussian numbers between two bounds as the frameworks draw them: `std` is the deviation *before* the cut."""
+
 def normal_fan_(
     tensor: Tensor,
     *,
@@ -878,6 +922,31 @@ def ntk_parametrization_(
     name: str | None = None,
 ) -> Tensor:
     """The neural tangent kernel's parametrization: all weights are N(0, 1), and gain / √fan_in is in the op."""
+
+def olmo_megatron_(
+    tensor: Tensor,
+    *,
+    std: float = 0.02,
+    cut: float = 3.0,
+    branches: float | None = None,
+    last: bool | None = None,
+    head: bool | None = None,
+    axes: str | Axes | None = None,
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Megatron's rule as OLMo has it: cut at three deviations, less for what writes to the stream, and a head of its own scale."""
+
+def olora_(
+    a: Tensor,
+    b: Tensor,
+    weight: Tensor,
+    *,
+    scaling: float = 1.0,
+    axes: str = "oi",
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Start an adapter from the QR decomposition of its weight, which keeps the rest; all three in place, or none."""
 
 def ones_(
     tensor: Tensor,
@@ -913,6 +982,20 @@ def orthogonal_gates_(
     name: str | None = None,
 ) -> Tensor:
     """Each gate of a fused recurrent weight drawn for itself, by a rule for all gates or one for each."""
+
+def pissa_(
+    a: Tensor,
+    b: Tensor,
+    weight: Tensor,
+    *,
+    scaling: float = 1.0,
+    niter: int | None = None,
+    axes: str = "oi",
+    generator: torch.Generator | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Start an adapter from its weight's principal part, which is taken out of the weight; all three in place, or none."""
 
 def qkv_blocks_(
     tensor: Tensor,

@@ -98,7 +98,10 @@ def test_bad_input(rule, shape, axes, name, words):
 
 
 def test_bad_arguments():
-    with pytest.raises(FaninValueError, match="option='pissa' is not known"):
-        rules.lora("pissa")
+    with pytest.raises(FaninValueError, match="option='loftq' is not known; accepted are 'default'"):
+        rules.lora("loftq")
+    for option in ("pissa", "olora", "mica"):
+        with pytest.raises(FaninValueError, match=f"option='{option}' is not known; .* fanin.torch.adapters_"):
+            rules.lora(option)
     with pytest.raises(FaninValueError, match="factor='C' is not known"):
         rules.lora(factor="C")

@@ -9,11 +9,23 @@
 - `elementwise`: numbers of a recipe in NumPy; `numba_fill` and its kernels: the same on all cores; `backends` chooses
 - `numpy`: the arrays (`draw`, `draw_distribution`)
 - `new_rows`: rows for new tokens, from the mean and the covariance of the old ones
+- `low_rank`: adapters that start from the weight that they adapt (`pissa`, `olora`, `mica`)
 """
 
 from fanin.draws.backends import prepare
+from fanin.draws.low_rank import LowRank, mica, olora, pissa
 from fanin.draws.new_rows import new_rows
 from fanin.draws.numpy import draw, draw_distribution
 from fanin.draws.quantile import truncated_std
 
-__all__ = ["draw", "draw_distribution", "new_rows", "prepare", "truncated_std"]
+__all__ = [
+    "LowRank",
+    "draw",
+    "draw_distribution",
+    "mica",
+    "new_rows",
+    "olora",
+    "pissa",
+    "prepare",
+    "truncated_std",
+]

@@ -112,6 +112,30 @@ def truncated_std(cut: float) -> float:
     return math.sqrt(1 - 2 * c * density / math.erf(c / math.sqrt(2)))
 
 
+@functools.lru_cache(maxsize=256)
+def moments_between(low: float, high: float) -> tuple[float, float]:
+    """The mean and the standard deviation of N(0, 1) given low < z < high, by quadrature.
+
+    The closed form loses its digits in narrow and far intervals; here they are where the density is.
+
+    Example:
+        >>> [round(moment, 4) for moment in moments_between(-2.0, 2.0)]
+        [0.0, 0.8796]
+        >>> [round(moment, 4) for moment in moments_between(0.0, math.inf)]      # √(2/π), √(1 - 2/π)
+        [0.7979, 0.6028]
+    """
+    near = min(max(0.0, low), high)  # where the density is largest
+    reach = min(9.0, 40.0 / max(abs(near), 1.0))  # beyond it is less than 1e-17 of that
+    a, b = max(low, near - reach), min(high, near + reach)
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    z = 0.5 * (b - a) * nodes + 0.5 * (a + b)
+    share = weights * np.exp(-0.5 * (z - near) * (z + near))
+    share /= share.sum()
+    mean = float(share @ (z - near))
+    spread = float(share @ (z - near - mean) ** 2)
+    return 0.0 if low == -high else near + mean, math.sqrt(spread)
+
+
 def cell(z: float, bits: int) -> Any:
     """How many cells of the index lie wholly below z: the first index whose middle is at or above z."""
     if z <= 0:

@@ -27,6 +27,13 @@ KINDS = {getattr(torch, name): name for name in DTYPES}
 BITS = {2: torch.int16, 1: torch.int8}  # how NumPy is shown a number format that it does not know, by its size
 
 
+def take_key(generator: torch.Generator | None = None) -> int:
+    """One number from 0 to 2**64 - 1 out of a generator (torch's default one, if None)."""
+    device = generator.device if generator is not None else "cpu"
+    drawn = torch.empty((), dtype=torch.int64, device=device).random_(-(2**63), None, generator=generator)
+    return int(drawn) % 2**64
+
+
 def draw(
     distribution: Distribution,
     shape: tuple[int, ...],

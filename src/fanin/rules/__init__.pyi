@@ -12,6 +12,7 @@ from fanin.rules.conventions import goog_normal as goog_normal
 from fanin.rules.conventions import selu_normal as selu_normal
 from fanin.rules.convolution_aware import convolution_aware as convolution_aware
 from fanin.rules.depth_scaled import depth_scaled as depth_scaled
+from fanin.rules.depth_scaled import full_megatron as full_megatron
 from fanin.rules.depth_scaled import gpt2_residual as gpt2_residual
 from fanin.rules.depth_scaled import mitchell as mitchell
 from fanin.rules.depth_scaled import small_init as small_init
@@ -48,6 +49,7 @@ from fanin.rules.parametrization import ntk as ntk
 from fanin.rules.parametrization import standard as standard
 from fanin.rules.parametrization import umup as umup
 from fanin.rules.plain import normal as normal
+from fanin.rules.plain import normal_between as normal_between
 from fanin.rules.plain import truncated_normal as truncated_normal
 from fanin.rules.plain import uniform as uniform
 from fanin.rules.positions import learned_positions as learned_positions
@@ -113,6 +115,7 @@ looks_linear = mirrored
 magneto = subln
 megatron_scaled = gpt2_residual
 ntk_parametrization = ntk
+olmo_megatron = full_megatron
 orthogonal_gates = gate_blocks
 random_normal = normal
 random_uniform = uniform

@@ -1,7 +1,8 @@
 """Low-rank adapters: the options of PEFT's LoRA that need neither data nor the weight beside them.
 
-Those that read the base weight (PiSSA, OLoRA, LoftQ, MiCA), data (EVA, CorDA) or gradients (LoRA-GA) are no rules of a slot. MiSS starts at
-zero (`zeros()`), (IA)³ at one (`ones()`).
+Those that read the base weight are no rules of a slot, but functions of weights: `fanin.torch.adapters_`, `fanin.draws.pissa`, `olora`,
+`mica`. Those that read a quantized weight (LoftQ), data (EVA, CorDA) or gradients (LoRA-GA) are not here. MiSS starts at zero (`zeros()`),
+(IA)³ at one (`ones()`).
 """
 
 import math
@@ -21,6 +22,7 @@ from fanin.rules.rule import rule
 from fanin.rules.scaled import uniform_fan
 from fanin.slots import Axes, Slot
 
+READS_WEIGHT = ("pissa", "olora", "mica")
 OPTIONS = ("default", "gaussian", "orthogonal", "both")
 PATTERN = re.compile(r"lora_(embedding_)?(A|B)\b", re.IGNORECASE)  # PEFT's, torchtune's and loralib's names
 DIVISOR = 10.0  # of the orthogonal option, as PEFT has it
@@ -95,10 +97,19 @@ def _even(slot: Slot, factor: str) -> Axes:
     return axes
 
 
+def _option(rule: str, field: str, value: str) -> str:
+    if value in READS_WEIGHT:
+        raise FaninValueError(
+            f"{rule}: {field}={value!r} is not known; it starts from the weight's values, which a rule does not see: use "
+            f"fanin.torch.adapters_(model, {value!r}), fanin.jax.{value}(weight, rank) or fanin.keras.adapters_(model, {value!r})"
+        )
+    return choice_check(OPTIONS)(rule, field, value)
+
+
 @rule(
     promise=_promise,
     checks={
-        "option": choice_check(OPTIONS),
+        "option": _option,
         "factor": lambda rule, field, value: None if value is None else choice_check(("A", "B"))(rule, field, value),
     },
     samples=(
@@ -113,6 +124,8 @@ def lora(slot: Slot, option: str = "default", factor: str | None = None) -> Dist
     With B zero the model starts as it was, and A's first gradient is zero: B moves first. "orthogonal" starts with both factors at work
     and still B A = 0, since they use different halves of an orthogonal basis of the rank; both factors must be drawn with one seed, and
     are taken to be of one adapter where their names agree before "lora_". "both" changes the model at once, and is for tests of adapters.
+    Starts that read the weight's values are no rules: `fanin.torch.adapters_(model, "pissa")`, or "olora", "mica" (`fanin.draws.pissa`
+    and so on have their formulas). LoftQ needs the quantized weight, and is not here.
 
     Formula:
         default: A ~ U(±1/√fan_in), B = 0 (He's uniform rule with slope √5);   gaussian: A ~ N(0, 1 / r²), B = 0;

@@ -165,6 +165,8 @@ def check_together(rule: str, given: dict[str, Any]) -> None:
         )
     if "bound" in given and "low" in given:
         _check_bounds(rule, given["low"], given.get("high"), given["bound"])
+    if "sigmas" in given and None not in (given["low"], given["high"]) and given["low"] >= given["high"]:
+        raise FaninValueError(f"{rule}: low={given['low']!r} is not below high={given['high']!r}")
 
 
 def _takes_slope(nonlinearity: Activation, a: float) -> bool:

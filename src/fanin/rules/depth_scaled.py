@@ -7,6 +7,7 @@ free of scale: 0.02 suits a width of about 1/0.02² = 2,500 at gain 1, whatever 
 import math
 
 from fanin.distributions import Constant, Distribution, Normal, NormalBetween
+from fanin.draws.quantile import truncated_std
 from fanin.errors import FaninValueError
 from fanin.rules.arguments import number_check
 from fanin.rules.branches import COUNTS, block_of, branches_of, is_last, layers_of
@@ -21,7 +22,7 @@ DEVIATION = number_check("a finite number of at least 0", lambda x: x >= 0)
 WIDTH = number_check("a finite number above 0", lambda x: x > 0, optional=True)
 CHECKS = {**COUNTS, "std": DEVIATION, "width": WIDTH}
 CUT = 3.0  # deviations, of OLMo's truncated numbers
-KEPT = 0.98658  # deviation of a Gaussian that is cut at three
+KEPT = truncated_std(CUT)  # deviation of a Gaussian that is cut at three: 0.98658
 
 
 def _aside(slot: Slot) -> Constant | None:
@@ -163,6 +164,70 @@ def mitchell(slot: Slot, block: int | None = None, last: bool | None = None) -> 
         return aside
     std = _mitchell(slot, block, last)
     return NormalBetween(std, -CUT * std, CUT * std)
+
+
+def _full_megatron(slot: Slot, std: float, branches: float | None, last: bool | None, head: bool | None) -> float:
+    """The deviation before the cut."""
+    table = slot.axes is not None and slot.axes.size("lookup") > 1  # one that is also the head is drawn as a table
+    if slot.head and not table if head is None else head:
+        return 1.0 / math.sqrt(fan(slot, "fan_in", "full_megatron"))
+    return std / math.sqrt(branches_of(slot, "full_megatron", branches)) if is_last(slot, last) else std
+
+
+@rule(
+    aliases=("olmo_megatron",),
+    promise=lambda slot, std, cut, branches, last, head: _promised(
+        slot, truncated_std(cut) * _full_megatron(slot, std, branches, last, head)
+    ),
+    checks=CHECKS,
+    samples=({}, {"branches": 24.0, "last": True}, {"head": True}, {"cut": 2.0}),
+)
+def full_megatron(
+    slot: Slot,
+    std: float = SMALL,
+    cut: float = CUT,
+    branches: float | None = None,
+    last: bool | None = None,
+    head: bool | None = None,
+) -> Distribution:
+    """Megatron's rule as OLMo has it: cut at three deviations, less for what writes to the stream, and a head of its own scale.
+
+    It is `gpt2_residual` with two differences. Numbers beyond the cut are drawn again, and the deviation is not corrected for it.
+    A head that is not tied to the embedding has deviation 1/√d, so that logits of normed signals start at size 1; one that is
+    tied is drawn as the embedding.
+
+    Formula:
+        W ~ N(0, std²); the last of a branch: N(0, std² / branches), where OLMo counts layers L and writes std² / (2 L);
+        embeddings: N(0, std²); head: N(0, 1 / fan_in); all cut at ±cut of their own deviations; biases 0, scales 1
+
+    Args:
+        std: deviation before the cut, at least 0 (OLMo's `init_std`).
+        cut: where to cut, in deviations before the cut, above 0 (OLMo's `init_cutoff_factor`).
+        branches: residual adds of the stream, two a layer; from the slot where nothing is said.
+        last: whether this is the last weight of its branch; from the slot where nothing is said.
+        head: whether this is the head; from the slot where nothing is said.
+
+    Raises:
+        FaninValueError: where neither the slot nor `branches` says how many branches there are, and for a head without axes.
+
+    Promise:
+        The numbers have this deviation times what the cut leaves: 0.9866 at three, 0.8796 at two.
+
+    Paper:
+        Groeneveld et al. 2024, "OLMo: accelerating the science of language models", code (`InitFnType.full_megatron` in
+        `olmo/model.py`); Shoeybi et al. 2019, "Megatron-LM", section 4.1.
+
+    Example:
+        >>> from fanin import draws
+        >>> w = draws.draw(full_megatron(branches=64, last=True), (300, 400), seed=0, name="blocks.0.ff_out.weight")
+        >>> round(float(w.std()) * 8, 4), round(float(abs(w).max()) * 8, 2)
+        (0.0197, 0.06)
+    """
+    aside = _aside(slot)
+    if aside is not None:
+        return aside
+    size = _full_megatron(slot, std, branches, last, head)
+    return NormalBetween(size, -cut * size, cut * size) if size else Constant(0.0)
 
 
 def _stream_width(slot: Slot, rule: str, width: float | None, last: bool | None) -> float:
