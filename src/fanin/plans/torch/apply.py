@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fanin.distributions import Distribution, Normal
 from fanin.draws import draw_distribution
+from fanin.draws.largest import largest
 from fanin.draws.torch import fill_
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import laws
@@ -97,7 +98,7 @@ def checked(plan: Plan, targets: dict[str, Target], meta: bool = False) -> Chose
 def _value_problems(name: str, entry: Entry, target: Target) -> list[str]:
     assert target.shape is not None
     law, factor = laws.drawn(entry)
-    bound = laws.largest(law)
+    bound = largest(law)
     if bound is not None and not bound * abs(factor) <= torch.finfo(target.tensor.dtype).max:
         return [f"{name} would get numbers that are too large for {str(target.tensor.dtype).removeprefix('torch.')}"]
     refused = laws.refused(law, target.shape, name)
