@@ -87,7 +87,7 @@ def fill_(
         >>> bool((fill_(half, Uniform(1.0), (4, 6), seed=0, name="w", window=(slice(2, 4),)) == w[2:]).all())
         True
     """
-    _check_tensor(tensor)
+    check_tensor(tensor)
     target = tensor.detach() if tensor.requires_grad else tensor
     whole = tuple(target.shape) if shape is None else shape
     array = _as_numpy(target)
@@ -133,7 +133,8 @@ def fill_seeds_(tensors: Sequence[Tensor], distribution: Distribution, *, seeds:
         _mark_written(tensor)
 
 
-def _check_tensor(tensor: Any) -> None:
+def check_tensor(tensor: Any) -> None:
+    """Raise where a draw cannot write to it: no tensor, another dtype, or no memory of its own."""
     if not isinstance(tensor, Tensor):
         raise FaninTypeError(f"tensor={type(tensor).__name__} cannot be used; give a torch.Tensor")
     if type(tensor).__name__ == "DTensor":

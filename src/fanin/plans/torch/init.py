@@ -5,7 +5,9 @@ leave alone what is marked as done: weights that transformers has loaded (`_is_h
 authors protect from a second initialization (`_no_reinit`, Mamba's).
 """
 
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,10 +17,13 @@ from fanin.distributions import Distribution
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans.matching import keep_padding
 from fanin.plans.records import Entry, Plan
+from fanin.plans.requirements import listed
 from fanin.plans.torch import buffers
-from fanin.plans.torch.apply import apply
-from fanin.plans.torch.architecture import check_architecture
+from fanin.plans.torch.apply import apply, checked
+from fanin.plans.torch.architecture import check_architecture, missing
+from fanin.plans.torch.fill import check_generator, take_key
 from fanin.plans.torch.modules import module_slots
+from fanin.plans.torch.shards import is_dtensor
 from fanin.plans.torch.targets import find_targets
 from fanin.rules import parse
 from fanin.rules.rule import FACTORIES
@@ -162,10 +167,7 @@ def _allocate(module: nn.Module, root: nn.Module, part: Plan, device: Any) -> No
 
 
 def init_(
-    module: nn.Module,
-    rule: Any,
-    *,
-    seed: int,
+    module: nn.Module, rule: Any, *, seed: int | None = None, generator: torch.Generator | None = None
 ) -> nn.Module:
     """See `fanin.torch.init_`."""
     if not isinstance(module, nn.Module):
@@ -174,7 +176,14 @@ def init_(
         rule = parse(rule)
     if not isinstance(rule, Distribution) and not callable(rule):
         raise FaninTypeError(f"init_: rule={rule!r} cannot be used; give a rule, a distribution, or a rule's text")
-    slots = module_slots(module)
+    check_generator(generator)
+    if seed is None and any(is_dtensor(p) for p in module.parameters()):
+        raise FaninValueError(
+            "init_: the module is sharded (DTensor), and processes that take seeds of their own would not agree; give seed="
+        )
+    slots = module_slots(module, leave=lambda target: any(map(guarded, target.tensors)))
+    if not slots and any(map(guarded, module.parameters())):
+        warnings.warn(f"init_: every weight is marked as done ({' or '.join(GUARDS)}); nothing was drawn", stacklevel=4)
     zeros, ones = FACTORIES["zeros"](), FACTORIES["ones"]()
 
     def law(slot: Slot) -> Distribution:
@@ -182,4 +191,21 @@ def init_(
 
     by_role: dict[str, Callable[[Slot], Any]] = {"bias": zeros, "norm_shift": zeros, "norm_scale": ones}
     entries = {s.name: Entry(by_role.get(s.role, law)(s), "init_") for s in slots}
-    return Plan.of(slots, entries, seed=seed).apply(module)
+    _check_requirements(module, rule, [s for s in slots if s.role not in by_role])
+    plan = Plan.of(slots, entries, seed=0 if seed is None else seed)
+    if seed is None:
+        checked(plan, find_targets(module))  # what is refused takes no random number
+        plan = replace(plan, seed=take_key(generator))
+    return plan.apply(module)
+
+
+def _check_requirements(module: nn.Module, rule: Any, slots: list[Slot]) -> None:
+    """Raise where the rule needs more of the architecture than the module has."""
+    needs = [need for slot in slots for need in rule.requires(slot)] if hasattr(rule, "requires") else []
+    lacking = missing(needs, module)
+    if lacking:
+        raise FaninValueError(
+            f"init_: {getattr(rule, 'spec', 'the rule')} needs an architecture that this module does not have, and nothing was "
+            f"changed: {listed(lacking)}; make a plan with fanin.plan(model, batch, rules=...), which fanin.torch.edit(model, plan) "
+            "puts into the model, or whose plan.trust() says that the model's own code does it"
+        )
