@@ -67,7 +67,8 @@ def _eager(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         if torch.compiler.is_compiling():  # asked first: `disable` loads the compiler, which takes seconds
-            return torch.compiler.disable(function)(*args, **kwargs)
+            outside: Any = torch.compiler.disable(function)
+            return outside(*args, **kwargs)
         return function(*args, **kwargs)
 
     return run
@@ -132,7 +133,8 @@ def init_(
     Fans come from the kind of each module (`Linear`, `Conv`, `ConvTranspose`, `Embedding`, `MultiheadAttention`, `LSTM`, …),
     groups and strides included, and weights behind weight norm are set through it. Parameters of kinds that are not known
     keep their values only if they are no weights (one dimension); otherwise an error names them. Left alone are parameters that
-    are marked as done (`_is_hf_initialized`, `_no_reinit`). Of tied weights an embedding tells the fans and the padding row.
+    are marked as done (`_is_hf_initialized`, `_no_reinit`). Running statistics of norms start again. Of tied weights an embedding
+    tells the fans and the padding row.
 
     Args:
         module: what to fill.

@@ -52,7 +52,11 @@ def init_weights(
     `plan.apply(root)`. Weights that are tied are drawn with the first module that holds them.
 
     Parameters on the meta device are given memory first, and buffers that a constructor computed there are computed again
-    (see `Plan.materialize`). Left alone are parameters with `_is_hf_initialized` (loaded by transformers) or `_no_reinit` set.
+    (see `Plan.materialize`). Memory from `to_empty()` or `skip_init` holds whatever was there, and nothing tells it from values: of
+    what the plan does not draw, running statistics of norms whose own weights are drawn start again, and NaN is warned of. Give
+    the model while it is on the meta device instead; where it is not, tie weights again after `to_empty()`, which unties them.
+
+    Left alone are parameters with `_is_hf_initialized` (loaded by transformers) or `_no_reinit` set.
     Where the model is one of transformers', what was drawn is marked, so that its own `_init_weights` does not draw it again.
 
     Args:
@@ -85,6 +89,8 @@ def init_weights(
     if not isinstance(plan, Plan):
         raise FaninTypeError(f"init_weights: plan={type(plan).__name__} cannot be used; give a fanin.plans.Plan")
     whole = module if root is None else root
+    if root is None:
+        _check_whole(module, plan)
     part = _part(plan, whole, None if root is None else module, seed)
     check_architecture(plan.architecture, whole)
     if root is None and any(p.is_meta for p in module.parameters()):
@@ -93,12 +99,37 @@ def init_weights(
         if root is not None:
             _allocate(module, root, part, device)
         apply(part, whole)
+    targets = find_targets(whole)
+    drawn = [tensor for name in part.entries for tensor in targets[name].tensors]
+    own = [(path, each) for path, each in whole.named_modules() if root is None or each is module]
+    _restart("init_weights", own, drawn)
     if hasattr(whole, "_init_weights"):
-        targets = find_targets(whole)
-        for name in part.entries:
-            for tensor in targets[name].tensors:
-                tensor._is_hf_initialized = True  # type: ignore[attr-defined]
+        for tensor in drawn:
+            tensor._is_hf_initialized = True  # type: ignore[attr-defined]
     return module
+
+
+def _restart(what: str, modules: list[tuple[str, nn.Module]], drawn: list[Tensor]) -> None:
+    """Statistics of what was drawn start again; a warning names what is left without a value."""
+    buffers.restart_statistics([each for _, each in modules], {id(tensor) for tensor in drawn}, guarded)
+    left = buffers.garbage(modules, {id(tensor) for tensor in drawn}, guarded)
+    if left:
+        warnings.warn(
+            f"{what} does not draw {', '.join(left)}, and they hold NaN or a variance below zero: after to_empty() or skip_init they "
+            "are what was in memory; fill them, or give init_weights the model while it is on the meta device, where buffers are "
+            "computed again",
+            stacklevel=4,
+        )
+
+
+def _check_whole(module: nn.Module, plan: Plan) -> None:
+    """Raise where no weight of the plan is in the module: without `root` it is the whole model, not one of its modules."""
+    known = find_targets(module)
+    if plan.entries and not any(name in known for name in plan.entries):
+        raise FaninValueError(
+            f"init_weights: module={type(module).__name__} has no such weight as the plan names ({next(iter(plan.entries))}, …); as a "
+            "function of one module at a time (model.apply, param_init_fn) it takes root=model"
+        )
 
 
 def _part(plan: Plan, whole: nn.Module, module: nn.Module | None, seed: int | None) -> Plan:
@@ -196,7 +227,10 @@ def init_(
     if seed is None:
         checked(plan, find_targets(module))  # what is refused takes no random number
         plan = replace(plan, seed=take_key(generator))
-    return plan.apply(module)
+    apply(plan, module)
+    targets = find_targets(module)
+    _restart("init_", list(module.named_modules()), [t for name in plan.entries for t in targets[name].tensors])
+    return module
 
 
 def _check_requirements(module: nn.Module, rule: Any, slots: list[Slot]) -> None:
