@@ -2,13 +2,14 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from tests.draws.laws import all_axes
 
 from fanin.activations import Activation
-from fanin.errors import FaninValueError
+from fanin.errors import FaninTypeError, FaninValueError
 from fanin.slots import Axes, ChainLink, Pairing, ResidualPlace, Slot
 
 # spec, shape, fan_in, fan_out
@@ -75,6 +76,19 @@ def test_roles_multiply_to_the_whole(axes: Axes) -> None:
 def test_specs_that_do_not_fit_are_named(spec: str, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(FaninValueError, match=message):
         Axes.parse(spec, shape)
+
+
+@pytest.mark.parametrize("spec", [3, None, ["o", "i"], ("o", "i"), b"oi"])
+def test_specs_that_are_no_text_are_named(spec: Any) -> None:
+    with pytest.raises(FaninTypeError, match="axes=.* cannot be used; give a text such as 'oi'"):
+        Axes.parse(spec, (3, 4))
+
+
+def test_axes_of_another_shape_do_not_fit() -> None:
+    axes = Axes.parse("oi", (3, 4))
+    assert axes.fitting((3, 4)) is axes
+    with pytest.raises(FaninValueError, match=r"axes='oi' are of the shape \(3, 4\), but the weight has \(4, 3\)"):
+        axes.fitting((4, 3))
 
 
 @pytest.mark.parametrize(("position", "place"), [(0, "first"), (1, "inner"), (2, "last")])

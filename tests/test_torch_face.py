@@ -3,7 +3,12 @@
 import inspect
 import itertools
 import math
+import mmap
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +17,13 @@ from tests.rules.samples import samples
 from tests.stubs import RULES, rules_stub, stub
 from torch import nn
 
+import fanin
 import fanin.torch as face
 from fanin import rules
+from fanin.distributions import Normal
 from fanin.draws import draw
-from fanin.errors import FaninTypeError, FaninValueError
+from fanin.errors import FaninError, FaninTypeError, FaninValueError
+from fanin.rules.rule import forget, rule
 from fanin.slots import Axes
 
 SAMPLES = samples()
@@ -122,6 +130,174 @@ class TestArguments:
         layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 4))
         with pytest.raises(FaninValueError, match="computed"):
             face.he_normal_(layer.weight)
+
+    def test_axes_of_another_shape_are_refused(self) -> None:
+        tensor = torch.ones(4, 6)
+        with pytest.raises(FaninValueError, match=r"axes='oi' are of the shape \(6, 4\)"):
+            face.he_normal_(tensor, axes=Axes.parse("oi", (6, 4)))
+        assert (tensor == 1).all()
+
+    def test_a_typo_names_what_is_near(self) -> None:
+        for typo, near in {
+            "he_norml_": "he_normal_",
+            "trunc_normal_": "truncated_normal_",
+            "looks_linear_": "mirrored_",
+        }.items():
+            with pytest.raises(AttributeError, match=f"no function '{typo}'; did you mean '{near}'"):
+                getattr(face, typo)
+        assert not hasattr(face, "__nothing__")
+
+    def test_a_rule_that_comes_later_has_its_function(self) -> None:
+        @rule()
+        def made_after_the_face(slot, scale: float = 0.25):  # type: ignore[no-untyped-def]
+            """Mine.
+
+            Formula:
+                N(0, scale²)
+            """
+            return Normal(scale)
+
+        try:
+            drawn = face.made_after_the_face_(torch.empty(100, 100), scale=0.5, seed=0)
+            assert abs(float(drawn.std()) - 0.5) < 0.01
+        finally:
+            forget("made_after_the_face")
+        with pytest.raises(AttributeError):
+            _ = face.made_after_the_face_
+
+
+# what → (a tensor that cannot be filled, words of the sentence)
+UNUSABLE: dict[str, tuple[Callable[[], torch.Tensor], str]] = {
+    "sparse": (lambda: torch.ones(4, 4).to_sparse(), "has layout torch.sparse_coo"),
+    "expanded": (lambda: torch.ones(1, 4).expand(4, 4), "share one place in memory"),
+    "quantised": (lambda: torch.quantize_per_tensor(torch.ones(4, 4), 0.1, 0, torch.qint8), "has dtype torch.qint8"),
+    "a float8 of others": (lambda: torch.ones(4, 4).to(torch.float8_e4m3fnuz), "has dtype torch.float8_e4m3fnuz"),
+    "complex": (lambda: torch.ones(4, 4, dtype=torch.complex64), "has dtype torch.complex64"),
+    "nested": (lambda: torch.nested.nested_tensor([torch.ones(2, 2), torch.ones(3, 2)]), "is nested"),
+    "lazy": (lambda: nn.LazyLinear(4).weight, "is lazy"),
+    "read-only": (lambda: torch.from_numpy(np.frombuffer(MAPPED)).reshape(4, 4), "is read-only"),
+}  # fmt: skip
+MAPPED = mmap.mmap(-1, 128, prot=mmap.PROT_READ) if hasattr(mmap, "PROT_READ") else bytes(128)
+
+
+@pytest.mark.filterwarnings("ignore")
+class TestRefused:
+    @pytest.mark.parametrize("case", UNUSABLE)
+    def test_a_tensor_that_cannot_be_filled_takes_no_random_number(self, case: str) -> None:
+        made, words = UNUSABLE[case]
+        tensor, state = made(), torch.get_rng_state()
+        with pytest.raises(FaninError, match=words):
+            face.normal_(tensor, std=1.0)
+        first = torch.ones(4, 4)
+        with pytest.raises(FaninError, match=rf"tensors\[1\].*{words}"):
+            face.mirrored_([first, tensor])
+        assert torch.equal(state, torch.get_rng_state())
+        assert (first == 1).all(), "the first of a chain is left, too"
+
+    @pytest.mark.parametrize(
+        "arguments", [{"axes": 3}, {"axes": ["o", "i"]}, {"generator": 3}, {"name": 3}, {"seed": "a"}]
+    )
+    def test_arguments_of_another_type(self, arguments: dict[str, Any]) -> None:
+        tensor, state = torch.ones(4, 4), torch.get_rng_state()
+        with pytest.raises(FaninTypeError, match=f"{next(iter(arguments))}="):
+            face.he_normal_(tensor, **arguments)
+        assert (tensor == 1).all()
+        assert torch.equal(state, torch.get_rng_state())
+
+    def test_a_generator_of_another_kind_everywhere(self) -> None:
+        net, table = nn.Linear(3, 3), torch.ones(4, 4)
+        for run in (
+            lambda g: face.take_key(g),
+            lambda g: face.init_(net, "he_normal", generator=g),
+            lambda g: face.new_rows_(table, 2, generator=g),
+            lambda g: face.mirrored_([table, table.clone()], generator=g),
+        ):
+            with pytest.raises(FaninTypeError, match="generator=3 cannot be used; give a torch.Generator"):
+                run(3)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.float8_e4m3fn, torch.float32])
+    def test_numbers_that_the_type_does_not_hold(self, dtype: torch.dtype) -> None:
+        tensor, state = torch.ones(4, 4).to(dtype), torch.get_rng_state()
+        large = float(torch.finfo(dtype).max)
+        for fill in (face.normal_, face.truncated_normal_):
+            with pytest.raises(FaninValueError, match="too large for"):
+                fill(tensor, std=large)
+        with pytest.raises(FaninValueError, match="too large for"):
+            face.orthogonal_(tensor, gain=1.1 * large)
+        assert (tensor.float() == 1).all()
+        assert torch.equal(state, torch.get_rng_state())
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            ({"names": ["a", 3]}, "name=3"),
+            ({"axes": ["oi", 3]}, "axes=3"),
+            ({"axes": "oi"}, "axes='oi' cannot be used; give a list"),
+            ({"seed": -1}, "seed=-1"),
+        ],
+    )
+    def test_a_chain_is_filled_whole_or_not_at_all(self, arguments: dict[str, Any], words: str) -> None:
+        tensors = [torch.ones(4, 4), torch.ones(4, 4)]
+        with pytest.raises(FaninError, match=words):
+            face.mirrored_(tensors, **arguments)
+        assert all((t == 1).all() for t in tensors)
+
+    def test_what_is_no_list_of_tensors(self) -> None:
+        for given in (None, 3, "ab", torch.ones(4, 4)):
+            with pytest.raises(FaninTypeError, match="mirrored_: tensors="):
+                face.mirrored_(given)  # type: ignore[arg-type]
+
+    def test_a_tensor_of_a_fake_mode_is_left_with_a_warning(self) -> None:
+        from torch._subclasses import FakeTensorMode
+
+        with FakeTensorMode():
+            tensor = torch.empty(4, 4)
+        with pytest.warns(UserWarning, match="without memory; nothing was done"):
+            face.he_normal_(tensor)
+
+
+@pytest.mark.slow
+def test_inside_of_torch_compile_the_numbers_are_the_same() -> None:
+    @torch.compile(backend="eager")
+    def run(x: torch.Tensor) -> torch.Tensor:
+        weight = face.he_normal_(torch.empty(3, 3), seed=0, name="w")
+        return x @ weight
+
+    assert torch.equal(run(torch.eye(3)), face.he_normal_(torch.empty(3, 3), seed=0, name="w"))
+
+
+ALONE = """
+import sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"jax", "jaxlib", "flax", "keras", "tensorflow"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Hidden())
+import torch, fanin, fanin.torch as face
+net = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.GELU(), torch.nn.Linear(8, 2))
+x = torch.randn(4, 8)
+face.he_normal_(net[0].weight, nonlinearity=torch.nn.functional.gelu, seed=0)
+face.init_(net, "orthogonal", seed=0)
+plan = fanin.plan(net, x, rules={"*": "he_normal(nonlinearity='gelu')"})
+face.init_weights(net, plan)
+assert fanin.check(net, x).trace.framework == "torch"
+assert "nn.init" in plan.to_python()
+for other in ("jax", "keras"):
+    try:
+        __import__(f"fanin.{other}")
+    except ImportError as error:
+        assert other in str(error), error
+    else:
+        raise AssertionError(other)
+print("alone")
+"""
+
+
+def test_works_where_no_other_framework_is_installed() -> None:
+    run = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, check=False)
+    assert run.stdout == "alone\n", run.stderr
 
 
 class TestSeeds:
@@ -247,6 +423,59 @@ class TestInit:
         face.init_(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)), "he_normal", generator=a)
         face.take_key(b)
         assert torch.equal(a.get_state(), b.get_state())
+
+    @pytest.mark.parametrize("head_first", [True, False])
+    def test_of_tied_weights_an_embedding_tells_fans_and_padding(self, head_first: bool) -> None:
+        parts = {"emb": nn.Embedding(50, 32, padding_idx=3), "head": nn.Linear(32, 50, bias=False)}
+        model = nn.ModuleDict(dict(reversed(parts.items())) if head_first else parts)
+        model["head"].weight = model["emb"].weight  # type: ignore[union-attr]
+        face.init_(model, "lecun_normal", seed=0)
+        weight = model["emb"].weight.detach()
+        assert not weight[3].any()
+        assert abs(float(weight.std()) - 1) < 0.1, "a row is looked up: its fan is 1"
+
+    @pytest.mark.parametrize("guard", ["_is_hf_initialized", "_no_reinit"])
+    def test_what_is_marked_as_done_keeps_its_values(self, guard: str) -> None:
+        class Own(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.w = nn.Parameter(torch.ones(3, 4))
+
+        model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), Own())
+        before = model[0].weight.detach().clone()
+        for tensor in (model[0].weight, model[2].w):  # type: ignore[union-attr]
+            setattr(tensor, guard, True)
+        face.init_(model, "he_normal", seed=0)
+        assert torch.equal(model[0].weight, before)
+        assert not model[0].bias.any()  # type: ignore[union-attr,operator]
+        assert (model[2].w == 1).all(), "and its axes need not be known"  # type: ignore[union-attr]
+        for parameter in model.parameters():
+            setattr(parameter, guard, True)
+        with pytest.warns(UserWarning, match="every weight is marked as done"):
+            face.init_(model, "he_normal", seed=0)
+
+    @pytest.mark.parametrize(
+        "text", ["umup", "ntk", "dks(nonlinearity='tanh', depth=2)", "tat(nonlinearity='tanh', depth=2)"]
+    )
+    def test_a_rule_that_needs_another_architecture_is_refused(self, text: str) -> None:
+        net = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 4))
+        before, state = [p.detach().clone() for p in net.parameters()], torch.get_rng_state()
+        with pytest.raises(FaninValueError, match="needs an architecture that this module does not have"):
+            face.init_(net, text)
+        assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+        assert torch.equal(state, torch.get_rng_state())
+
+    def test_what_is_there_already_is_enough(self) -> None:
+        net = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4))
+        face.edit(net, fanin.plan(net, torch.randn(4, 8), rules={"*": "ntk"}))
+        face.init_(net, "ntk", seed=0)
+        assert abs(float(net[0].weight.std().detach()) - 1) < 0.2
+
+    def test_what_is_refused_takes_no_random_number(self) -> None:
+        net, state = nn.Linear(4, 4).half(), torch.get_rng_state()
+        with pytest.raises(FaninValueError, match="too large for float16"):
+            face.init_(net, "normal(std=1e6)")
+        assert torch.equal(state, torch.get_rng_state())
 
     def test_weights_of_unknown_modules_are_all_named_and_nothing_is_changed(self) -> None:
         class Own(nn.Module):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fanin.activations import Activation
-from fanin.errors import FaninValueError
+from fanin.errors import FaninTypeError, FaninValueError
 from fanin.records import Record
 
 AxisRole = Literal["out", "in", "field", "stack", "lookup"]
@@ -51,7 +51,14 @@ class Axes(Record):
 
     @classmethod
     def parse(cls, spec: str, shape: tuple[int, ...], *, in_taps: float = 1.0, out_taps: float = 1.0) -> "Axes":
-        """Axes from a spec: one letter an axis (o, i, k, s, v) or a group such as `(s3o)`, at most one size left open."""
+        """Axes from a spec: one letter an axis (o, i, k, s, v) or a group such as `(s3o)`, at most one size left open.
+
+        Raises:
+            FaninTypeError: the spec is no text.
+            FaninValueError: it does not parse, or does not fit the shape.
+        """
+        if not isinstance(spec, str):
+            raise FaninTypeError(f"axes={spec!r} cannot be used; give a text such as 'oi', or fanin.slots.Axes")
         groups = re.findall(r"\(([^()]*)\)|([a-z])", spec)
         if "".join(f"({g})" if g else letter for g, letter in groups) != spec or not spec:
             raise FaninValueError(
@@ -65,6 +72,14 @@ class Axes(Record):
             _parse_axis(group or letter, size, spec) for (group, letter), size in zip(groups, shape, strict=True)
         )
         return cls(factors, in_taps, out_taps)
+
+    def fitting(self, shape: tuple[int, ...]) -> "Axes":
+        """These axes, for a weight of this shape; raises FaninValueError where they are of another."""
+        if self.shape != tuple(shape):
+            raise FaninValueError(
+                f"axes={self.spec!r} are of the shape {self.shape}, but the weight has {tuple(shape)}"
+            )
+        return self
 
     @property
     def spec(self) -> str:

@@ -12,32 +12,40 @@ tensor under `no_grad` and return it. Arguments by position are those that stand
 others go by name. With a `seed`, no random state is read or changed, and the numbers depend on seed, `name`, shape and rule
 alone; without one, the seed is one 64-bit number taken from `generator`, or from torch's default generator.
 
+A weight that is computed from others (weight norm, spectral norm, `parametrize`) cannot be filled by these functions: what
+`layer.weight` gives is a new tensor, and numbers written to it are lost. They say so where autograd knows of the computation. Under
+`torch.no_grad()`, for frozen weights, for `layer.weight.data`, and for the old `nn.utils.spectral_norm` before its first pass nothing
+tells that tensor from a plain one, and nothing is said. Use `init_(layer, rule)` or a plan for such layers: they set the tensors
+behind the weight.
+
 What a tensor's axes mean is taken from its number of dimensions ("oi", "oik", …: `nn.Linear` and plain convolutions) unless
 `axes` says otherwise. Better, let `fanin.plan` watch the op that consumes the weight.
 """
 
+import difflib
+import functools
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from fanin.activations import Activation
-from fanin.distributions import Distribution
-from fanin.draws.torch import fill_, take_key
-from fanin.errors import FaninError, FaninTypeError, FaninValueError
+from fanin.draws.torch import check_generator, take_key
+from fanin.errors import FaninError, FaninTypeError
 from fanin.plans.torch.edits import edit
+from fanin.plans.torch.fill import fill_chain, fill_tensor, meaning_of
 from fanin.plans.torch.init import init_ as _init
 from fanin.plans.torch.init import init_weights
 from fanin.plans.torch.low_rank import adapters_, mica_, olora_, pissa_
-from fanin.plans.torch.new_rows import fill_new_rows
-from fanin.plans.torch.shards import is_dtensor, local_of, shard_problem, tensor_parts, written
+from fanin.plans.torch.new_rows import check_rows, fill_new_rows
 from fanin.rules import load_all
 from fanin.rules.registry import doc_parts
 from fanin.rules.rule import ALIASES, FACTORIES, FACTS, Rule
-from fanin.slots import Axes, ChainLink, Pairing, Slot
+from fanin.slots import Axes, Slot
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 JOINT = {"mirrored"}  # rules for several weights at once: they have a function of their own below
 # Names that torch.nn.init has for something else: its bounds are absolute (`normal_between_` has them), and its order of
@@ -57,82 +65,20 @@ KEYS = """    axes: what the tensor's axes mean, such as "io" for x @ W or "(s8o
     name: of the weight. Give each weight its own under one seed: equal names and shapes get equal numbers."""
 
 
-def _fill(
-    tensor: Tensor,
-    rule: Rule,
-    axes: str | Axes | None,
-    generator: torch.Generator | None,
-    seed: int | None,
-    name: str | None,
-    chain: ChainLink | None = None,
-) -> Tensor:
-    """Fill one tensor in place from a rule."""
-    what = f"{rule.name}_"
-    _check_tensor(tensor, what)
-    if _nothing_to_do(tensor, what):
-        return tensor
-    shape = tuple(tensor.shape)
-    slot = Slot(name or "tensor", shape, _dtype(tensor), "weight", axes=_axes(axes, shape), chain=chain)
-    distribution = rule(slot)
-    if is_dtensor(tensor):
-        return _fill_shard(tensor, distribution, seed, name or "", what)
-    key = take_key(generator) if seed is None else seed
-    return fill_(tensor, distribution, seed=key, name=name or "")
+def _eager(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, run outside of the graphs of `torch.compile`: a draw is arithmetic with integers of 64 bits."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if torch.compiler.is_compiling():  # asked first: `disable` loads the compiler, which takes seconds
+            outside: Any = torch.compiler.disable(function)
+            return outside(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return run
 
 
-def _fill_shard(tensor: Any, law: Distribution, seed: int | None, name: str, what: str) -> Tensor:
-    """Fill what this process holds of a sharded tensor with the numbers of the whole one."""
-    if seed is None:
-        raise FaninValueError(
-            f"{what}: the tensor is sharded (DTensor), and processes that take seeds of their own would not agree; give seed="
-        )
-    problem = shard_problem(tensor)
-    if problem is not None:
-        raise FaninValueError(f"{what}: the tensor {problem}")
-    with torch.no_grad():
-        for part in tensor_parts(tensor):
-            block = local_of(tensor)[part.local]
-            fill_(block, law, tuple(tensor.shape), seed=seed, name=name, window=part.window)
-    written(local_of(tensor))
-    return tensor
-
-
-def _check_tensor(tensor: Any, what: str) -> None:
-    if not isinstance(tensor, Tensor):
-        raise FaninTypeError(f"{what}: tensor={type(tensor).__name__} cannot be used; give a torch.Tensor")
-    if nn.parameter.is_lazy(tensor):
-        raise FaninValueError(
-            f"{what}: the tensor is lazy and has no shape yet; run one batch through its module first"
-        )
-    if not tensor.is_floating_point():
-        raise FaninTypeError(f"{what}: the tensor has dtype {tensor.dtype}; accepted are real floating-point tensors")
-    if tensor.grad_fn is not None and not tensor._is_view():
-        raise FaninValueError(
-            f"{what}: the tensor is computed from others (by weight norm, say), so what is written to it would be lost; "
-            "use fanin.torch.init_(module, rule), or plan.apply(model)"
-        )
-
-
-def _nothing_to_do(tensor: Tensor, what: str) -> bool:
-    if tensor.is_meta or tensor.numel() == 0:
-        reason = "is on the meta device" if tensor.is_meta else "has no elements"
-        warnings.warn(f"{what}: the tensor of shape {tuple(tensor.shape)} {reason}; nothing was done", stacklevel=4)
-        return True
-    return False
-
-
-def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-def _axes(axes: str | Axes | None, shape: tuple[int, ...]) -> Axes | None:
-    if isinstance(axes, Axes):
-        return axes
-    if axes is None:
-        return Axes.parse("oi" + "k" * (len(shape) - 2), shape) if 2 <= len(shape) <= 5 else None
-    return Axes.parse(axes, shape)
-
-
+@_eager
 def mirrored_(
     tensors: Sequence[Tensor],
     nonlinearity: Any = "relu",
@@ -174,40 +120,11 @@ def mirrored_(
         >>> bool(torch.allclose(net(2 * x), 2 * net(x), atol=1e-5) and torch.allclose(net(-x), -net(x), atol=1e-5))
         True
     """
-    tensors = list(tensors)
-    count = len(tensors)
-    if count < 2:
-        raise FaninValueError(f"mirrored_: tensors holds {count} weights; a chain has at least two")
-    each = nonlinearity if isinstance(nonlinearity, list | tuple) else [nonlinearity] * (count - 1)
-    specs, labels = list(axes or [None] * count), list(names or map(str, range(count)))
-    for label, given, wanted in (("nonlinearity", each, count - 1), ("axes", specs, count), ("names", labels, count)):
-        if len(given) != wanted:
-            raise FaninValueError(
-                f"mirrored_: {label} has {len(given)} elements; for {count} tensors it takes {wanted}"
-            )
-    functions = [None, *(Activation.of(f) for f in each), None]
     rule = FACTORIES["mirrored"](first=first, head=head, gain=gain, pair=pair)
-    jobs: list[tuple[Tensor, Axes | None, ChainLink]] = []
-    units = 0
-    for k, tensor in enumerate(tensors):
-        _check_tensor(tensor, "mirrored_")
-        meaning = _axes(specs[k], tuple(tensor.shape))
-        inputs = meaning.size("in") if meaning is not None else 0
-        if k and (units == 0 or inputs % units):
-            raise FaninValueError(
-                f"mirrored_: tensor {k} has {inputs} inputs, but the {units} outputs before it do not go into them evenly"
-            )
-        pairing = Pairing(units, inner=inputs // units) if k else None
-        jobs.append((tensor, meaning, ChainLink(labels[0], k, count, functions[k], functions[k + 1], pairing)))
-        units = meaning.size("out") if meaning is not None else 0
-    for (tensor, meaning, link), label in zip(jobs, labels, strict=True):  # nothing is written if any rule refuses
-        rule(Slot(label, tuple(tensor.shape), _dtype(tensor), "weight", axes=meaning, chain=link))
-    key = take_key(generator) if seed is None else seed
-    for (tensor, meaning, link), label in zip(jobs, labels, strict=True):
-        _fill(tensor, rule, meaning, None, key, label, link)
-    return tensors
+    return fill_chain(tensors, nonlinearity, rule, axes=axes, generator=generator, seed=seed, names=names)
 
 
+@_eager
 def init_(
     module: nn.Module,
     rule: Any,
@@ -219,7 +136,9 @@ def init_(
 
     Fans come from the kind of each module (`Linear`, `Conv`, `ConvTranspose`, `Embedding`, `MultiheadAttention`, `LSTM`, …),
     groups and strides included, and weights behind weight norm are set through it. Parameters of kinds that are not known
-    keep their values only if they are no weights (one dimension); otherwise an error names them.
+    keep their values only if they are no weights (one dimension); otherwise an error names them. Left alone are parameters that
+    are marked as done (`_is_hf_initialized`, `_no_reinit`). Running statistics of norms start again. Of tied weights an embedding
+    tells the fans and the padding row.
 
     Args:
         module: what to fill.
@@ -231,16 +150,18 @@ def init_(
         The module.
 
     Raises:
-        FaninValueError: a weight's axes are not known from its module; `fanin.plan(model, batch)` watches the op instead.
+        FaninValueError: a weight's axes are not known from its module, or the rule needs an architecture that it does not have
+            (u-muP, DKS); `fanin.plan(model, batch)` watches the ops instead. Nothing was changed.
 
     Example:
         >>> net = init_(nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)), "he_normal", seed=0)
         >>> round(float(net[0].weight.std()) * 16, 2)
         1.0
     """
-    return _init(module, rule, seed=take_key(generator) if seed is None else seed)
+    return _init(module, rule, seed=seed, generator=generator)
 
 
+@_eager
 def new_rows_(
     tensor: Tensor,
     old: int,
@@ -272,6 +193,8 @@ def new_rows_(
         >>> bool((new_rows_(table, 100, seed=0)[100:] - table[:100].mean(0)).abs().max() < 1e-3)
         True
     """
+    check_generator(generator)
+    check_rows(tensor, old)
     key = take_key(generator) if seed is None else seed
     return fill_new_rows(tensor, old, seed=key, name=name or "", spread=spread)
 
@@ -303,14 +226,14 @@ def _in_place(name: str, label: str) -> Callable[..., Tensor]:
         except TypeError as error:
             raise FaninTypeError(f"{label}: {error}; it takes {signature_text(signature)}") from None
         tensor = given.pop("tensor")
-        axes, generator, seed, label_ = (given.pop(n, None) for n in EXTRA)
-        return _fill(tensor, factory(**given), axes, generator, seed, label_)
+        extra = {n: given.pop(n, None) for n in EXTRA}
+        return fill_tensor(tensor, factory(**given), **extra)
 
     function.__name__ = function.__qualname__ = label
     function.__module__ = __name__
     function.__signature__ = signature  # type: ignore[attr-defined]
     function.__doc__ = _doc(name, label, factory)
-    return function
+    return _eager(function)
 
 
 def signature_text(signature: inspect.Signature) -> str:
@@ -335,7 +258,7 @@ def _example(name: str, label: str) -> str:
     given = dict(FACTS[name].samples[0])
     for shape in SHAPES:
         try:
-            FACTORIES[name](**given)(Slot("fc.weight", shape, "float32", "weight", axes=_axes(None, shape)))
+            FACTORIES[name](**given)(Slot("fc.weight", shape, "float32", "weight", axes=meaning_of(None, shape)))
         except FaninError:
             continue
         shown = "".join(f"{key}={value!r}, " for key, value in given.items())
@@ -344,11 +267,15 @@ def _example(name: str, label: str) -> str:
     return ""
 
 
-FUNCTIONS = {
-    f"{label}_": _in_place(name, f"{label}_")
-    for label, name in {**{n: n for n in FACTORIES}, **ALIASES}.items()
-    if name not in JOINT and label not in OTHERS
-}
+def _made(label: str) -> Callable[..., Tensor] | None:
+    """The function of this name; None where no rule has one."""
+    short = label.removesuffix("_")
+    name = ALIASES.get(short, short)
+    known = label.endswith("_") and name in FACTORIES and name not in JOINT and short not in OTHERS
+    return _in_place(name, label) if known else None
+
+
+FUNCTIONS = {f"{label}_": made for label in (*FACTORIES, *ALIASES) if (made := _made(f"{label}_")) is not None}
 globals().update(FUNCTIONS)
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     *sorted(FUNCTIONS),
@@ -363,3 +290,17 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "pissa_",
     "take_key",
 ]
+
+
+def __getattr__(label: str) -> Callable[..., Tensor]:
+    """The function of a rule that was added after this module was imported."""
+    made = _made(label) if not label.startswith("_") else None
+    if made is None:
+        other = (
+            f"{ALIASES.get(label.removesuffix('_'), '')}_"  # what torch.nn.init has under this name is another function
+        )
+        near = [other] if other in __all__ else difflib.get_close_matches(label, __all__, n=1)
+        raise AttributeError(
+            f"module {__name__!r} has no function {label!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        )
+    return made

@@ -251,6 +251,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"rule": NormalBetween(1.0, 30.0, 31.0)}, r"must hold a share of more than 2\*\*-44"),
     ({"rule": Sparse(Normal(1.0), 5)}, "zeros=5 is more than the 4 numbers of a line"),
     ({"rule": Permutations(2)}, "axis=2 is not an axis of a weight of shape"),
+    ({"rule": rules.he_normal(), "axes": 3}, "axes=3 cannot be used; give a text"),
+    ({"rule": rules.he_normal(), "axes": Axes.parse("oi", (5, 4))}, "axes='oi' are of the shape"),
     ({"rule": rules.he_normal(), "axes": "oik"}, "names 3 axes, but the shape"),
     ({"rule": rules.he_normal(), "shape": (4,)}, "he_normal needs to know what the axes of 'w'"),
     ({"rule": rules.he_normal(), "shape": (0, 4), "axes": "io"}, "has fan_in 0, because an axis has no elements"),

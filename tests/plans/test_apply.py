@@ -292,6 +292,16 @@ class Halved(nn.Module):
         return x * 2
 
 
+class Positive(nn.Module):
+    """A parametrisation whose inverse has no value for numbers below zero."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.exp()
+
+    def right_inverse(self, x: Tensor) -> Tensor:
+        return x.log()
+
+
 class OneWay(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x**2
@@ -361,6 +371,16 @@ class TestParametrized:
             plan.apply(model)
         assert same(values(model), before)
 
+    def test_one_that_makes_nan_of_them_is_refused_in_words(self) -> None:
+        model = nn.Linear(6, 6)
+        model.weight.data.abs_()
+        parametrize.register_parametrization(model, "weight", Positive(), unsafe=True)
+        before = values(model)
+        with pytest.raises(FaninValueError, match=r"weight is not finite behind its parametrisation") as caught:
+            by_hand(weight=(Normal(1.0), (6, 6))).apply(model)
+        assert "nan" not in str(caught.value)
+        assert same(values(model), before)
+
     def test_an_orthogonal_parametrization_takes_an_orthogonal_weight(self) -> None:
         model = nn.Sequential(parametrizations.orthogonal(nn.Linear(6, 6)))
         law = Orthogonal(Axes.parse("oi", (6, 6)))
@@ -401,7 +421,8 @@ def test_a_pruned_weight_gets_the_planned_values_where_it_is_not_masked() -> Non
     model = nn.Sequential(nn.Linear(6, 8))
     prune.l1_unstructured(model[0], "weight", amount=0.5)
     mask = model[0].weight_mask.bool()
-    plan_from_rules(traced(model), {"0.weight*": Normal(1.0)}, model=model).apply(model)
+    with pytest.warns(UserWarning, match=r"a mask prunes 0\.weight(_orig)? \(50% kept\): the second moment"):
+        plan_from_rules(traced(model), {"0.weight*": Normal(1.0)}, model=model).apply(model)
     model(torch.randn(2, 6))
     assert model[0].weight[mask].all()
     assert not model[0].weight[~mask].any()

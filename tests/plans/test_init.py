@@ -2,6 +2,7 @@
 
 import functools
 import os
+import warnings
 
 import pytest
 import torch
@@ -82,6 +83,62 @@ class TestInitWeights:
         assert not any(t.is_meta for t in (*model.parameters(), *model.buffers()))
         assert torch.equal(model.body[0].weight, wanted["body.0.weight"])
         assert torch.equal(model.norm.running_var, torch.ones(8))
+
+    @pytest.mark.parametrize("one_by_one", [False, True])
+    def test_statistics_that_were_in_memory_start_again(self, plan, wanted, one_by_one):
+        model = Net()
+        model.norm.running_mean.fill_(torch.nan)
+        model.norm.running_var.fill_(-1.9e38)
+        if one_by_one:
+            model.apply(functools.partial(face.init_weights, plan=plan, root=model))
+        else:
+            face.init_weights(model, plan)
+        assert all(same(model, wanted).values())
+        model.norm.running_var.fill_(-1.0)
+        face.init_(model, "he_normal", seed=0)
+        assert (model.norm.running_var == 1).all()
+
+    def test_statistics_that_were_loaded_stay(self, plan):
+        model = Net()
+        model.norm.running_var.fill_(3.0)
+        model.norm.weight._is_hf_initialized = True
+        face.init_weights(model, plan)
+        assert (model.norm.running_var == 3).all(), "the norm's own weights were loaded"
+        del model.norm.weight._is_hf_initialized
+        model.norm.running_var._is_hf_initialized = True
+        face.init_weights(model, plan)
+        assert (model.norm.running_var == 3).all(), "they were themselves"
+        del model.norm.running_var._is_hf_initialized
+        kept = plan.edit({"norm.weight": None})
+        face.init_weights(model, kept)
+        assert (model.norm.running_var == 3).all(), "the plan leaves the norm alone"
+
+    def test_what_is_left_without_a_value_is_warned_of_where_it_shows(self, plan):
+        model = Net()
+        model.own = nn.Parameter(torch.full((3,), torch.nan))
+        model.register_buffer("freq", torch.full((3,), torch.nan), persistent=False)
+        model.plain = nn.BatchNorm1d(3, affine=False)
+        model.plain.running_var.fill_(-1.0)
+        with pytest.warns(UserWarning, match=r"does not draw own, freq, plain\.running_var, .*to_empty"):
+            face.init_weights(model, plan)
+        model.own.data.zero_()
+        model.freq = torch.full((3,), -torch.inf)  # a mask may hold it
+        model.plain.running_var.fill_(1.0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            face.init_weights(model, plan)
+
+    def test_after_to_empty_ties_are_asked_for(self, plan):
+        with torch.device("meta"):
+            model = Net()
+        model.to_empty(device="cpu")
+        with pytest.raises(FaninValueError, match=r"two weights here.*to_empty\(\) unties weights: tie them again"):
+            face.init_weights(model, plan)
+
+    def test_without_root_one_module_is_not_the_model(self, plan):
+        model = Net()
+        with pytest.raises(FaninValueError, match=r"module=Embedding has no such weight .* takes root=model"):
+            model.apply(functools.partial(face.init_weights, plan=plan))
 
     @pytest.mark.parametrize("guard", ["_is_hf_initialized", "_no_reinit"])
     def test_what_is_marked_as_done_keeps_its_values(self, plan, wanted, guard):

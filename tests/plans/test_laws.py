@@ -5,8 +5,9 @@ import pytest
 
 from fanin import distributions as d
 from fanin.draws import draw_distribution
+from fanin.draws.largest import largest
 from fanin.plans import Entry
-from fanin.plans.laws import drawn, elementwise, largest, refused, times
+from fanin.plans.laws import drawn, elementwise, refused, times
 from fanin.slots import Axes
 
 SHAPE = (40, 30)

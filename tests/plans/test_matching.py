@@ -75,6 +75,11 @@ class TestBiasesAndScales:
     def test_a_pattern_over_weights_gives_norms_ones(self) -> None:
         assert chosen({"*.weight": rules.he_normal()})["norm.weight"] == Constant(1.0)
 
+    def test_star_means_the_same_in_a_model_of_norms_alone(self) -> None:
+        trace = traced(nn.Sequential(nn.LayerNorm(6), nn.LayerNorm(6)))
+        entries = plan_from_rules(trace, {"*": rules.he_normal()}).entries
+        assert [entries[f"0.{name}"].distribution for name in ("weight", "bias")] == [Constant(1.0), Constant(0.0)]
+
     def test_a_norm_by_its_class_is_named(self) -> None:
         found = chosen({"*.weight": rules.he_normal(), nn.LayerNorm: rules.constant(0.5)})
         assert found["norm.weight"] == Constant(0.5)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fanin import rules
 from fanin.distributions import Normal
 from fanin.draws import draw
-from fanin.errors import FaninError, FaninValueError
+from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.rules.rule import ALIASES, FACTORIES, FACTS, FAMILIES, Rule, rule
 from fanin.slots import Slot
 
@@ -120,6 +120,12 @@ def test_a_rule_of_ones_own() -> None:
         assert "Half of He." in rules.explain("half_he")
     finally:
         del FAMILIES["half_he"], FACTORIES["half_he"], ALIASES["mine"]
+
+
+@pytest.mark.parametrize("name", ["identity", "dirac", "hadamard", "irnn", "hippo_legs", "hippo_legs_input"])
+def test_a_gain_that_is_a_number_by_default_must_be_one(name: str) -> None:
+    with pytest.raises(FaninTypeError, match=f"{name}: gain=None cannot be used; gain must be a finite number"):
+        rules.get(name)(gain=None)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from fanin.draws.dtypes import law_dtype
 from fanin.draws.jax_host import aligned, is_hosted
 from fanin.draws.jax_ops import x64
 from fanin.draws.jax_parts import Box, Leaf, Maker, Node, outline
+from fanin.draws.largest import check_size
 from fanin.draws.matrices import FAMILIES
 from fanin.draws.numpy import NUMPY, law_of
 from fanin.draws.windows import Ranges
@@ -82,6 +83,7 @@ def draw(
     """
     law = law_of(rule, shape, name, axes, dtype)
     kind = law_dtype(dtype, law)
+    check_size(law, kind.name)
     key, known = _key(seed)
     asked = Request.of(law, shape, 0 if known is None else known, name, window, bits)
     if max(asked.shape, default=0) >= 2**31:

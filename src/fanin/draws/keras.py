@@ -10,6 +10,7 @@ from typing import Any
 
 from fanin.distributions import Distribution
 from fanin.draws.dtypes import DTYPES
+from fanin.draws.largest import check_size
 from fanin.draws.numpy import draw as draw_numpy
 from fanin.draws.numpy import law_of
 from fanin.errors import FaninTypeError
@@ -45,6 +46,7 @@ def draw(
     import keras  # here: importing it chooses the backend
 
     dtype = float_name(dtype)
+    check_size(law, dtype)
     match keras.backend.backend():
         case "torch":
             from fanin.draws.torch import draw as draw_tensor
@@ -107,6 +109,7 @@ def fill_(
     shape, label = tuple(variable.shape), variable.path if name is None else name
     dtype = float_name(variable.dtype)
     law = law_of(rule, shape, label, axes if axes != "io" or len(shape) == 2 else "oi", dtype)
+    check_size(law, dtype)
     if keras.backend.backend() == "torch":
         from fanin.draws.torch import fill_ as fill_tensor
 

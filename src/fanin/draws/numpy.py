@@ -11,6 +11,7 @@ from fanin.draws import backends, compose
 from fanin.draws.bits import Stream
 from fanin.draws.dtypes import law_dtype, numpy_dtype
 from fanin.draws.householder_numpy import NumpyOps
+from fanin.draws.largest import check_size
 from fanin.draws.permutations import orders
 from fanin.draws.recipe import Recipe
 from fanin.draws.windows import Ranges, check_shape
@@ -65,7 +66,9 @@ def draw(
     """
     if out is not None and not isinstance(out, np.ndarray):
         raise FaninTypeError(f"out={out!r} cannot be used; give a NumPy array of the window's shape, or None")
-    law = law_of(rule, shape, name, axes, dtype if out is None else out.dtype)
+    kind = dtype if out is None else out.dtype
+    law = law_of(rule, shape, name, axes, kind)
+    check_size(law, law_dtype(kind, law).name)
     return draw_distribution(law, shape, seed=seed, name=name, window=window, dtype=dtype, bits=bits, out=out)
 
 
@@ -85,7 +88,7 @@ def law_of(
 
 def _axes(axes: str | Axes, shape: tuple[int, ...]) -> Axes | None:
     if isinstance(axes, Axes):
-        return axes
+        return axes.fitting(shape)
     if axes == "oi" and len(shape) != 2:
         return None  # the default does not fit: a rule that needs axes says so, with the name and the shape
     return Axes.parse(axes, shape)

@@ -29,9 +29,16 @@ BITS = {2: torch.int16, 1: torch.int8}  # how NumPy is shown a number format tha
 
 def take_key(generator: torch.Generator | None = None) -> int:
     """One number from 0 to 2**64 - 1 out of a generator (torch's default one, if None)."""
+    check_generator(generator)
     device = generator.device if generator is not None else "cpu"
     drawn = torch.empty((), dtype=torch.int64, device=device).random_(-(2**63), None, generator=generator)
     return int(drawn) % 2**64
+
+
+def check_generator(generator: Any) -> None:
+    """Raise where it is neither a generator of torch's nor None."""
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise FaninTypeError(f"generator={generator!r} cannot be used; give a torch.Generator, or None")
 
 
 def draw(
@@ -94,7 +101,7 @@ def fill_(
         >>> bool((fill_(half, Uniform(1.0), (4, 6), seed=0, name="w", window=(slice(2, 4),)) == w[2:]).all())
         True
     """
-    _check_tensor(tensor)
+    check_tensor(tensor)
     target = tensor.detach() if tensor.requires_grad else tensor
     whole = tuple(target.shape) if shape is None else shape
     array = _as_numpy(target)
@@ -140,7 +147,8 @@ def fill_seeds_(tensors: Sequence[Tensor], distribution: Distribution, *, seeds:
         _mark_written(tensor)
 
 
-def _check_tensor(tensor: Any) -> None:
+def check_tensor(tensor: Any) -> None:
+    """Raise where a draw cannot write to it: no tensor, another dtype, or no memory of its own."""
     if not isinstance(tensor, Tensor):
         raise FaninTypeError(f"tensor={type(tensor).__name__} cannot be used; give a torch.Tensor")
     if type(tensor).__name__ == "DTensor":

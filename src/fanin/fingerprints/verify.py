@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fanin.draws.largest import largest
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.fingerprints.compute import held_by, pieces
 from fanin.fingerprints.hashing import Bits, as_bits
@@ -135,7 +136,7 @@ def _difference(a: Bits, b: Bits, drawn: Drawn) -> tuple[int, float]:
         apart = np.abs(x - y)
     apart[~np.isfinite(apart)] = np.inf
     if drawn.whole:
-        top = laws.largest(drawn.law)
+        top = largest(drawn.law)
         allowed = MATRICES * (top or 1.0) + EPSILON.get(drawn.dtype, 0.0) * np.abs(y)
         apart = apart[~(apart <= allowed)]
     return len(apart), float(apart.max(initial=0.0))

@@ -1,4 +1,4 @@
-"""What a plan must know of distributions before it draws: how large their numbers get, how they scale, how they are cut.
+"""What a plan must know of distributions before it draws: how they scale, how they are cut, what a draw would refuse.
 
 A distribution that these tables do not know is still drawn: it is scaled after it is drawn, and never cut into pieces.
 """
@@ -30,48 +30,11 @@ from fanin.distributions import (
     ZeroRows,
 )
 from fanin.draws import draw_distribution
-from fanin.draws.quantile import REACH
 from fanin.errors import FaninError
 from fanin.plans.records import Entry
 
 # Distributions whose element i is a function of its own random bits: any window costs no more than its size.
 ELEMENTWISE = (Normal, NormalBetween, TruncatedNormal, Uniform, Signs, Bernoulli, Integers, Constant, Formula)
-
-
-def largest(law: Distribution) -> float | None:
-    """A bound on the absolute value of what is drawn, None where this kind is not known."""
-    match law:
-        case Constant(value=value):
-            return abs(value)
-        case Normal(std=std, mean=mean):
-            return abs(mean) + REACH * std
-        case TruncatedNormal(std=std, mean=mean):
-            return abs(mean) + REACH * std
-        case NormalBetween(low=low, high=high, std=std, mean=mean):
-            return min(max(abs(low), abs(high)), abs(mean) + REACH * std)
-        case Uniform(bound=bound, mean=mean):
-            return abs(mean) + bound
-        case Signs(scale=scale):
-            return abs(scale)
-        case Bernoulli(value=value):
-            return abs(value)
-        case Integers(low=low, high=high):
-            return float(max(abs(low), abs(high)))
-        case Identity(gain=gain):
-            return abs(gain)
-        case Orthogonal() | DeltaOrthogonal():
-            out = law.axes.size("out")
-            wide = math.sqrt(max(1.0, out)) if law.scale_out else 1.0
-            return abs(law.gain) * wide
-        case Mirrored(base=base) | ZeroRows(base=base) | Sparse(base=base):
-            return largest(base)
-        case Centred(base=base):
-            below = largest(base)
-            return None if below is None else 2 * below
-        case Stack(parts=parts):
-            bounds = [largest(part) for part in parts]
-            return None if None in bounds else max(b for b in bounds if b is not None)
-    return None
 
 
 def times(law: Distribution, factor: float) -> Distribution | None:

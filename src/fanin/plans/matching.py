@@ -4,7 +4,8 @@ A key is a pattern over a weight's names, a module class, or both; the last matc
 what it says of biases and scales that it matches along with weights: a key that matches any weight is about weights,
 and gives the biases and shifts beside them zeros and the scales of norms ones (that is what `"*"` and `nn.LayerNorm`
 mean to a reader). A key that matches no weight is about the scales that it matches, and one that matches only biases
-is about them. A key whose last component is written out (`"*.bias"`) is about biases by name.
+is about them; but `"*"` is about weights in a model of norms, too. A key whose last component is written out (`"*.bias"`) is
+about biases by name.
 """
 
 import difflib
@@ -36,6 +37,7 @@ SCALES: frozenset[SlotRole] = frozenset({"norm_scale", "scale"})
 # Weights whose axes may be unknown: a pattern that meets them by the way leaves them alone where its rule cannot serve them.
 VAGUE: frozenset[SlotRole] = frozenset({"position", "unused", "opaque", "other"})
 WILD = set("*?[")
+EVERY = "*"
 SHOWN = 3  # names in a note
 UNREAL = "the type is {}, and only real floating-point weights are drawn"
 
@@ -248,7 +250,10 @@ def _matched(key: Any, value: Any, known: _Known) -> _Key:
         )
     slots = [s for s in known.slots if all(_matches(p, s, known) for p in parts)]
     groups = {_group(s) for s in slots}
-    about = "weights" if "weights" in groups or not groups else "scales" if "scales" in groups else "biases"
+    weights = (
+        "weights" in groups or not groups or set(parts) == {EVERY}
+    )  # of a model of norms, too: "*" is no name of a scale
+    about = "weights" if weights else "scales" if "scales" in groups else "biases"
     return _Key(
         tuple(parts),
         value,  # type: ignore[arg-type]

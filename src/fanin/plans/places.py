@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Protocol, TypeVar
 
+from fanin.draws.largest import largest
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import laws
 from fanin.plans.records import Entry, Plan
@@ -90,7 +91,7 @@ def fitted(
 
 def _value_problems(name: str, entry: Entry, place: Place, limit: float) -> list[str]:
     law, factor = laws.drawn(entry)
-    bound = laws.largest(law)
+    bound = largest(law)
     if bound is not None and not bound * abs(factor) <= limit:
         return [f"{name} would get numbers that are too large for {place.dtype}"]
     refused = laws.refused(law, place.shape, name)

@@ -22,6 +22,7 @@ import numpy as np
 from fanin.distributions import Distribution
 from fanin.draws import draw_distribution
 from fanin.draws.dtypes import numpy_dtype
+from fanin.draws.largest import largest
 from fanin.draws.windows import starts
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.files import write_atomically
@@ -150,7 +151,7 @@ def plan_items(plan: Plan, dtype: str | None) -> list[Item]:
             given = f"dtype={dtype!r}" if dtype else f"{name}: its type {kind!r}"
             raise FaninValueError(f"{given} cannot be used; accepted are {', '.join(t for t in TYPES if 'float' in t)}")
         law, factor = laws.drawn(entry)
-        bound = laws.largest(law)
+        bound = largest(law)
         if bound is not None and bound * abs(factor) > _LARGEST[kind]:
             wrong.append(f"{name} would get numbers that are too large for {kind}")
         refused = laws.refused(law, need.shape, name)

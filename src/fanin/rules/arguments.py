@@ -125,7 +125,7 @@ def _optional_flag(rule: str, field: str, value: Any) -> bool | None:
     return None if value is None else flag_check(rule, field, value)
 
 
-_any = number_check("a finite number", lambda x: True)
+finite_check = number_check("a finite number", lambda x: True)
 _maybe = number_check("a finite number", lambda x: True, optional=True)
 _positive = number_check("a finite number above 0", lambda x: x > 0)
 _at_least_0 = number_check("a finite number of at least 0", lambda x: x >= 0)
@@ -139,8 +139,8 @@ CHECKS: dict[str, Check] = {
     "std": _at_least_0,
     "scale": _at_least_0,
     "cut": _positive,
-    "mean": _any,
-    "value": _any,
+    "mean": finite_check,
+    "value": finite_check,
     "low": _maybe,
     "high": _maybe,
     "bound": number_check("a finite number of at least 0", lambda x: x >= 0, optional=True),

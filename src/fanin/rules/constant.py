@@ -7,7 +7,7 @@ import numpy as np
 from fanin.distributions import Constant, Distribution, Identity
 from fanin.draws.layout import block_shape, centre, to_blocks
 from fanin.errors import FaninValueError
-from fanin.rules.arguments import whole_check
+from fanin.rules.arguments import finite_check, whole_check
 from fanin.rules.fans import axes_of
 from fanin.rules.promise import Array, Promise, values
 from fanin.rules.rule import rule
@@ -106,7 +106,11 @@ def ones(slot: Slot) -> Distribution:
     return Constant(1.0)
 
 
-@rule(aliases=("eye",), promise=lambda slot, gain: _hands_on(_dense_axes(slot), gain))
+@rule(
+    aliases=("eye",),
+    promise=lambda slot, gain: _hands_on(_dense_axes(slot), gain),
+    checks={"gain": finite_check},
+)
 def identity(slot: Slot, gain: float = 1.0) -> Distribution:
     """The identity of a dense weight, cut off or filled with zeros where in and out differ; one for each stacked block.
 
@@ -135,7 +139,7 @@ def identity(slot: Slot, gain: float = 1.0) -> Distribution:
 
 @rule(
     promise=lambda slot, groups, gain: _hands_on(_tapped_axes(slot, groups), gain),
-    checks={"groups": whole_check(1)},
+    checks={"groups": whole_check(1), "gain": finite_check},
     samples=({}, {"groups": 2}),
 )
 def dirac(slot: Slot, groups: int = 1, gain: float = 1.0) -> Distribution:

@@ -8,7 +8,7 @@ from fanin.distributions import Constant, Distribution, Formula, Identity
 from fanin.draws.layout import block_shape, to_blocks
 from fanin.errors import FaninValueError
 from fanin.formulas import Places, formula
-from fanin.rules.arguments import number_check
+from fanin.rules.arguments import finite_check, number_check
 from fanin.rules.fans import axes_of, fan
 from fanin.rules.places import standing
 from fanin.rules.promise import Array, Promise, spectrum, values
@@ -64,6 +64,7 @@ def _power(slot: Slot, axes: Axes) -> int:
 
 @rule(
     promise=lambda slot, gain: (_power(slot, _matrix(slot, "hadamard")), spectrum(gain))[1:],
+    checks={"gain": finite_check},
     samples=({}, {"gain": 2.0}),
 )
 def hadamard(slot: Slot, gain: float = 1.0) -> Distribution:

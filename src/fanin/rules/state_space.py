@@ -12,7 +12,7 @@ import numpy as np
 from fanin.distributions import Distribution, Formula
 from fanin.errors import FaninValueError
 from fanin.formulas import Places, formula
-from fanin.rules.arguments import choice_check, flag_check
+from fanin.rules.arguments import choice_check, finite_check, flag_check
 from fanin.rules.mamba import ABOVE_0, check_order, log_uniform, steps_promise
 from fanin.rules.places import standing
 from fanin.rules.promise import Array, Promise, values
@@ -130,7 +130,7 @@ def _transition_promise(slot: Slot, gain: float) -> tuple[Promise, ...]:
     )
 
 
-@rule(promise=_transition_promise)
+@rule(promise=_transition_promise, checks={"gain": finite_check})
 def hippo_legs(slot: Slot, gain: float = 1.0) -> Distribution:
     """HiPPO-LegS: the state holds the Legendre coefficients of all of its past.
 
@@ -180,7 +180,7 @@ def _input_promise(slot: Slot, gain: float) -> Promise:
     return values(0.0, error, "A + Aᵀ = -I - B Bᵀ with HiPPO-LegS's A", 1e-5 * gain**2 * slot.shape[-1])
 
 
-@rule(promise=_input_promise)
+@rule(promise=_input_promise, checks={"gain": finite_check})
 def hippo_legs_input(slot: Slot, gain: float = 1.0) -> Distribution:
     """HiPPO-LegS's input vector, beside `hippo_legs`.
 

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from fanin.distributions import Constant, Stack
-from fanin.draws.dtypes import DTYPES
 from fanin.draws.keras import draw
+from fanin.draws.largest import LARGEST
 from fanin.errors import FaninValueError
 from fanin.plans import laws
 from fanin.plans.declared import declared_plan
@@ -19,8 +19,6 @@ from fanin.plans.places import fitted, given_axes
 from fanin.plans.records import Entry, Plan
 from fanin.slots import Axes, Slot, SlotRole
 
-# The largest number of each format; 3.4e38 for float32 and bfloat16.
-LARGEST = {"float64": 1.7976931348623157e308, "float16": 65504.0, "float8_e4m3fn": 448.0, "float8_e5m2": 57344.0}
 BESIDE = "zeros beside "  # how `plans.matching` begins its reason for a bias that no rule is about
 
 
@@ -111,7 +109,7 @@ def apply_plan(plan: Plan, model: Any, seed: int | None = None) -> Any:
 
 
 def _largest(place: Place) -> float | None:
-    return LARGEST.get(place.dtype, 3.4e38) if place.dtype in DTYPES else None
+    return LARGEST.get(place.dtype)
 
 
 def _drawn(name: str, entry: Entry, place: Place, seed: int) -> Any:

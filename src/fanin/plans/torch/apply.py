@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fanin.distributions import Distribution, Normal
 from fanin.draws import draw_distribution
+from fanin.draws.largest import largest
 from fanin.draws.torch import fill_
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import laws
@@ -97,7 +98,7 @@ def checked(plan: Plan, targets: dict[str, Target], meta: bool = False) -> Chose
 def _value_problems(name: str, entry: Entry, target: Target) -> list[str]:
     assert target.shape is not None
     law, factor = laws.drawn(entry)
-    bound = laws.largest(law)
+    bound = largest(law)
     if bound is not None and not bound * abs(factor) <= torch.finfo(target.tensor.dtype).max:
         return [f"{name} would get numbers that are too large for {str(target.tensor.dtype).removeprefix('torch.')}"]
     refused = laws.refused(law, target.shape, name)
@@ -110,7 +111,9 @@ def _tie_problems(name: str, need: Need | None, targets: dict[str, Target]) -> l
         if other not in targets:
             wrong.append(f"{other}: the model has no such weight, which the plan has tied to {name}")
         elif name in targets and targets[other].key != targets[name].key:
-            wrong.append(f"{name} and {other} are two weights here, but one (tied) in the plan")
+            wrong.append(
+                f"{name} and {other} are two weights here, but one (tied) in the plan; to_empty() unties weights: tie them again after it"
+            )
     return wrong
 
 
@@ -232,8 +235,10 @@ def _assigned(name: str, target: Target, value: Tensor, seed: int) -> list[str]:
         return [] if torch.isfinite(effective).all() else [f"{name} is not finite behind {target.scaled}"]
     half = target.tensor.dtype in (torch.float16, torch.bfloat16)
     tolerance = HALF_TOLERANCE if half else TOLERANCE
+    if not torch.isfinite(effective).all():
+        return [f"{name} is not finite behind its parametrisation, which does not take all of the planned values"]
     apart = (effective.float() - value.float()).norm() / value.float().norm().clamp_min(1e-30)
-    if (value.any() and not apart <= tolerance) or not torch.isfinite(effective).all():
+    if value.any() and not apart <= tolerance:
         return [
             f"{name} does not take the planned values through its parametrisation ({float(apart):.2g} of them are lost)"
         ]
@@ -245,5 +250,11 @@ def _report_scales(chosen: Chosen) -> None:
     if names:
         warnings.warn(
             f"the scale of {', '.join(names)} is fixed by a parametrisation: the plan decides the direction only",
+            stacklevel=4,
+        )
+    pruned = [f"{name} ({target.kept():.0%} kept)" for name, _, target in chosen if target.kept is not None]
+    if pruned:
+        warnings.warn(
+            f"a mask prunes {', '.join(pruned)}: the second moment of the weight in effect is that share of what the plan gives",
             stacklevel=4,
         )

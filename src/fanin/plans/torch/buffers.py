@@ -6,12 +6,14 @@ configuration went into it. What no function restores is named; nothing is ever 
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from fanin.plans.torch.shards import local_of
 
 # Functions without arguments by which modules compute their buffers: torch's own, torchtune's, and common names.
 RESETS = ("reset_running_stats", "reset_buffers", "reset_parameters", "_reset_parameters", "rope_init", "_init_buffers")
@@ -70,6 +72,40 @@ def put(values: list[tuple[Lost, dict[str, Tensor]]], device: Any) -> None:
                 lost.module._buffers[name] = new
             else:
                 setattr(lost.module, name, new)
+
+
+def restart_statistics(modules: Iterable[nn.Module], drawn: set[int], done: Callable[[Tensor], bool]) -> None:
+    """Running statistics of modules whose own weights are all drawn anew start again: they are of the weights before.
+
+    After `to_empty()` and `skip_init` they are whatever was in memory.
+
+    Args:
+        modules: where to look.
+        drawn: ids of what was drawn.
+        done: whether a tensor is marked as one whose values are to stay.
+    """
+    for module in modules:
+        own = list(module.parameters(recurse=False))
+        restart = getattr(module, RESETS[0], None)
+        if own and callable(restart) and all(id(p) in drawn for p in own) and not any(map(done, module.buffers())):
+            restart()
+
+
+def garbage(modules: Iterable[tuple[str, nn.Module]], drawn: set[int], done: Callable[[Tensor], bool]) -> list[str]:
+    """Names of what cannot be values: parameters that are not drawn and buffers with NaN, variances below zero."""
+    found = []
+    for path, module in modules:
+        own = [(n, p) for n, p in module.named_parameters(recurse=False) if id(p) not in drawn]
+        for name, tensor in (*own, *module.named_buffers(recurse=False)):
+            if done(tensor) or not tensor.is_floating_point() or tensor.is_meta or nn.parameter.is_lazy(tensor):
+                continue
+            values = local_of(tensor)
+            values = (
+                values if values.element_size() > 1 else values.float()
+            )  # float8 has hardly an operation of its own
+            if values.isnan().any() or (name == "running_var" and (values < 0).any()):
+                found.append(f"{path}.{name}".lstrip("."))
+    return found
 
 
 def _ways(model: nn.Module, lost: Lost, restore: Restore | None) -> Iterator[Restore]:

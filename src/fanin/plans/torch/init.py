@@ -5,20 +5,25 @@ leave alone what is marked as done: weights that transformers has loaded (`_is_h
 authors protect from a second initialization (`_no_reinit`, Mamba's).
 """
 
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fanin.distributions import Distribution
+from fanin.draws.torch import check_generator, take_key
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans.matching import keep_padding
 from fanin.plans.records import Entry, Plan
+from fanin.plans.requirements import listed
 from fanin.plans.torch import buffers
-from fanin.plans.torch.apply import apply
-from fanin.plans.torch.architecture import check_architecture
+from fanin.plans.torch.apply import apply, checked
+from fanin.plans.torch.architecture import check_architecture, missing
 from fanin.plans.torch.modules import module_slots
+from fanin.plans.torch.shards import is_dtensor
 from fanin.plans.torch.targets import find_targets
 from fanin.rules import parse
 from fanin.rules.rule import FACTORIES
@@ -47,7 +52,11 @@ def init_weights(
     `plan.apply(root)`. Weights that are tied are drawn with the first module that holds them.
 
     Parameters on the meta device are given memory first, and buffers that a constructor computed there are computed again
-    (see `Plan.materialize`). Left alone are parameters with `_is_hf_initialized` (loaded by transformers) or `_no_reinit` set.
+    (see `Plan.materialize`). Memory from `to_empty()` or `skip_init` holds whatever was there, and nothing tells it from values: of
+    what the plan does not draw, running statistics of norms whose own weights are drawn start again, and NaN is warned of. Give
+    the model while it is on the meta device instead; where it is not, tie weights again after `to_empty()`, which unties them.
+
+    Left alone are parameters with `_is_hf_initialized` (loaded by transformers) or `_no_reinit` set.
     Where the model is one of transformers', what was drawn is marked, so that its own `_init_weights` does not draw it again.
 
     Args:
@@ -80,6 +89,8 @@ def init_weights(
     if not isinstance(plan, Plan):
         raise FaninTypeError(f"init_weights: plan={type(plan).__name__} cannot be used; give a fanin.plans.Plan")
     whole = module if root is None else root
+    if root is None:
+        _check_whole(module, plan)
     part = _part(plan, whole, None if root is None else module, seed)
     check_architecture(plan.architecture, whole)
     if root is None and any(p.is_meta for p in module.parameters()):
@@ -88,12 +99,37 @@ def init_weights(
         if root is not None:
             _allocate(module, root, part, device)
         apply(part, whole)
+    targets = find_targets(whole)
+    drawn = [tensor for name in part.entries for tensor in targets[name].tensors]
+    own = [(path, each) for path, each in whole.named_modules() if root is None or each is module]
+    _restart("init_weights", own, drawn)
     if hasattr(whole, "_init_weights"):
-        targets = find_targets(whole)
-        for name in part.entries:
-            for tensor in targets[name].tensors:
-                tensor._is_hf_initialized = True  # type: ignore[attr-defined]
+        for tensor in drawn:
+            tensor._is_hf_initialized = True  # type: ignore[attr-defined]
     return module
+
+
+def _restart(what: str, modules: list[tuple[str, nn.Module]], drawn: list[Tensor]) -> None:
+    """Statistics of what was drawn start again; a warning names what is left without a value."""
+    buffers.restart_statistics([each for _, each in modules], {id(tensor) for tensor in drawn}, guarded)
+    left = buffers.garbage(modules, {id(tensor) for tensor in drawn}, guarded)
+    if left:
+        warnings.warn(
+            f"{what} does not draw {', '.join(left)}, and they hold NaN or a variance below zero: after to_empty() or skip_init they "
+            "are what was in memory; fill them, or give init_weights the model while it is on the meta device, where buffers are "
+            "computed again",
+            stacklevel=4,
+        )
+
+
+def _check_whole(module: nn.Module, plan: Plan) -> None:
+    """Raise where no weight of the plan is in the module: without `root` it is the whole model, not one of its modules."""
+    known = find_targets(module)
+    if plan.entries and not any(name in known for name in plan.entries):
+        raise FaninValueError(
+            f"init_weights: module={type(module).__name__} has no such weight as the plan names ({next(iter(plan.entries))}, …); as a "
+            "function of one module at a time (model.apply, param_init_fn) it takes root=model"
+        )
 
 
 def _part(plan: Plan, whole: nn.Module, module: nn.Module | None, seed: int | None) -> Plan:
@@ -162,10 +198,7 @@ def _allocate(module: nn.Module, root: nn.Module, part: Plan, device: Any) -> No
 
 
 def init_(
-    module: nn.Module,
-    rule: Any,
-    *,
-    seed: int,
+    module: nn.Module, rule: Any, *, seed: int | None = None, generator: torch.Generator | None = None
 ) -> nn.Module:
     """See `fanin.torch.init_`."""
     if not isinstance(module, nn.Module):
@@ -174,7 +207,14 @@ def init_(
         rule = parse(rule)
     if not isinstance(rule, Distribution) and not callable(rule):
         raise FaninTypeError(f"init_: rule={rule!r} cannot be used; give a rule, a distribution, or a rule's text")
-    slots = module_slots(module)
+    check_generator(generator)
+    if seed is None and any(is_dtensor(p) for p in module.parameters()):
+        raise FaninValueError(
+            "init_: the module is sharded (DTensor), and processes that take seeds of their own would not agree; give seed="
+        )
+    slots = module_slots(module, leave=lambda target: any(map(guarded, target.tensors)))
+    if not slots and any(map(guarded, module.parameters())):
+        warnings.warn(f"init_: every weight is marked as done ({' or '.join(GUARDS)}); nothing was drawn", stacklevel=4)
     zeros, ones = FACTORIES["zeros"](), FACTORIES["ones"]()
 
     def law(slot: Slot) -> Distribution:
@@ -182,4 +222,24 @@ def init_(
 
     by_role: dict[str, Callable[[Slot], Any]] = {"bias": zeros, "norm_shift": zeros, "norm_scale": ones}
     entries = {s.name: Entry(by_role.get(s.role, law)(s), "init_") for s in slots}
-    return Plan.of(slots, entries, seed=seed).apply(module)
+    _check_requirements(module, rule, [s for s in slots if s.role not in by_role])
+    plan = Plan.of(slots, entries, seed=0 if seed is None else seed)
+    if seed is None:
+        checked(plan, find_targets(module))  # what is refused takes no random number
+        plan = replace(plan, seed=take_key(generator))
+    apply(plan, module)
+    targets = find_targets(module)
+    _restart("init_", list(module.named_modules()), [t for name in plan.entries for t in targets[name].tensors])
+    return module
+
+
+def _check_requirements(module: nn.Module, rule: Any, slots: list[Slot]) -> None:
+    """Raise where the rule needs more of the architecture than the module has."""
+    needs = [need for slot in slots for need in rule.requires(slot)] if hasattr(rule, "requires") else []
+    lacking = missing(needs, module)
+    if lacking:
+        raise FaninValueError(
+            f"init_: {getattr(rule, 'spec', 'the rule')} needs an architecture that this module does not have, and nothing was "
+            f"changed: {listed(lacking)}; make a plan with fanin.plan(model, batch, rules=...), which fanin.torch.edit(model, plan) "
+            "puts into the model, or whose plan.trust() says that the model's own code does it"
+        )

@@ -5,12 +5,13 @@ axes are not known it says so and guesses nothing.
 """
 
 import math
+from collections.abc import Callable
 
 from torch import nn
 
 from fanin.errors import FaninValueError
 from fanin.names import ORIGINAL, PARAMETRIZED, canonical_names
-from fanin.plans.torch.targets import find_targets
+from fanin.plans.torch.targets import Target, find_targets
 from fanin.slots import Axes, Slot, SlotRole
 
 GATES: dict[type[nn.Module], int] = {
@@ -26,8 +27,15 @@ CONVOLUTIONS = nn.modules.conv._ConvNd
 TRANSPOSED = nn.modules.conv._ConvTransposeNd
 
 
-def module_slots(module: nn.Module) -> tuple[Slot, ...]:
+def module_slots(module: nn.Module, leave: Callable[[Target], bool] = lambda target: False) -> tuple[Slot, ...]:
     """A slot for each weight whose meaning its module tells, in the model's order.
+
+    Of the modules that hold a tied weight an embedding tells its meaning: what is looked up also decides how large a row is, and
+    which one stays zero. Where none is one, the first that is known does.
+
+    Args:
+        module: the model.
+        leave: weights that it is true of have no slot.
 
     Raises:
         FaninValueError: weights of two or more dimensions whose modules are not known; all are listed.
@@ -35,39 +43,46 @@ def module_slots(module: nn.Module) -> tuple[Slot, ...]:
     targets = find_targets(module)
     raw = [name for name, _ in module.named_parameters(remove_duplicate=False)]
     short = canonical_names(raw)
-    slots: dict[tuple[int, str], Slot] = {}
-    unknown: list[str] = []
+    names: dict[tuple[int, str], list[str]] = {}
     for name in raw:
         target = targets.get(short[name])
         if target is None or target.shape is None:
             raise FaninValueError(f"{name} has no shape yet; run one batch through the module first")
-        found = slots.get(target.key)
-        if found is not None:
-            names = tuple(dict.fromkeys((*(found.names or (found.name,)), short[name])))
-            slots[target.key] = Slot(**{**vars(found), "names": names if len(names) > 1 else ()})
-            continue
-        owner, attribute = _owner(module, name, short[name])
-        meaning = _meaning(owner, attribute, target.shape)
-        if meaning is None:
+        if not leave(target):
+            names.setdefault(target.key, []).append(name)
+    slots: list[Slot] = []
+    unknown: list[str] = []
+    for own in names.values():
+        target = targets[short[own[0]]]
+        assert target.shape is not None
+        owners = [_owner(module, name, short[name]) for name in own]
+        known = [(owner, found) for owner, at in owners if (found := _meaning(owner, at, target.shape)) is not None]
+        if not known:
             if len(target.shape) > 1:
-                unknown.append(f"{short[name]} of shape {target.shape} in {type(owner).__name__}")
+                unknown.append(f"{short[own[0]]} of shape {target.shape} in {type(owners[0][0]).__name__}")
             continue
-        role, axes = meaning
-        slots[target.key] = Slot(
-            name=short[name],
-            shape=target.shape,
-            dtype=str(target.tensor.dtype).removeprefix("torch."),
-            role=role,
-            module_type=type(owner).__name__,
-            axes=axes,
-            padding_index=getattr(owner, "padding_idx", None) if role == "embedding" else None,
+        known.sort(key=lambda pair: pair[1][0] != "embedding")
+        owner, (role, axes) = known[0]
+        padding = [getattr(o, "padding_idx", None) for o, (of, _) in known if of == "embedding"]
+        every = tuple(dict.fromkeys(short[name] for name in own))
+        slots.append(
+            Slot(
+                name=every[0],
+                names=every if len(every) > 1 else (),
+                shape=target.shape,
+                dtype=str(target.tensor.dtype).removeprefix("torch."),
+                role=role,
+                module_type=type(owner).__name__,
+                axes=axes,
+                padding_index=next((index for index in padding if index is not None), None),
+            )
         )
     if unknown:
         raise FaninValueError(
             f"the modules do not tell what the axes of these weights mean: {'; '.join(unknown)}; "
             "use fanin.plan(model, batch), which watches the ops, or fill them by hand with axes="
         )
-    return tuple(slots.values())
+    return tuple(slots)
 
 
 def _owner(module: nn.Module, raw: str, short: str) -> tuple[nn.Module, str]:

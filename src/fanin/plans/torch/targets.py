@@ -34,6 +34,7 @@ class Target:
         shape: of the weight as its op sees it; None for a lazy weight.
         scaled: a parametrisation that fixes the weight's scale, by name; the planned scale cannot hold.
         flat: the blocks of the weight whose numbers a flat tensor holds (FSDP1); None for tensors of the weight's own shape.
+        kept: the share of the weight that a mask of `nn.utils.prune` lets through; None where there is no mask.
         snapshot: remembers what `assign` changes besides the values of `tensors`, and returns what puts it back.
     """
 
@@ -44,6 +45,7 @@ class Target:
     shape: tuple[int, ...] | None
     scaled: str | None = None
     flat: list[Part] | None = None
+    kept: Callable[[], float] | None = None
     snapshot: Callable[[], Callable[[], None]] = field(default=lambda: lambda: None)
 
     @property
@@ -141,7 +143,12 @@ def _target(modules: dict[str, nn.Module], name: str, parameter: Tensor) -> Targ
         if attribute in (f"{weight}_v", f"{weight}_orig"):
             assert owner is not None
             return _hooked(owner, weight, hook)
-    return _plain(parameter)
+    target = _plain(parameter)
+    stem, orig, _ = attribute.partition("_orig")
+    mask = getattr(owner, f"{stem}_mask", None) if orig else None  # of torch.nn.utils.prune
+    if isinstance(mask, Tensor) and mask.shape == parameter.shape and not mask.is_meta:
+        target.kept = lambda: float(mask.float().mean())
+    return target
 
 
 def _plain(parameter: Tensor) -> Target:
