@@ -142,7 +142,7 @@ def convolution_aware(
 def deepnorm(
     *,
     layers: float | None = None,
-    stack: str = "alone",
+    stack: str = "",
     other: float | None = None,
     part: str = "",
     in_axis: Axis = -2,
@@ -757,7 +757,7 @@ def lru_theta(
 def magneto(
     *,
     layers: float | None = None,
-    stack: str = "alone",
+    stack: str = "",
     other: float | None = None,
     part: str = "",
     in_axis: Axis = -2,
@@ -1245,7 +1245,7 @@ def stft(
 def subln(
     *,
     layers: float | None = None,
-    stack: str = "alone",
+    stack: str = "",
     other: float | None = None,
     part: str = "",
     in_axis: Axis = -2,
@@ -1285,7 +1285,7 @@ def switch_router(
 def t_fixup(
     *,
     layers: float | None = None,
-    stack: str = "alone",
+    stack: str = "",
     part: str = "",
     in_axis: Axis = -2,
     out_axis: Axis = -1,
@@ -1314,7 +1314,7 @@ def tat(
 def tfixup(
     *,
     layers: float | None = None,
-    stack: str = "alone",
+    stack: str = "",
     part: str = "",
     in_axis: Axis = -2,
     out_axis: Axis = -1,
