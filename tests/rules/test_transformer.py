@@ -58,6 +58,18 @@ def test_query_and_key_keep_xaviers_size(rule: rules.Rule, factor: float) -> Non
     assert std(rule(outside)) == pytest.approx(XAVIER)
 
 
+@pytest.mark.parametrize("rule", [rule for rule, _ in SCALED], ids=str)
+def test_a_weight_of_which_nothing_was_seen_needs_layers(rule: rules.Rule) -> None:
+    """A tensor on its own, or a weight of a model that no pass was watched of: the number of layers must be given."""
+    bare = Slot("w", (D, D), "float32", "weight", axes=Axes.parse("oi", (D, D)))
+    with pytest.raises(
+        FaninError, match=rf"which no residual branch is known; give layers=, as in {rule.name}\(layers=12\)"
+    ):
+        rule(bare)
+    given = rules.Rule(rule.name, {**rule.arguments, "layers": 12.0})
+    assert given(bare) == rule(slot())
+
+
 def stacked(stack: str, branches: int, adds: int, other: float, branch: int = 0, last: bool = False) -> Slot:
     place = ResidualPlace(branch, branches, last, layers=2, stack=stack, adds=adds, other=other)  # type: ignore[arg-type]
     return Slot("w", (D, D), "float32", "weight", op="linear", axes=Axes.parse("oi", (D, D)), residual=place)

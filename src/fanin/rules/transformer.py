@@ -49,8 +49,8 @@ def _scaled(slot: Slot, rule: str, part: str, factor: float) -> Distribution:
 
 
 def _outside(slot: Slot, layers: float | None, part: str) -> bool:
-    """Whether the weight lies on no branch, and the user does not say otherwise: the head, the first layer."""
-    return slot.residual is None and layers is None and not part
+    """Whether the weight was seen to lie on no branch (the head, the first layer), and the user does not say otherwise."""
+    return slot.residual is None and slot.op is not None and layers is None and not part
 
 
 def _aside(slot: Slot) -> Distribution | None:
@@ -112,7 +112,8 @@ def t_fixup(slot: Slot, layers: float | None = None, stack: str = "", part: str 
         part: "query", "key", "value" or "qkv"; from the slot where empty.
 
     Raises:
-        FaninValueError: where the slot does not say how many layers there are and `layers` is not given.
+        FaninValueError: where the slot does not say how many layers there are and `layers` is not given (a tensor on its own, a
+            model whose ops nobody watched).
 
     Promise:
         The numbers have Xavier's deviation times the factor (of a fused projection: its blocks' together).
@@ -209,7 +210,7 @@ def deepnorm(
         part: "query", "key", "value" or "qkv"; from the slot where empty.
 
     Raises:
-        FaninValueError: where the numbers of layers are not known.
+        FaninValueError: where the numbers of layers are not known (a tensor on its own, a model whose ops nobody watched).
 
     Promise:
         The numbers have Xavier's deviation times β (of a fused projection: its blocks' together).
@@ -279,7 +280,7 @@ def subln(
         layers, stack, other, part: as for `deepnorm`.
 
     Raises:
-        FaninValueError: where the numbers of layers are not known.
+        FaninValueError: where the numbers of layers are not known (a tensor on its own, a model whose ops nobody watched).
 
     Promise:
         The numbers have Xavier's deviation times γ (of a fused projection: its blocks' together).
