@@ -101,6 +101,25 @@ def test_the_layer_of_a_decoder_is_counted_in_threes() -> None:
     assert std(rules.depth_scaled()(place)) == pytest.approx(0.02 / math.sqrt(2 * 2))
 
 
+def test_one_residual_add_is_a_layer_of_sub_ln() -> None:
+    """log(2 N) of half a layer is 0, which would leave nothing of the weight."""
+    assert std(rules.subln()(slot(branches=1))) / XAVIER == pytest.approx(math.sqrt(math.log(2)))
+
+
+@pytest.mark.parametrize("spec", ["(s3o)i", "i(s3o)", "(o4s3o)i"])
+@pytest.mark.parametrize(("rule", "factor"), SCALED, ids=str)
+def test_of_a_fused_projection_only_the_value_is_scaled(rule: rules.Rule, factor: float, spec: str) -> None:
+    """Whatever the layout: blocks of all heads, stored transposed (GPT-2), or q, k and v head by head (GPT-NeoX, BLOOM)."""
+    shape = (D, 3 * D) if spec.startswith("i") else (3 * D, D)
+    law = rule(slot(spec, shape, parts="qkv"))
+    assert isinstance(law, Stack)
+    weight = draw_distribution(law, shape, seed=0, name="w", dtype="float64")
+    weight = weight.T if spec.startswith("i") else weight
+    heads = 4 if "4" in spec else 1
+    by_part = weight.reshape(heads, 3, D // heads, D).std(axis=(0, 2, 3)) / XAVIER
+    np.testing.assert_allclose(by_part, [1, 1, factor], rtol=0.05)
+
+
 def test_deepnorm_bounds_what_one_step_changes() -> None:
     """The paper's condition (section 4.1): the update of N layers, ∝ 2 N (v² + w²) / α² with v = w = β, is the same for any N."""
 
@@ -157,7 +176,7 @@ def test_small_init_is_xavier_of_the_widest_layer() -> None:
 @pytest.mark.parametrize(("make", "message"), [
     (lambda s: rules.deepnorm(stack="encoder")(s), "needs other=, the layers of the decoder"),
     (lambda s: rules.deepnorm()(slot("oi", (3 * D, D), parts="qkv")), "cannot find the block of the value"),
-    (lambda s: rules.subln(layers=0.5)(s), "gives no gain"),
+    (lambda s: rules.subln(layers=0.5)(s), "gives no gain, .* give layers= of at least 1"),
     (lambda s: rules.deepnorm()(stacked("encoder", 8, 2, 0)), "needs other=, the layers of the decoder"),
     (lambda s: rules.deepnorm()(stacked("both", 6, 3, 0)), "attends to one stack and is attended to by another; give stack="),
     (lambda s: rules.subln()(stacked("decoder", 7, 0, 4)), "cannot tell where the layers .* begin, .* give layers="),

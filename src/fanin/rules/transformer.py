@@ -9,6 +9,7 @@ the attention that the weight feeds), unless `part` says it.
 """
 
 import math
+from dataclasses import replace
 
 from fanin.distributions import Constant, Distribution, Normal, Stack
 from fanin.errors import FaninValueError
@@ -240,6 +241,8 @@ def _subln(slot: Slot, layers: float | None, stack: str, other: float | None, pa
     if _outside(slot, layers, part):
         return _scaled(slot, "subln", part, 1.0)
     depths = depths_of(slot, "subln", layers, stack, other)
+    if layers is None:  # a lone residual add is a layer too, of which the logarithm would leave nothing
+        depths = replace(depths, own=max(depths.own, 1.0), other=depths.other and max(depths.other, 1.0))
     if depths.stack == "encoder":
         square = math.log(3.0 * other_of("subln", depths)) * math.log(2.0 * depths.own) / 3.0
     else:
@@ -277,7 +280,8 @@ def subln(
         an encoder or decoder alone: γ = √(log 2N); with both: encoder γ = √(log(3M) · log(2N) / 3), decoder γ = √(log 3M)
 
     Args:
-        layers, stack, other, part: as for `deepnorm`.
+        layers, stack, other, part: as for `deepnorm`; a stack with a single residual add counts as one layer, since log(2N) is 0
+            for half of one.
 
     Raises:
         FaninValueError: where the numbers of layers are not known (a tensor on its own, a model whose ops nobody watched).
