@@ -242,6 +242,8 @@ class TestPlan:
             "its shape",
         ),
         (lambda: face.init_(nnx.Linear(3, 5, rngs=rngs()), "he_normal", seed=-1), "seed"),
+        (lambda: face.plan(Net(rngs()), "deepnorm"), "deepnorm cannot tell how many layers .* give layers="),
+        (lambda: face.plan(Net(rngs()), "t_fixup()"), "t_fixup cannot tell how many layers .* give layers="),
     )
 
     @pytest.mark.parametrize(("call", "message"), BAD)

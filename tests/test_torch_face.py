@@ -102,6 +102,15 @@ class TestArguments:
         with pytest.raises(FaninValueError, match="axes"):
             face.he_normal_(torch.empty(3))
 
+    @pytest.mark.parametrize("function", [face.deepnorm_, face.subln_, face.t_fixup_], ids=lambda f: f.__name__)
+    def test_what_shrinks_with_depth_asks_for_it(self, function) -> None:
+        """A tensor on its own lies on no branch that anybody saw; Xavier's size without a word would be wrong."""
+        weight = torch.full((64, 64), 7.0)
+        with pytest.raises(FaninValueError, match="give layers="):
+            function(weight, seed=0)
+        assert (weight == 7).all()
+        assert function(weight, layers=12, seed=0).std() != pytest.approx(1 / 8, rel=0.1)
+
     @pytest.mark.parametrize(
         ("spec", "shape", "fan_in"),
         [("io", (100, 30), 100), ("(s4o)ikk", (400, 5, 3, 3), 45), ("sio", (4, 50, 60), 50)],

@@ -142,7 +142,7 @@ def convolution_aware(
 def deepnorm(
     *,
     layers: float | None = None,
-    stack: str = "alone",
+    stack: str = "",
     other: float | None = None,
     part: str = "",
     in_axis: Axis = -2,
@@ -773,7 +773,7 @@ def lru_theta(
 def magneto(
     *,
     layers: float | None = None,
-    stack: str = "alone",
+    stack: str = "",
     other: float | None = None,
     part: str = "",
     in_axis: Axis = -2,
@@ -1319,7 +1319,7 @@ def stft(
 def subln(
     *,
     layers: float | None = None,
-    stack: str = "alone",
+    stack: str = "",
     other: float | None = None,
     part: str = "",
     in_axis: Axis = -2,
@@ -1359,7 +1359,7 @@ def switch_router(
 def t_fixup(
     *,
     layers: float | None = None,
-    stack: str = "alone",
+    stack: str = "",
     part: str = "",
     in_axis: Axis = -2,
     out_axis: Axis = -1,
@@ -1388,7 +1388,7 @@ def tat(
 def tfixup(
     *,
     layers: float | None = None,
-    stack: str = "alone",
+    stack: str = "",
     part: str = "",
     in_axis: Axis = -2,
     out_axis: Axis = -1,

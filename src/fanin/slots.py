@@ -172,6 +172,9 @@ class ChainLink(Record):
         return "first" if self.position == 0 else "last" if self.position == self.length - 1 else "inner"
 
 
+StackKind = Literal["alone", "encoder", "decoder", "both"]
+
+
 @dataclass(frozen=True)
 class ResidualPlace(Record):
     """The place of a weight in a residual stream: x + branch(x).
@@ -184,6 +187,11 @@ class ResidualPlace(Record):
         normed: whether the branch's output passes a norm before it is added.
         stream: identifies the stream (the op index of its first add).
         layers: how many weights follow each other on the branch (2 for attention and for a feed-forward), 0 if unknown.
+        stack: whether the stream is an "encoder" (another stream attends to it), a "decoder" (it attends to an encoder), "both" (as in
+            a chain of three), or "alone".
+        adds: branches a transformer layer of this stream: 2, or 3 for a decoder with attention to itself and to an encoder; 0 where
+            they do not come at even distances.
+        other: layers of the encoder's decoder, or of the decoder's encoder; 0 where there is none, or several that differ.
     """
 
     branch: int
@@ -192,6 +200,9 @@ class ResidualPlace(Record):
     normed: bool = False
     stream: int = 0
     layers: int = 0
+    stack: StackKind = "alone"
+    adds: int = 2
+    other: float = 0.0
 
 
 SlotRole = Literal[

@@ -54,8 +54,56 @@ def test_query_and_key_keep_xaviers_size(rule: rules.Rule, factor: float) -> Non
     for part in ("query", "key"):
         assert std(rule(slot(parts=part))) == pytest.approx(XAVIER)
     assert std(rule(slot(parts="value"))) == pytest.approx(XAVIER * factor)
-    outside = Slot("head", (D, D), "float32", "weight", axes=Axes.parse("oi", (D, D)))
+    outside = Slot("head", (D, D), "float32", "weight", op="linear", axes=Axes.parse("oi", (D, D)))
     assert std(rule(outside)) == pytest.approx(XAVIER)
+
+
+@pytest.mark.parametrize("rule", [rule for rule, _ in SCALED], ids=str)
+def test_a_weight_of_which_nothing_was_seen_needs_layers(rule: rules.Rule) -> None:
+    """A tensor on its own, or a weight of a model that no pass was watched of: the number of layers must be given."""
+    bare = Slot("w", (D, D), "float32", "weight", axes=Axes.parse("oi", (D, D)))
+    with pytest.raises(
+        FaninError, match=rf"which no residual branch is known; give layers=, as in {rule.name}\(layers=12\)"
+    ):
+        rule(bare)
+    given = rules.Rule(rule.name, {**rule.arguments, "layers": 12.0})
+    assert given(bare) == rule(slot())
+
+
+def stacked(stack: str, branches: int, adds: int, other: float, branch: int = 0, last: bool = False) -> Slot:
+    place = ResidualPlace(branch, branches, last, layers=2, stack=stack, adds=adds, other=other)  # type: ignore[arg-type]
+    return Slot("w", (D, D), "float32", "weight", op="linear", axes=Axes.parse("oi", (D, D)), residual=place)
+
+
+@pytest.mark.parametrize("n, m", [(4, 2), (2, 5), (6, 6)])
+def test_encoders_and_decoders_have_the_factors_of_the_papers(n: int, m: int) -> None:
+    """Tables of DeepNet (α, β), Magneto (γ) and T-Fixup, N layers of the encoder and M of the decoder, read from the slots."""
+    encoder, decoder = stacked("encoder", 2 * n, 2, m, last=True), stacked("decoder", 3 * m, 3, n, last=True)
+
+    def factors(rule: rules.Rule) -> tuple[float, float]:
+        return std(rule(encoder)) / XAVIER, std(rule(decoder)) / XAVIER
+
+    assert factors(rules.deepnorm()) == pytest.approx((0.87 * (n**4 * m) ** (-1 / 16), (12 * m) ** -0.25))
+    skips = [rules.deepnorm().requires(s)[0].value for s in (encoder, decoder)]
+    assert skips == pytest.approx([0.81 * (n**4 * m) ** (1 / 16), (3 * m) ** 0.25])
+    wanted = math.sqrt(math.log(3 * m) * math.log(2 * n) / 3), math.sqrt(math.log(3 * m))
+    assert factors(rules.subln()) == pytest.approx(wanted)
+    assert factors(rules.t_fixup()) == pytest.approx((0.67 * n**-0.25, (9 * m) ** -0.25))
+    assert std(rules.wang()(decoder)) == pytest.approx(2 / (m * math.sqrt(D)))
+    # what the user says counts more than what was seen
+    assert std(rules.deepnorm(stack="alone", layers=12)(decoder)) / XAVIER == pytest.approx((8 * 12) ** -0.25)
+    assert std(rules.deepnorm(other=9)(encoder)) / XAVIER == pytest.approx(0.87 * (n**4 * 9) ** (-1 / 16))
+
+
+def test_the_layer_of_a_decoder_is_counted_in_threes() -> None:
+    """The last weight of branch 4 of 6: in layer 1, where two adds a layer would say 2."""
+    place = stacked("decoder", 6, 3, 4, branch=4, last=True)
+    assert std(rules.depth_scaled()(place)) == pytest.approx(0.02 / math.sqrt(2 * 2))
+
+
+def test_one_residual_add_is_a_layer_of_sub_ln() -> None:
+    """log(2 N) of half a layer is 0, which would leave nothing of the weight."""
+    assert std(rules.subln()(slot(branches=1))) / XAVIER == pytest.approx(math.sqrt(math.log(2)))
 
 
 @pytest.mark.parametrize("spec", ["(s3o)i", "i(s3o)", "(o4s3o)i"])
@@ -128,7 +176,11 @@ def test_small_init_is_xavier_of_the_widest_layer() -> None:
 @pytest.mark.parametrize(("make", "message"), [
     (lambda s: rules.deepnorm(stack="encoder")(s), "needs other=, the layers of the decoder"),
     (lambda s: rules.deepnorm()(slot("oi", (3 * D, D), parts="qkv")), "cannot find the block of the value"),
-    (lambda s: rules.subln(layers=0.5)(s), "gives no gain"),
+    (lambda s: rules.subln(layers=0.5)(s), "gives no gain, .* give layers= of at least 1"),
+    (lambda s: rules.deepnorm()(stacked("encoder", 8, 2, 0)), "needs other=, the layers of the decoder"),
+    (lambda s: rules.deepnorm()(stacked("both", 6, 3, 0)), "attends to one stack and is attended to by another; give stack="),
+    (lambda s: rules.subln()(stacked("decoder", 7, 0, 4)), "cannot tell where the layers .* begin, .* give layers="),
+    (lambda s: rules.depth_scaled()(stacked("decoder", 7, 0, 4)), "give block="),
     (lambda s: rules.wang()(Slot("w", (4, 4), "float32", "weight", axes=Axes.parse("oi", (4, 4)))), "give layers="),
     (lambda s: rules.gpt2_residual(last=True)(Slot("w", (4, 4), "float32", "weight")), "give branches="),
     (lambda s: rules.depth_scaled()(Slot("w", (4, 4), "float32", "weight")), "give block="),

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import fanin
 from fanin.traces.records import forget_bias
 from fanin.traces.torch import trace
 
@@ -14,7 +15,7 @@ class Apply(nn.Module):
 
     def __init__(self, shape, apply):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(*shape))
+        self.weight = nn.Parameter(torch.randn(shape))
         self.apply_ = apply
 
     def forward(self, x):
@@ -292,3 +293,78 @@ def test_a_wholly_scripted_model_is_opaque():
     seen = trace(model, torch.randn(5, 4))
     assert {s.role for s in seen.slots} == {"opaque"}
     assert all(seen.weights[s.name].reached for s in seen.slots)
+
+
+def _rms(x):
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
+
+
+def _heads(x):
+    return x.unflatten(-1, (4, 8)).transpose(1, 2)
+
+
+BEHIND_NORMS = {
+    "CLIP's temperature": ((), lambda h, p: p.exp() * F.normalize(h, dim=-1), "scale"),
+    "divided by it": ((), lambda h, p: F.normalize(h, dim=-1) / p, "scale"),
+    "ScaleNorm": ((1,), lambda h, p: p * F.normalize(h, dim=-1), "scale"),
+    "a scalar behind RMS norm": ((), lambda h, p: p * _rms(h), "scale"),
+    "a scalar behind layer norm": ((), lambda h, p: F.layer_norm(h, (32,)) * p, "scale"),
+    "a number a head": ((4, 1, 1), lambda h, p: p * F.normalize(_heads(h), dim=-1), "scale"),
+    "a scalar added": ((), lambda h, p: F.normalize(h, dim=-1) + p, "bias"),
+    "a number a unit": ((32,), lambda h, p: p * _rms(h), "norm_scale"),
+    "a number a unit of a head": ((4, 1, 8), lambda h, p: p * F.normalize(_heads(h), dim=-1), "norm_scale"),
+    "layer norm's own, apart": ((32,), lambda h, p: F.layer_norm(h, (32,)) * p, "norm_scale"),
+    "shift": ((32,), lambda h, p: F.normalize(h, dim=-1) + p, "norm_shift"),
+}
+
+
+@pytest.mark.parametrize("name", BEHIND_NORMS)
+def test_only_a_number_for_each_unit_is_a_norms_scale(name):
+    shape, apply, role = BEHIND_NORMS[name]
+    model = nn.Sequential(nn.Linear(16, 32), Apply(shape, apply))
+    assert trace(model, torch.randn(3, 5, 16)).slot("1.weight").role == role
+
+
+def test_g_of_a_weight_norm_by_hand_is_no_norms_scale():
+    class Normed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.g, self.v = nn.Parameter(torch.full((7, 1), 2.0)), nn.Parameter(torch.randn(7, 5))
+
+        def forward(self, x):
+            return F.linear(x, self.g * F.normalize(self.v, dim=1))
+
+    slots = trace(Normed(), torch.randn(3, 5))
+    assert (slots.slot("g").role, slots.slot("v").role) == ("scale", "weight")
+
+
+def test_a_norm_by_hand_over_channels_of_an_image_has_a_scale():
+    """ConvNeXt's: mean and variance over axis 1 of what no layer made, the scale with two axes more."""
+
+    def apply(x, w):
+        centred = x - x.mean(1, keepdim=True)
+        return w[:, None, None] * (centred / (centred.square().mean(1, keepdim=True) + 1e-6).sqrt())
+
+    model = nn.Sequential(Apply((3,), apply), nn.Conv2d(3, 4, 3))
+    assert trace(model, torch.randn(2, 3, 8, 8)).slot("0.weight").role == "norm_scale"
+
+
+class Towers(nn.Module):
+    """CLIP's ending: the products of two normed towers times exp of a number."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.logit_scale = nn.Linear(16, 32), nn.Linear(16, 32), nn.Parameter(torch.tensor(2.66))
+
+    def forward(self, x, y):
+        return self.logit_scale.exp() * F.normalize(self.a(x), dim=-1) @ F.normalize(self.b(y), dim=-1).T
+
+
+@pytest.mark.parametrize("given", [None, "he", "pytorch", {"*": "he_normal"}], ids=str)
+def test_no_plan_draws_a_temperature(given):
+    batch = (torch.randn(4, 16), torch.randn(4, 16))
+    model = Towers()
+    plan = fanin.plan(model, batch, rules=given)
+    assert "logit_scale" not in plan.entries
+    assert plan.apply(model).logit_scale.item() == pytest.approx(2.66)
+    assert given is None or "logit_scale" in " ".join(plan.notes)

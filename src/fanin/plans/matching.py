@@ -22,7 +22,7 @@ from fanin.plans.fits import is_zero
 from fanin.plans.records import Entry, Plan
 from fanin.plans.requirements import placed
 from fanin.rules import parse
-from fanin.rules.branches import ADDS
+from fanin.rules.branches import deepest
 from fanin.rules.requirement import Requirement
 from fanin.rules.rule import FACTORIES, Rule
 from fanin.slots import Slot, SlotRole
@@ -210,8 +210,8 @@ def completed(value: Any, slot: Slot, trace: Trace) -> Any:
     unknown = isinstance(value, Rule) and value.arguments.get("layers", 0) is None
     if not aside or not unknown or slot.residual is not None:
         return value
-    branches = max((s.residual.branches for s in trace.slots if s.residual is not None), default=0)
-    return Rule(value.name, {**value.arguments, "layers": branches / ADDS}) if branches else value
+    layers = deepest(trace.slots)
+    return Rule(value.name, {**value.arguments, "layers": layers}) if layers else value
 
 
 def keep_padding(slot: Slot, distribution: Distribution) -> Distribution:

@@ -1,19 +1,21 @@
 """The numbers that rules for residual streams take from a slot: how many branches there are, which one it is, how many layers.
 
 A branch is one residual add. A transformer block has two of them (attention, feed-forward), so a transformer of N layers has
-2 N branches; a block of a convolutional residual net has one. Papers count one or the other: each rule says which.
+2 N branches; a decoder's that attends to an encoder too has three; a block of a convolutional residual net has one. Papers count
+one or the other: each rule says which.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from fanin.activations import Activation
 from fanin.errors import FaninValueError
 from fanin.rules.arguments import flag_check, number_check, whole_check
 from fanin.rules.fans import axes_of, fan, finite_gain
-from fanin.slots import Axes, Slot
+from fanin.slots import Axes, ResidualPlace, Slot
 
-ADDS = 2  # residual adds of a transformer layer
+ADDS = 2  # residual adds of a transformer layer that attends to nothing but its own stack
 VALUE, QUERY, KEY, FUSED = "value", "query", "key", "qkv"  # `Slot.parts` of attention's projections
 
 
@@ -30,15 +32,32 @@ def branches_of(slot: Slot, rule: str, branches: float | None) -> float:
 
 
 def layers_of(slot: Slot, rule: str, layers: float | None) -> float:
-    """How many transformer layers there are (two residual adds each): as given, else from the slot."""
+    """How many transformer layers the slot's stack has (two residual adds each, or three): as given, else from the slot."""
     if layers is not None:
         return layers
     if slot.residual is None:
         raise FaninValueError(
-            f"{rule} cannot tell how many layers the model has from {slot.name!r}, which lies on no residual branch; "
-            "give layers="
+            f"{rule} cannot tell how many layers the model has from {slot.name!r}, of which no residual branch is known; "
+            f"give layers=, as in {rule}(layers=12)"
         )
-    return max(slot.residual.branches / ADDS, 0.5)
+    return slot.residual.branches / _adds(slot, slot.residual, rule, "layers")
+
+
+def _adds(slot: Slot, place: ResidualPlace, rule: str, argument: str) -> int:
+    """Residual adds a layer of the slot's stack; raises where they do not come at even distances."""
+    if not place.adds:
+        raise FaninValueError(
+            f"{rule} cannot tell where the layers of the stack of {slot.name!r} begin, as not all of its {place.branches} residual "
+            f"adds are two or three a layer (some attend to another stack); give {argument}="
+        )
+    return place.adds
+
+
+def deepest(slots: Iterable[Slot]) -> float:
+    """Layers of a model's deepest stack, of its decoders where it has any; 0 where none is known."""
+    places = [slot.residual for slot in slots if slot.residual is not None]
+    decoders = [place for place in places if place.stack == "decoder"]
+    return max((place.branches / place.adds for place in decoders or places if place.adds), default=0.0)
 
 
 def branch_of(slot: Slot, rule: str, branch: int | None) -> int:
@@ -53,14 +72,14 @@ def branch_of(slot: Slot, rule: str, branch: int | None) -> int:
 
 
 def block_of(slot: Slot, rule: str, block: int | None) -> int:
-    """Which transformer layer (two residual adds) this weight is in, counted from 0."""
+    """Which transformer layer (two residual adds, or three) of its stack this weight is in, counted from 0."""
     if block is not None:
         return block
     if slot.residual is None:
         raise FaninValueError(
             f"{rule} cannot tell in which layer {slot.name!r} is, as it lies on no branch; give block="
         )
-    return slot.residual.branch // ADDS
+    return slot.residual.branch // _adds(slot, slot.residual, rule, "block")
 
 
 def is_last(slot: Slot, last: bool | None) -> bool:

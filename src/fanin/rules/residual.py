@@ -10,7 +10,7 @@ import math
 from fanin.distributions import Constant, Distribution, Normal
 from fanin.errors import FaninValueError
 from fanin.rules.arguments import choice_check, number_check
-from fanin.rules.branches import COUNTS, branches_of, came_through, he, is_last, met
+from fanin.rules.branches import COUNTS, branches_of, came_through, he, is_last, layers_of, met
 from fanin.rules.constant import everywhere
 from fanin.rules.fans import kept
 from fanin.rules.promise import Promise
@@ -211,10 +211,10 @@ DEEPER = 1e-6
 
 
 def _start(slot: Slot, init: float | None, layers: float | None) -> float:
-    """LayerScale's start for a net of this depth (two branches a layer)."""
+    """LayerScale's start for a net of this depth (12 layers where it is not known)."""
     if init is not None:
         return init
-    depth = layers if layers is not None else slot.residual.branches / 2 if slot.residual is not None else 12.0
+    depth = 12.0 if layers is None and slot.residual is None else layers_of(slot, "layer_scale", layers)
     return next((value for most, value in CAIT if depth <= most), DEEPER)
 
 
@@ -241,7 +241,8 @@ def layer_scale(slot: Slot, init: float | None = None, layers: float | None = No
     Args:
         init: where nothing is said, as CaiT has it: 0.1 up to 18 layers, 1e-5 up to 24, 1e-6 beyond (timm's default is 1e-5
             for any depth).
-        layers: how many layers, of two branches each; from the slot where nothing is said (12 where it does not know).
+        layers: how many layers, of two branches each (three in a decoder that attends to an encoder); from the slot where nothing is
+            said (12 where it does not know).
 
     Promise:
         The numbers on the branches are `init`; weights keep the second moment through their activation.

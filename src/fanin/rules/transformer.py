@@ -9,36 +9,23 @@ the attention that the weight feeds), unless `part` says it.
 """
 
 import math
+from dataclasses import replace
 
 from fanin.distributions import Constant, Distribution, Normal, Stack
 from fanin.errors import FaninValueError
 from fanin.rules.arguments import choice_check, number_check
-from fanin.rules.branches import ADDS, COUNTS, FUSED, KEY, QUERY, branch_of, layers_of, xavier
+from fanin.rules.branches import COUNTS, FUSED, KEY, QUERY, branch_of, xavier
 from fanin.rules.constant import everywhere
+from fanin.rules.depths import Depths, depths_of, other_of
 from fanin.rules.fans import axes_of
 from fanin.rules.promise import Promise, forward, law
 from fanin.rules.requirement import Requirement
 from fanin.rules.rule import rule
 from fanin.slots import Factor, Slot
 
-STACKS = ("alone", "encoder", "decoder")
-PARTS = ("", QUERY, KEY, "value", FUSED)  # "" leaves it to the slot
-CROSS = 3  # residual adds of a decoder's layer that also looks at an encoder
+STACKS = ("", "alone", "encoder", "decoder")  # "" leaves it to the slot
+PARTS = ("", QUERY, KEY, "value", FUSED)  # the same
 CHECKS = {**COUNTS, "stack": choice_check(STACKS), "part": choice_check(PARTS), "other": COUNTS["layers"]}
-
-
-def _depth(slot: Slot, rule: str, layers: float | None, stack: str) -> float:
-    """N: layers of the slot's own stack; a decoder that looks at an encoder has three adds a layer."""
-    return layers_of(slot, rule, layers) * (ADDS / CROSS if stack == "decoder" and layers is None else 1.0)
-
-
-def _other(rule: str, stack: str, other: float | None) -> float:
-    """How many layers the other stack has."""
-    if other is None:
-        raise FaninValueError(
-            f"{rule}: stack={stack!r} needs other=, the layers of the {'de' if stack == 'encoder' else 'en'}coder"
-        )
-    return other
 
 
 def _scaled(slot: Slot, rule: str, part: str, factor: float) -> Distribution:
@@ -63,8 +50,8 @@ def _scaled(slot: Slot, rule: str, part: str, factor: float) -> Distribution:
 
 
 def _outside(slot: Slot, layers: float | None, part: str) -> bool:
-    """Whether the weight lies on no branch, and the user does not say otherwise: the head, the first layer."""
-    return slot.residual is None and layers is None and not part
+    """Whether the weight was seen to lie on no branch (the head, the first layer), and the user does not say otherwise."""
+    return slot.residual is None and slot.op is not None and layers is None and not part
 
 
 def _aside(slot: Slot) -> Distribution | None:
@@ -92,10 +79,10 @@ def _t_fixup(slot: Slot, layers: float | None, stack: str, part: str) -> Distrib
     lookup = slot.axes is not None and slot.axes.size("lookup") > 1
     if _outside(slot, layers, part) and not lookup:
         return _scaled(slot, "t_fixup", part, 1.0)
-    depth = _depth(slot, "t_fixup", layers, stack)
+    depths = depths_of(slot, "t_fixup", layers, stack)
     if slot.axes is not None and lookup:
-        return Normal((9.0 * depth) ** -0.25 / math.sqrt(slot.axes.size("out")))
-    factor = (9.0 * depth) ** -0.25 if stack == "decoder" else 0.67 * depth**-0.25
+        return Normal((9.0 * depths.own) ** -0.25 / math.sqrt(slot.axes.size("out")))
+    factor = (9.0 * depths.own) ** -0.25 if depths.stack == "decoder" else 0.67 * depths.own**-0.25
     return _scaled(slot, "t_fixup", part, factor)
 
 
@@ -110,7 +97,7 @@ def _t_fixup(slot: Slot, layers: float | None, stack: str, part: str) -> Distrib
     checks=CHECKS,
     samples=({"layers": 6.0}, {"layers": 6.0, "stack": "decoder", "part": "value"}),
 )
-def t_fixup(slot: Slot, layers: float | None = None, stack: str = "alone", part: str = "") -> Distribution:
+def t_fixup(slot: Slot, layers: float | None = None, stack: str = "", part: str = "") -> Distribution:
     """A transformer without layer norm and without warm-up: value, output, feed-forward and embeddings shrink with depth.
 
     Formula:
@@ -118,12 +105,16 @@ def t_fixup(slot: Slot, layers: float | None = None, stack: str = "alone", part:
         embeddings: N(0, 1/d) · (9 N)^(-1/4); query, key and all others: Xavier
 
     Args:
-        layers: N, of the stack that the weight is in; from the slot (its stream's residual adds / 2) where nothing is said.
-        stack: "alone" (an encoder or a decoder on its own) and "encoder" take the encoder's factor, "decoder" the decoder's.
+        layers: N, of the stack that the weight is in; from the slot where nothing is said (its stream's residual adds / 2, / 3 for
+            a decoder that attends to an encoder). For embeddings it is the decoder's N, where there are both: their factor is
+            the decoder's.
+        stack: "alone" (an encoder or a decoder on its own) and "encoder" take the encoder's factor, "decoder" the decoder's; from
+            the slot where empty.
         part: "query", "key", "value" or "qkv"; from the slot where empty.
 
     Raises:
-        FaninValueError: where the slot does not say how many layers there are and `layers` is not given.
+        FaninValueError: where the slot does not say how many layers there are and `layers` is not given (a tensor on its own, a
+            model whose ops nobody watched).
 
     Promise:
         The numbers have Xavier's deviation times the factor (of a fused projection: its blocks' together).
@@ -133,7 +124,8 @@ def t_fixup(slot: Slot, layers: float | None = None, stack: str = "alone", part:
 
     Paper:
         Huang, Pérez, Ba & Volkovs 2020, "Improving transformer optimization through better initialization", section 3.2; the
-        authors' code multiplies the value by √2 besides, because fairseq draws q, k and v with gain 1/√2.
+        authors' code multiplies the value by √2 besides, because fairseq draws q, k and v with gain 1/√2, and takes the N of
+        their own stack for embeddings (the paper has as many layers in both).
 
     Example:
         >>> from fanin import draws
@@ -165,7 +157,7 @@ def deepnorm_numbers(depth: float, stack: str = "alone", other: float | None = N
         [2.449, 0.289]
     """
     if stack == "encoder":
-        mixed = (depth**4 * _other("deepnorm", stack, other)) ** (1 / 16)
+        mixed = (depth**4 * other_of("deepnorm", Depths(stack, depth, other))) ** (1 / 16)
         return 0.81 * mixed, 0.87 / mixed
     if stack == "decoder":
         return (3.0 * depth) ** 0.25, (12.0 * depth) ** -0.25
@@ -176,12 +168,10 @@ def _deepnorm(slot: Slot, layers: float | None, stack: str, other: float | None,
     aside = _aside(slot)
     if aside is not None:
         return aside
-    beta = (
-        1.0
-        if _outside(slot, layers, part)
-        else deepnorm_numbers(_depth(slot, "deepnorm", layers, stack), stack, other)[1]
-    )
-    return _scaled(slot, "deepnorm", part, beta)
+    if _outside(slot, layers, part):
+        return _scaled(slot, "deepnorm", part, 1.0)
+    depths = depths_of(slot, "deepnorm", layers, stack, other)
+    return _scaled(slot, "deepnorm", part, deepnorm_numbers(depths.own, depths.stack, depths.other)[1])
 
 
 def _deepnorm_needs(
@@ -189,7 +179,8 @@ def _deepnorm_needs(
 ) -> tuple[Requirement, ...]:
     if slot.role != "weight" or slot.residual is None or not slot.residual.last:
         return ()
-    alpha = deepnorm_numbers(_depth(slot, "deepnorm", layers, stack), stack, other)[0]
+    depths = depths_of(slot, "deepnorm", layers, stack, other)
+    alpha = deepnorm_numbers(depths.own, depths.stack, depths.other)[0]
     return (Requirement("skip_weight", slot.name, alpha, "DeepNorm's α multiplies the skip, a norm follows the add"),)
 
 
@@ -202,7 +193,7 @@ def _deepnorm_needs(
     samples=({"layers": 18.0}, {"layers": 18.0, "stack": "encoder", "other": 6.0, "part": "value"}),
 )
 def deepnorm(
-    slot: Slot, layers: float | None = None, stack: str = "alone", other: float | None = None, part: str = ""
+    slot: Slot, layers: float | None = None, stack: str = "", other: float | None = None, part: str = ""
 ) -> Distribution:
     """Post-norm transformers of up to 1,000 layers: the skip is made larger by α, and the weights of branches smaller by β.
 
@@ -214,12 +205,13 @@ def deepnorm(
     Args:
         layers: of the stack that the weight is in: N of an encoder, M of a decoder; from the slot where nothing is said (its
             stream's residual adds / 2, / 3 for a decoder of a model with both).
-        stack: "alone", or "encoder" or "decoder" of a model with both.
-        other: layers of the other stack, for an encoder.
+        stack: "alone", or "encoder" or "decoder" of a model with both; from the slot where empty (a decoder is what attends to
+            values that do not come from its own stream).
+        other: layers of the other stack, for an encoder; from the slot where nothing is said.
         part: "query", "key", "value" or "qkv"; from the slot where empty.
 
     Raises:
-        FaninValueError: where the numbers of layers are not known.
+        FaninValueError: where the numbers of layers are not known (a tensor on its own, a model whose ops nobody watched).
 
     Promise:
         The numbers have Xavier's deviation times β (of a fused projection: its blocks' together).
@@ -248,14 +240,17 @@ def _subln(slot: Slot, layers: float | None, stack: str, other: float | None, pa
         return aside
     if _outside(slot, layers, part):
         return _scaled(slot, "subln", part, 1.0)
-    depth = _depth(slot, "subln", layers, stack)
-    if stack == "encoder":
-        square = math.log(3.0 * _other("subln", stack, other)) * math.log(2.0 * depth) / 3.0
+    depths = depths_of(slot, "subln", layers, stack, other)
+    if layers is None:  # a lone residual add is a layer too, of which the logarithm would leave nothing
+        depths = replace(depths, own=max(depths.own, 1.0), other=depths.other and max(depths.other, 1.0))
+    if depths.stack == "encoder":
+        square = math.log(3.0 * other_of("subln", depths)) * math.log(2.0 * depths.own) / 3.0
     else:
-        square = math.log((3.0 if stack == "decoder" else 2.0) * depth)
+        square = math.log((3.0 if depths.stack == "decoder" else 2.0) * depths.own)
     if square <= 0:
         raise FaninValueError(
-            f"subln: layers={depth:g} gives no gain, as the logarithm of twice as many is not above 0"
+            f"subln: layers={depths.own:g} gives no gain, as the logarithm of twice as many is not above 0; give layers= of at "
+            "least 1"
         )
     return _scaled(slot, "subln", part, math.sqrt(square))
 
@@ -276,7 +271,7 @@ def _subln_needs(
     samples=({"layers": 12.0}, {"layers": 12.0, "stack": "encoder", "other": 6.0, "part": "value"}),
 )
 def subln(
-    slot: Slot, layers: float | None = None, stack: str = "alone", other: float | None = None, part: str = ""
+    slot: Slot, layers: float | None = None, stack: str = "", other: float | None = None, part: str = ""
 ) -> Distribution:
     """A second norm inside each branch bounds it, so that weights may grow with depth (Magneto).
 
@@ -285,10 +280,11 @@ def subln(
         an encoder or decoder alone: γ = √(log 2N); with both: encoder γ = √(log(3M) · log(2N) / 3), decoder γ = √(log 3M)
 
     Args:
-        layers, stack, other, part: as for `deepnorm`.
+        layers, stack, other, part: as for `deepnorm`; a stack with a single residual add counts as one layer, since log(2N) is 0
+            for half of one.
 
     Raises:
-        FaninValueError: where the numbers of layers are not known.
+        FaninValueError: where the numbers of layers are not known (a tensor on its own, a model whose ops nobody watched).
 
     Promise:
         The numbers have Xavier's deviation times γ (of a fused projection: its blocks' together).

@@ -140,6 +140,45 @@ def test_every_preset_serves_models_of_other_kinds(preset) -> None:
         assert len(plan.entries) > len(watched.slots) / 3
 
 
+class Translator(nn.Module):
+    """Four layers of an encoder, two of a decoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Embedding(30, 32), nn.Linear(32, 30)
+        self.both = nn.Transformer(32, 4, 4, 2, 64, batch_first=True)
+
+    def forward(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self.head(self.both(self.embed(source), self.embed(target)))
+
+
+def test_encoder_and_decoder_get_numbers_of_their_own() -> None:
+    """N = 4 and M = 2 come from the graph; the papers' tables say what follows."""
+    watched = trace(Translator(), (torch.randint(0, 30, (2, 7)), torch.randint(0, 30, (2, 5))))
+
+    def gain(preset: str, name: str) -> float:
+        law = plan_from_preset(watched, find(preset)).entries[name].distribution
+        out, in_ = watched.slot(name).shape
+        return law.std / math.sqrt(2 / (out + in_))
+
+    first, last = "both.encoder.layers.0.linear1.weight", "both.decoder.layers.1.linear2.weight"
+    cross = "both.decoder.layers.0.multihead_attn.out_proj.weight"
+    assert gain("deepnorm", first) == pytest.approx(0.87 * (4**4 * 2) ** (-1 / 16))
+    assert gain("deepnorm", last) == gain("deepnorm", cross) == pytest.approx((12 * 2) ** -0.25)
+    skips = {need.where: need.value for need in plan_from_preset(watched, find("deepnorm")).architecture}
+    assert skips["both.encoder.layers.3.dropout2"] == pytest.approx(0.81 * (4**4 * 2) ** (1 / 16))
+    assert skips["both.decoder.layers.0.dropout2"] == pytest.approx((3 * 2) ** 0.25)
+    assert gain("subln", first) == pytest.approx(math.sqrt(math.log(6) * math.log(8) / 3))
+    assert gain("subln", last) == pytest.approx(math.sqrt(math.log(6)))
+    assert gain("t-fixup", first) == pytest.approx(0.67 * 4**-0.25)
+    assert gain("t-fixup", last) == pytest.approx((9 * 2) ** -0.25)
+    table = plan_from_preset(watched, find("t-fixup")).entries["embed.weight"].distribution
+    assert table.std == pytest.approx((9 * 2) ** -0.25 / math.sqrt(32))  # the decoder's factor, with its depth
+    deviation = plan_from_preset(watched, find("olmo")).entries[last].distribution.std
+    assert deviation == pytest.approx(1 / math.sqrt(64 * 2 * 2))  # layer 1, the second one
+    assert plan_from_preset(watched, find("neox")).entries[last].distribution.std == pytest.approx(2 / (2 * 32**0.5))
+
+
 def test_every_preset_says_what_it_is() -> None:
     for preset in presets():
         assert preset.title, preset.name

@@ -9,7 +9,7 @@ import torch
 from fanin.activations import KNOWN, Activation
 from fanin.slots import Axes, Factor, ResidualPlace, Slot
 from fanin.traces.records import INPUT, Op, ResidualAdd
-from fanin.traces.torch import structure
+from fanin.traces.torch import stacks, structure
 from fanin.traces.torch.graph import THROUGH, Graph, Reach, is_weight_op
 from fanin.traces.torch.layout import factor_axes
 from fanin.traces.torch.structure import Residual
@@ -37,6 +37,11 @@ class Builder:
         for residual in self.residuals:
             for index in residual.weights:
                 self._branch_of.setdefault(index, residual)
+        looks = stacks.looks(graph, self.residuals)
+        self.stacks = stacks.stacks(self.residuals, looks)
+        for look in looks:
+            for index in stacks.keys_and_values(graph, look):
+                self._branch_of.setdefault(index, look.residual)
         self._adds = {r.add for r in self.residuals}
 
     def _mark_recurrent(self) -> None:
@@ -181,7 +186,9 @@ class Builder:
             facts["norm_before"] = facts["input_activation"] is None and self._is_norm(root)
         residual = self._branch_of.get(node.index)
         if residual is not None:
-            facts["residual"] = structure.place_of(graph, residual, node.index)
+            stack = self.stacks.get(residual.stream, stacks.Stack())
+            place = structure.place_of(graph, residual, node.index)
+            facts["residual"] = replace(place, stack=stack.kind, adds=stack.adds, other=stack.other)
             facts["head"] = False
         if node.name == "multi_head_attention_forward":
             facts |= self._inside_attention(facts, first=use.step == 0)

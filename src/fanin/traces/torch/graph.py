@@ -293,7 +293,7 @@ def mark_norms(graph: Graph) -> None:
             node.kind = "norm"
     for node in graph.nodes:
         for use in node.consumed:
-            if use.role == "scale" and _follows_norm(graph, node):
+            if use.role == "scale" and _follows_norm(graph, node) and _counts_units(graph, node, use.parameter):
                 use.role = "norm_scale"
             elif use.role == "bias" and node.kind == "pointwise":
                 use.role = _bias_role(graph, node, use.parameter)
@@ -346,6 +346,27 @@ def _follows_norm(graph: Graph, node: Node) -> bool:
     return False
 
 
+def _counts_units(graph: Graph, node: Node, parameter: str) -> bool:
+    """Whether the parameter has a number for each unit, or for each element that a norm written by hand averages over.
+
+    A norm's own scale has. A temperature behind a norm (CLIP's `logit_scale`, ScaleNorm's g, a number a head) has not: its value is
+    chosen, and one is no neutral start for it.
+    """
+    joined = next((graph.values[v] for v in node.inputs if parameter in graph.values[v].params), None)
+    out = graph.values[node.outputs[0]]
+    if joined is None or not joined.shape or len(joined.shape) > len(out.shape):
+        return False
+    n = len(out.shape)
+    sizes = (1,) * (n - len(joined.shape)) + joined.shape
+    axes = {out.unit_axis % n}
+    signal = graph.values[graph.signals_of(node)[0]]
+    norm = graph.nodes[signal.node]
+    if norm.kind == "norm":
+        shapes = [graph.values[v].shape for v in graph.signals_of(norm)]
+        axes |= {i for s in shapes if len(s) == n for i in range(n) if s[i] == 1 < out.shape[i]}
+    return any(sizes[i] == out.shape[i] for i in axes)
+
+
 def _bias_role(graph: Graph, node: Node, parameter: str) -> str:
     """A parameter added to a signal is a norm's shift, a bias, or a position."""
     made_by = graph.values[graph.signals_of(node)[0]].node
@@ -357,7 +378,7 @@ def _bias_role(graph: Graph, node: Node, parameter: str) -> str:
     wide = sum(size > 1 for size in added.shape) if added is not None else 0
     if previous is not None and wide <= 1:
         if previous.kind == "norm" or any(u.role == "norm_scale" for u in previous.consumed):
-            return "norm_shift"
+            return "norm_shift" if _counts_units(graph, node, parameter) else "bias"
         if is_weight_op(previous) or previous.kind in ("matmul", "add"):
             return "bias"
     return "bias" if wide <= 1 and previous is not None and previous.kind == "pointwise" else "position"

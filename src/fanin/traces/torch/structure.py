@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fanin.activations import Activation, table_points
 from fanin.slots import ChainLink, Pairing, ResidualPlace
-from fanin.traces.torch.graph import THROUGH, Graph, is_weight_op
+from fanin.traces.torch.graph import THROUGH, TRANSPARENT, Graph, is_weight_op
 from fanin.traces.torch.values import Node, Value
 
 
@@ -34,7 +34,7 @@ def residuals(graph: Graph) -> list[Residual]:
         if node.kind != "add":
             continue
         signals = graph.signals_of(node)
-        if len(signals) != 2:
+        if len(signals) != 2 or _makes_shares(graph, node):
             continue
         residual = _residual(graph, node, signals[0], signals[1])
         if residual is None:
@@ -53,6 +53,24 @@ def residuals(graph: Graph) -> list[Residual]:
         lengths[r.stream] = max(lengths.get(r.stream, 0), r.position + len(r.ends))
     for r in found:
         r.count = lengths[r.stream]
+    return found
+
+
+def _makes_shares(graph: Graph, node: Node) -> bool:
+    """Whether the sum goes into an attention's softmax and nowhere else: logits plus a bias for positions are no stream."""
+    for kinds in (("softmax",), ("matmul",)):
+        following = _following(graph, node)
+        if len(following) != 1 or following[0].kind not in kinds:
+            return False
+        node = following[0]
+    return True
+
+
+def _following(graph: Graph, node: Node) -> list[Node]:
+    """The calls that take what a call made, through shape-only ones and those that put a mask on it."""
+    found = [graph.nodes[i] for v in node.outputs for i in graph.consumers.get(v, ())]
+    while len(found) == 1 and found[0].kind in (*TRANSPARENT, "pointwise"):
+        found = [graph.nodes[i] for v in found[0].outputs for i in graph.consumers.get(v, ())]
     return found
 
 
@@ -90,9 +108,11 @@ def _ends(graph: Graph, residual: Residual) -> tuple[frozenset[int], ...]:
 
 def _layers(graph: Graph, weights: tuple[int, ...]) -> int:
     """How many of a branch's weights follow each other; the fused attention call is two of them."""
-    first = min(weights, key=lambda i: graph.depths[i])
-    fused = graph.nodes[first].name == "multi_head_attention_forward"
-    return graph.depths[weights[-1]] - graph.depths[first] + 1 + fused
+    lengths: dict[int, int] = {}
+    for w in weights:
+        before = max((n for v, n in lengths.items() if graph.ancestors[w] >> v & 1), default=0)
+        lengths[w] = before + 1 + (graph.nodes[w].name == "multi_head_attention_forward")
+    return max(lengths.values())
 
 
 def _mask(graph: Graph, value: int) -> int:
@@ -114,6 +134,13 @@ def _descends(graph: Graph, own: int, skip: int) -> set[int] | None:
         if skip in node.inputs or any(graph.values[v].node in inside for v in node.inputs):
             inside.add(i)
     return inside or None
+
+
+def descendants(graph: Graph, residual: Residual) -> set[int]:
+    """The nodes of a branch that descend from its skip (all of its nodes where the two parted before it)."""
+    own = _mask(graph, residual.branch) & ~_mask(graph, residual.skip)
+    found = _descends(graph, own, residual.skip)
+    return set(_bits(own)) if found is None else found
 
 
 def _bits(mask: int) -> list[int]:
