@@ -182,7 +182,8 @@ def plan(
     Args:
         model: an `nnx.Module`.
         rules: as in `fanin.plan`: pattern over the weights' paths ("blocks.0.attn.*"), or module class, to rule; the last
-            match wins, and beside weights biases become zeros and scales of norms ones. Or one rule for all weights.
+            match wins, and beside weights biases become zeros and scales of norms ones. Or one rule for all weights, or a preset
+            or its name where no rule has that name ("llama"), if it asks for nothing that only a watched pass tells.
         seed: of the draws.
         axes: pattern over paths → what the axes of parameters of your own mean.
         branches: what the residual branches are, which nobody sees without a watched pass: a pattern over modules' paths that are
@@ -194,8 +195,8 @@ def plan(
         The plan, for `init_`.
 
     Raises:
-        FaninValueError: parameters need axes that their modules do not tell (all are listed), a rule cannot serve one, or branches
-            fit no modules.
+        FaninValueError: parameters need axes that their modules do not tell (all are listed), a rule cannot serve one, branches fit
+            no modules, or a preset asks for what only a watched pass tells.
 
     Example:
         >>> from flax import nnx

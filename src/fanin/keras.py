@@ -118,7 +118,8 @@ def plan(
         model: a built `keras.Model` or `keras.Layer`.
         rules: as in `fanin.plan`: pattern over paths ("encoder.*.kernel"), or layer class, to rule; the last match wins, and
             beside weights biases become zeros (ones at the forget gate of an LSTM with `unit_forget_bias`) and scales of norms
-            ones. Or one rule for all weights.
+            ones. Or one rule for all weights, or a preset or its name where no rule has that name ("llama"), if it asks for
+            nothing that only a watched pass tells.
         seed: of the draws.
         axes: as in `slots`.
         branches: what the residual branches are, which nobody sees without a watched pass: a pattern over layers' paths that are each
@@ -127,8 +128,8 @@ def plan(
             wherever they are; () says that there are none.
 
     Raises:
-        FaninValueError: weights need axes that their layers do not tell (all are listed), a rule cannot serve one, or branches fit
-            no layers.
+        FaninValueError: weights need axes that their layers do not tell (all are listed), a rule cannot serve one, branches fit no
+            layers, or a preset asks for what only a watched pass tells.
 
     Example:
         >>> net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])

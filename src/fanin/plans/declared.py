@@ -13,11 +13,13 @@ from fanin.distributions import Constant, Distribution
 from fanin.errors import FaninError, FaninValueError
 from fanin.plans.branches import Branch, on_branches, placed_on, told_branches
 from fanin.plans.matching import plan_from_rules
+from fanin.plans.presets import Preset, find, is_preset, plan_from_preset
+from fanin.plans.presets.unwatched import refuse_unseen
 from fanin.plans.records import Plan
 from fanin.plans.requirements import EACH, EVERYWHERE
 from fanin.rules import parse
 from fanin.rules.requirement import Requirement
-from fanin.rules.rule import Rule
+from fanin.rules.rule import ALIASES, FACTORIES, Rule
 from fanin.slots import ResidualPlace, Slot
 from fanin.traces.records import Trace
 
@@ -55,7 +57,8 @@ def declared_plan(
 
     Args:
         slots: in the model's order.
-        rules: as `plan_from_rules` takes them; or one rule, distribution or text for all weights.
+        rules: as `plan_from_rules` takes them; or one rule, distribution or text for all weights; or a preset or its name, where no
+            rule has that name.
         seed: the plan's.
         framework: such as "jax".
         model: class name of the model.
@@ -64,8 +67,8 @@ def declared_plan(
         followed: path of a module → what the model's structure tells of the activation behind it.
 
     Raises:
-        FaninValueError: no slots, weights that need axes but have none (all are listed), and what `told_branches` and
-            `plan_from_rules` raise.
+        FaninValueError: no slots, weights that need axes but have none (all are listed), a preset that needs what only a watched pass
+            tells, and what `told_branches` and `plan_from_rules` raise.
     """
     if not slots:
         raise FaninValueError(f"model={model} has no parameters to draw")
@@ -84,10 +87,15 @@ def declared_plan(
         backward="none",
         training=True,
     )
+    preset = _preset(rules)
     vague: list[Slot] = []
-    each = rules if isinstance(rules, Mapping) else {"*": rules}
-    given = {key: _watched(value, vague, branches is None, known) for key, value in each.items()}
-    made = plan_from_rules(trace, given, seed)
+    if preset is not None:
+        refuse_unseen(preset, slots, branches is not None)
+        made = plan_from_preset(trace, preset, seed)
+    else:
+        each = rules if isinstance(rules, Mapping) else {"*": rules}
+        given = {key: _watched(value, vague, branches is None, known) for key, value in each.items()}
+        made = plan_from_rules(trace, given, seed)
     if vague:
         listed = "; ".join(f"{s.name} of shape {s.shape} in {s.module_type or 'a container'}" for s in vague)
         raise FaninValueError(
@@ -96,6 +104,24 @@ def declared_plan(
         )
     needs = placed_on(made.architecture, told, slots, {path: f.site for path, f in known.items()})
     return replace(made, architecture=needs, notes=(*made.notes, *_notes(slots, told)))
+
+
+def _preset(rules: Any) -> Preset | None:
+    """The preset that is meant; a name that is also a rule's is the rule, where that needs nothing more to be said ("mup" does)."""
+    if isinstance(rules, Preset):
+        return rules
+    if not isinstance(rules, str) or not is_preset(rules):
+        return None
+    name = rules.partition("(")[0].strip()
+    if name not in FACTORIES and name not in ALIASES:
+        return find(rules)
+    try:
+        parse(rules)
+    except FaninError:
+        if "(" in rules:
+            raise
+        return find(rules)
+    return None
 
 
 def _notes(slots: Sequence[Slot], told: Sequence[Branch]) -> list[str]:
