@@ -16,11 +16,11 @@ FACES = {"flax": "fanin.jax", "keras": "fanin.keras"}  # of frameworks whose pas
 
 def watcher(model: Any) -> ModuleType:
     """The module that traces models of this kind; raises `FaninTypeError` for anything else."""
-    for base in type(model).__mro__:
-        name = WATCHERS.get(base.__module__.partition(".")[0])
+    roots = [base.__module__.partition(".")[0] for base in type(model).__mro__]
+    for root in roots:
+        name = WATCHERS.get(root)
         if name is not None and not isinstance(model, type):
             return importlib.import_module(name)
-    roots = [base.__module__.partition(".")[0] for base in type(model).__mro__]
     face = next((FACES[root] for root in roots if root in FACES), None)
     hint = "; call the class or factory first" if callable(model) else ""
     if face is not None and not isinstance(model, type):
