@@ -426,3 +426,8 @@ def test_groups_of_a_convolution_are_no_projections() -> None:
     assert (law.sizes, law.axis) == ((6,), 3)
     with pytest.raises(FaninValueError):
         rules.experts()(slot)
+
+
+def test_the_main_door_says_where_flax_models_go() -> None:
+    with pytest.raises(FaninTypeError, match=r"no pass of this model is watched; fanin\.jax\.plan\(model, rules\)"):
+        fanin.plan(nnx.Linear(3, 4, rngs=rngs()), noise(2, 3), rules="gpt2")

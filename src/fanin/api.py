@@ -11,15 +11,20 @@ from fanin.errors import FaninTypeError
 
 # Root package of a model's base class → the module that watches a pass of it.
 WATCHERS = {"torch": "fanin.traces.torch"}
+FACES = {"flax": "fanin.jax", "keras": "fanin.keras"}  # of frameworks whose passes are not watched
 
 
 def watcher(model: Any) -> ModuleType:
     """The module that traces models of this kind; raises `FaninTypeError` for anything else."""
-    for base in type(model).__mro__:
-        name = WATCHERS.get(base.__module__.partition(".")[0])
+    roots = [base.__module__.partition(".")[0] for base in type(model).__mro__]
+    for root in roots:
+        name = WATCHERS.get(root)
         if name is not None and not isinstance(model, type):
             return importlib.import_module(name)
+    face = next((FACES[root] for root in roots if root in FACES), None)
     hint = "; call the class or factory first" if callable(model) else ""
+    if face is not None and not isinstance(model, type):
+        hint = f": no pass of this model is watched; {face}.plan(model, rules) makes a plan for it from rules"
     raise FaninTypeError(f"model is of type {type(model).__name__}, but must be a torch.nn.Module{hint}")
 
 

@@ -168,7 +168,14 @@ def slots(model: Any, *, axes: Mapping[str, str | Axes] | None = None) -> tuple[
     return model_slots(model, axes)
 
 
-def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
+def plan(
+    model: Any,
+    rules: Any,
+    *,
+    seed: int = 0,
+    axes: Mapping[str, str | Axes] | None = None,
+    branches: str | Sequence[str | tuple[str, ...]] | None = None,
+) -> Plan:
     """A plan for the parameters (`nnx.Param`) of a Flax NNX model; nothing is drawn.
 
     What the axes of a kernel mean is told by the module that owns it: `Linear`, `LinearGeneral`, `Conv` with its groups,
@@ -177,15 +184,21 @@ def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes
     Args:
         model: an `nnx.Module`.
         rules: as in `fanin.plan`: pattern over the weights' paths ("blocks.0.attn.*"), or module class, to rule; the last
-            match wins, and beside weights biases become zeros and scales of norms ones. Or one rule for all weights.
+            match wins, and beside weights biases become zeros and scales of norms ones. Or one rule for all weights, or a preset
+            or its name where no rule has that name ("llama"), if it asks for nothing that only a watched pass tells.
         seed: of the draws.
         axes: pattern over paths → what the axes of parameters of your own mean.
+        branches: what the residual branches are, which nobody sees without a watched pass: a pattern over modules' paths that are
+            each a whole branch, or a list of patterns and of tuples of them, the modules of a branch in the order in which they are
+            called: [("blocks.*.up", "blocks.*.down")]. Without it a rule's requirement of branches (ReZero's scalars) is
+            required of each, wherever they are; () says that there are none.
 
     Returns:
         The plan, for `init_`.
 
     Raises:
-        FaninValueError: parameters need axes that their modules do not tell (all are listed), or a rule cannot serve one.
+        FaninValueError: parameters need axes that their modules do not tell (all are listed), a rule cannot serve one, branches fit
+            no modules, or a preset asks for what only a watched pass tells.
 
     Example:
         >>> from flax import nnx
@@ -194,10 +207,17 @@ def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes
     """
     from fanin.plans.jax.flax_plan import plan_model
 
-    return plan_model(model, rules, seed=seed, axes=axes)
+    return plan_model(model, rules, seed=seed, axes=axes, branches=branches)
 
 
-def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str, str | Axes] | None = None) -> Any:
+def init_(
+    model: Any,
+    rules: Any,
+    *,
+    seed: int | None = None,
+    axes: Mapping[str, str | Axes] | None = None,
+    branches: str | Sequence[str | tuple[str, ...]] | None = None,
+) -> Any:
     """Draw the parameters of a Flax NNX model anew, in place, whole or not at all; returns the model.
 
     Each parameter's numbers come from the seed and its path, keep its dtype and its sharding, and no `Rngs` is read. What no
@@ -207,7 +227,7 @@ def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str,
         model: an `nnx.Module`.
         rules: as in `plan`; or a plan.
         seed: of the draws; the plan's own, or 0, if None.
-        axes: as in `plan`.
+        axes, branches: as in `plan`.
 
     Raises:
         FaninValueError: as in `plan`, or a plan that does not fit the model; nothing was changed.
@@ -220,7 +240,7 @@ def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str,
     """
     from fanin.plans.jax.flax_apply import apply_plan
 
-    made = rules if isinstance(rules, Plan) else plan(model, rules, seed=seed or 0, axes=axes)
+    made = rules if isinstance(rules, Plan) else plan(model, rules, seed=seed or 0, axes=axes, branches=branches)
     return apply_plan(made, model, seed)
 
 
@@ -228,13 +248,17 @@ def edit(model: Any, needs: Plan | Iterable[Requirement]) -> Any:
     """Give a Flax NNX model what a plan requires of its architecture, in place; returns the model.
 
     Modules keep their places and parameters their names; what is trainable is an `nnx.Param` beside the module's own
-    (`fanin_scale`, `fanin_bias_in`, `fanin_bias_out`), a factor on a product is a number. A norm that is taken out passes on
-    what it gets. What the model has already is left as it is. Before `nnx.split` and `nnx.jit`, and before the optimizer.
+    (`fanin_scale`, `fanin_bias_in`, `fanin_bias_out`, Admin's `fanin_skip`) or a norm before it (`fanin_norm`); factors on products
+    and skips are numbers. A norm that is taken out passes on what it gets. Activations are reshaped where a `Sequential` calls
+    them or a module holds them under a name; what `__call__` calls by its own code is yours to change. What the model has already is
+    left as it is. Before `nnx.split` and `nnx.jit`, and before the optimizer.
 
     Args:
         model: an `nnx.Module`.
-        needs: the plan, or requirements. Where residual branches end nobody sees without a watched pass: say it by a module's
-            path or a pattern, such as `Requirement("branch_scalar", "blocks.*.down", 0.0)` for ReZero and SkipInit.
+        needs: the plan, or requirements. Where residual branches end nobody sees without a watched pass: say it to `plan` by
+            `branches`, or by a module's path or a pattern, such as `Requirement("branch_scalar", "blocks.*.down", 0.0)` for ReZero
+            and SkipInit; a factor on a skip has the branch's first module as `start`, and a reshaped activation's `where`
+            may be the path of an attribute ("blocks.*.act").
 
     Raises:
         FaninValueError: something cannot be put in: all is listed, and nothing was changed.

@@ -583,7 +583,14 @@ def impulse_attention(
 ) -> Initializer:
     """Queries and keys of a vision transformer with which each head starts as one tap of a convolution over the patches."""
 
-def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str, str | Axes] | None = None) -> Any:
+def init_(
+    model: Any,
+    rules: Any,
+    *,
+    seed: int | None = None,
+    axes: Mapping[str, str | Axes] | None = None,
+    branches: str | Sequence[str | tuple[str, ...]] | None = None,
+) -> Any:
     """Draw the parameters of a Flax NNX model anew, in place, whole or not at all; returns the model."""
 
 def initializer(
@@ -1045,7 +1052,14 @@ def pissa(
 ) -> tuple[Array, Array, Array]:
     """An adapter of its weight's principal part, and the weight without it: the model starts as it was."""
 
-def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
+def plan(
+    model: Any,
+    rules: Any,
+    *,
+    seed: int = 0,
+    axes: Mapping[str, str | Axes] | None = None,
+    branches: str | Sequence[str | tuple[str, ...]] | None = None,
+) -> Plan:
     """A plan for the parameters (`nnx.Param`) of a Flax NNX model; nothing is drawn."""
 
 def qkv_blocks(

@@ -106,29 +106,49 @@ def slots(model: Any, *, axes: Mapping[str, str | Axes] | None = None) -> tuple[
     return model_slots(model, axes)
 
 
-def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
+def plan(
+    model: Any,
+    rules: Any,
+    *,
+    seed: int = 0,
+    axes: Mapping[str, str | Axes] | None = None,
+    branches: str | Sequence[str | tuple[str, ...]] | None = None,
+) -> Plan:
     """A plan for the weights of a Keras model; nothing is drawn.
 
     Args:
         model: a built `keras.Model` or `keras.Layer`.
         rules: as in `fanin.plan`: pattern over paths ("encoder.*.kernel"), or layer class, to rule; the last match wins, and
             beside weights biases become zeros (ones at the forget gate of an LSTM with `unit_forget_bias`) and scales of norms
-            ones. Or one rule for all weights.
+            ones. Or one rule for all weights, or a preset or its name where no rule has that name ("llama"), if it asks for
+            nothing that only a watched pass tells.
         seed: of the draws.
         axes: as in `slots`.
+        branches: what the residual branches are, which nobody sees without a watched pass: a pattern over layers' paths that are each
+            a whole branch, or a list of patterns and of tuples of them, the layers of a branch in the order in which they are
+            called: [("up*", "down*")]. Without it a rule's requirement of branches (ReZero's scalars) is required of each,
+            wherever they are; () says that there are none.
 
     Raises:
-        FaninValueError: weights need axes that their layers do not tell (all are listed), or a rule cannot serve one.
+        FaninValueError: weights need axes that their layers do not tell (all are listed), a rule cannot serve one, branches fit no
+            layers, or a preset asks for what only a watched pass tells.
 
     Example:
         >>> net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
         >>> list(plan(net, "he_normal").entries)
         ['dense.kernel', 'dense.bias']
     """
-    return plan_model(model, rules, seed=seed, axes=axes)
+    return plan_model(model, rules, seed=seed, axes=axes, branches=branches)
 
 
-def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str, str | Axes] | None = None) -> Any:
+def init_(
+    model: Any,
+    rules: Any,
+    *,
+    seed: int | None = None,
+    axes: Mapping[str, str | Axes] | None = None,
+    branches: str | Sequence[str | tuple[str, ...]] | None = None,
+) -> Any:
     """Draw the weights of a Keras model anew, in place, whole or not at all; returns the model.
 
     Each weight's numbers come from the seed and its path (see `slots`), so a model that is built twice gets the same ones.
@@ -138,7 +158,7 @@ def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str,
         model: a built `keras.Model` or `keras.Layer`.
         rules: as in `plan`; or a plan.
         seed: of the draws; the plan's own, or 0, if None.
-        axes: as in `slots`.
+        axes, branches: as in `plan`.
 
     Raises:
         FaninValueError: as in `plan`, or a plan that does not fit the model; nothing was changed.
@@ -149,7 +169,7 @@ def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str,
         >>> round(float(keras.ops.convert_to_numpy(net.layers[0].kernel).std()) * 512**0.5, 2)
         1.0
     """
-    made = rules if isinstance(rules, Plan) else plan(model, rules, seed=seed or 0, axes=axes)
+    made = rules if isinstance(rules, Plan) else plan(model, rules, seed=seed or 0, axes=axes, branches=branches)
     return apply_plan(made, model, seed)
 
 
@@ -157,14 +177,17 @@ def edit(model: Any, needs: Plan | Iterable[Requirement]) -> Any:
     """Give a Keras model what a plan requires of its architecture, in place; returns the model.
 
     Layers keep their places and weights their paths; what is trainable is a weight beside the layer's own (`fanin_scale`,
-    `fanin_bias_in`, `fanin_bias_out`), a factor on a product is a number. A norm that is taken out passes on what it gets; its
-    weights stay, frozen. What the model has already is left as it is. Before `compile`; a configuration does not hold the edit,
-    so build the model anew, edit it, and load its weights.
+    `fanin_bias_in`, `fanin_bias_out`, Admin's `fanin_skip`) or a norm before it (`fanin_norm`); factors on products and skips are
+    numbers. A norm that is taken out passes on what it gets; its weights stay, frozen. Activations are reshaped where a layer has
+    one of its own, or a layer behind it is one; what `call` calls by its own code is yours to change. What the model has already
+    is left as it is. Before `compile`; a configuration holds of all this the reshaped `activation` of a layer alone, so build the
+    model anew, edit it, and load its weights.
 
     Args:
         model: a `keras.Model` or `keras.Layer` that is built.
-        needs: the plan, or requirements. Where residual branches end nobody sees without a watched pass: say it by a layer's
-            path or a pattern, such as `Requirement("branch_scalar", "blocks.*.down", 0.0)` for ReZero and SkipInit.
+        needs: the plan, or requirements. Where residual branches end nobody sees without a watched pass: say it to `plan` by
+            `branches`, or by a layer's path or a pattern, such as `Requirement("branch_scalar", "blocks.*.down", 0.0)` for ReZero
+            and SkipInit; a factor on a skip has the branch's first layer as `start`.
 
     Raises:
         FaninValueError: something cannot be put in: all is listed, and nothing was changed.

@@ -246,3 +246,28 @@ def test_attention_written_out_is_told_apart_by_what_it_feeds() -> None:
     assert {k.removeprefix("layers.0.attend."): v for k, v in parts.items() if "layers.0" in k} == {
         "to_a.weight": "query", "to_b.weight": "key", "to_c.weight": "value"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", ["dks", "tat", "dks(depth=12, nonlinearity='tanh')"])
+def test_reshaped_activations_in_a_plain_net_with_biases(rule: str) -> None:
+    """Biases ask for nothing, nor does the head; edited and drawn, every layer keeps the size of what it is shown."""
+    torch.manual_seed(0)
+    layers = [layer for _ in range(12) for layer in (nn.Linear(400, 400), nn.Tanh())]
+    model, batch = nn.Sequential(*layers, nn.Linear(400, 400)), torch.randn(64, 400)
+    plan = fanin.plan(model, batch, rules=rule)
+    assert [(n.where, n.start) for n in plan.architecture] == [(f"{k}.weight", str(k + 1)) for k in range(0, 24, 2)]
+    with pytest.raises(FaninValueError, match="a reshaped activation after '0.weight' .and 11 more alike."):
+        plan.apply(model)
+    plan.apply(edit(model, plan, batch), seed=1)
+    assert not any(p.any() for name, p in model.named_parameters() if name.endswith("bias"))
+    h = batch
+    for layer in model:
+        h = layer(h).detach()
+        assert float(h.square().mean()) == pytest.approx(1, abs=0.1)
+
+
+def test_a_residual_nets_norms_biases_and_branch_ends_need_no_activation() -> None:
+    """With `nonlinearity` said, what a watched pass saw meet no activation (branch ends, attention, the head) still meets none."""
+    model, batch = made("pre-norm")
+    plan = fanin.plan(model, batch, rules={"layers.*": "tat(depth=6, nonlinearity='gelu')"})
+    assert [n.where for n in plan.architecture] == [f"layers.{k}.up.weight" for k in range(3)]

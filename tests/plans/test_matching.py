@@ -11,6 +11,9 @@ from fanin import rules
 from fanin.distributions import Constant, Distribution, Normal, Uniform, ZeroRows
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import Plan, plan_from_rules
+from fanin.rules.requirement import Requirement
+from fanin.rules.rule import forget
+from fanin.slots import Slot
 
 SMALL, LARGE = Normal(0.01), Normal(1.0)
 
@@ -214,3 +217,23 @@ def test_a_mirrored_rule_for_half_of_a_chain_is_refused() -> None:
     with pytest.raises(FaninValueError, match="do not agree"):
         plan_from_rules(traced(mlp()), {"*": rules.mirrored(), "2.weight": rules.he_normal()})
     assert isinstance(plan_from_rules(traced(mlp()), {"*": rules.mirrored()}), Plan)
+
+
+def test_what_a_rule_requires_is_not_asked_at_biases_beside_its_weights() -> None:
+    asked: list[str] = []
+
+    def needs(slot: Slot) -> tuple[Requirement, ...]:
+        asked.append(slot.name)
+        return (Requirement("op_scale", slot.name, 2.0),)
+
+    @rules.rule(requires=needs)
+    def doubled(slot: Slot) -> Distribution:
+        return SMALL
+
+    try:
+        plan = plan_from_rules(traced(mlp()), {"*": doubled()})
+        assert [n.where for n in plan.architecture] == asked == [n for n in plan.entries if n.endswith("weight")]
+        named = plan_from_rules(traced(mlp()), {"*.bias": doubled()})
+        assert [n.where for n in named.architecture] == [n for n in plan.entries if n.endswith("bias")]
+    finally:
+        forget("doubled")

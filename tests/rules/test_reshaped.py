@@ -27,6 +27,18 @@ def test_a_chain_tells_its_depth_and_its_head_needs_nothing(name):
             assert maps(g).c_slope ** 30 == pytest.approx(1.5, abs=1e-4)
 
 
+@pytest.mark.parametrize("role", ["bias", "norm_scale", "norm_shift", "scale"])
+@pytest.mark.parametrize("rule", [rules.dks(), rules.tat(depth=9, nonlinearity="tanh")])
+def test_only_weights_ask_for_an_activation(role, rule):
+    assert rule.requires(slot(None, (8,), role=role)) == ()
+
+
+def test_a_watched_weight_that_meets_no_activation_asks_for_none():
+    rule = rules.dks(depth=9, nonlinearity="tanh")
+    assert rule.requires(slot("oi", (8, 8), op="linear")) == ()
+    assert rule.requires(slot("oi", (8, 8)))[0].kind == "activation"
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

@@ -120,9 +120,10 @@ class Gathered:
 
 
 def _rule_for(slot: Slot, keys: "list[_Key]") -> Any:
-    """The rule that decides over this weight, also where it is about the weights beside it."""
+    """The rule that is asked what it requires: also at scales beside its weights (norms to be taken out), but not at biases there."""
     matching = [k for k in keys if slot.name in k.slots]
-    return ([k for k in matching if k.is_about(slot)] or matching)[-1].value
+    meant = [k for k in matching if k.is_about(slot)]
+    return None if slot.role in BIASES and not meant else (meant or matching)[-1].value
 
 
 def _note(names: list[str], why: str) -> str:

@@ -8,8 +8,6 @@ from fanin.draws.largest import largest
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import laws
 from fanin.plans.records import Entry, Plan
-from fanin.plans.requirements import listed
-from fanin.rules.requirement import Requirement
 from fanin.slots import Axes
 
 
@@ -38,8 +36,7 @@ def fitted(
     *,
     what: str,
     largest: Callable[[P], float | None],
-    lacking: Sequence[Requirement],
-    face: str,
+    lacking: Sequence[str],
 ) -> list[tuple[str, Entry, P]]:
     """Every entry of a plan with its place in the model.
 
@@ -48,8 +45,7 @@ def fitted(
         places: one for each weight.
         what: what the framework calls a weight.
         largest: the largest number of a place's type; None where it holds no floating-point numbers.
-        lacking: what the plan requires of the architecture and the model does not have.
-        face: the module whose `edit` puts that in.
+        lacking: what the plan requires of the architecture and the model does not have, one sentence each.
 
     Raises:
         FaninValueError: the plan does not fit: all that is wrong is listed.
@@ -79,11 +75,7 @@ def fitted(
             if known.get(other) is not place
         ]
         chosen.append((name, entry, place))
-    if lacking:
-        wrong.append(
-            f"it requires {listed(lacking)}; {face}.edit(model, plan) makes the edit, and plan.trust() says that the model's own "
-            "code does it"
-        )
+    wrong += lacking
     if wrong:
         raise FaninValueError("the plan does not fit the model, and nothing was changed:\n  " + "\n  ".join(wrong))
     return chosen

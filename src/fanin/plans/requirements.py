@@ -19,6 +19,14 @@ WORDS = {
     "activation": "a reshaped activation after {where!r}",
     "op_scale": "a factor of {value:.4g} on the product with {where!r}",
 }
+EACH = "each branch"  # `detail` of what every residual branch must have, where no watched pass says which there are
+EVERYWHERE = {
+    "branch_scalar": "a trainable scalar on each residual branch",
+    "branch_vector": "a trainable number a channel on each residual branch",
+    "scalar_biases": "scalar biases before and after each weight of a residual branch",
+    "skip_weight": "a factor on the skip path of each residual add",
+    "branch_norm": "a norm before the last weight of each residual branch",
+}
 
 
 def placed(trace: Trace, needs: Iterable[Requirement]) -> tuple[Requirement, ...]:
@@ -107,6 +115,8 @@ def in_words(need: Requirement) -> str:
         >>> in_words(Requirement("no_norm", "blocks.0.norm1"))
         "no norm at 'blocks.0.norm1'"
     """
+    if need.detail == EACH:
+        return EVERYWHERE[need.kind]
     return WORDS[need.kind].format(where=need.where, value=need.value)
 
 

@@ -27,8 +27,10 @@ class Requirement(Record):
             weight's name, or for what is about a whole branch the path of the module that the branch ends with ("" where no
             module ends there).
         value: the number that goes with it (DeepNorm's alpha, the multiplier of an op), 0 where there is none.
-        detail: the rest in words or as a spec, such as the reshaped activation.
-        start: in a plan, for what is about a skip path: dotted path of the module that takes the stream as its input.
+        detail: the rest in words or as a spec, such as the reshaped activation; "each branch" where it is required of every
+            residual branch and no watched pass says which there are (then `where` is "").
+        start: in a plan, for what is about a skip path: dotted path of the module that takes the stream as its input; for an
+            activation: where it is computed.
         met_by: in a plan, name of the parameter by which the traced model has it already; empty where it does not.
         width: in a plan, channels of the branch (0 where unknown).
         lr_scale: factor on the learning rate that the rule asks for what is put in (Fixup's scalars: a tenth).

@@ -1,5 +1,7 @@
 """Rules that reshape the activations of a deep net besides drawing its weights: deep kernel shaping and tailored activations."""
 
+from collections.abc import Callable
+
 from fanin.activations import Activation
 from fanin.distributions import DeltaOrthogonal, Distribution
 from fanin.draws.layout import block_shape
@@ -28,12 +30,9 @@ def _depth(slot: Slot, name: str, depth: int | None) -> int:
 
 
 def _met(slot: Slot, nonlinearity: Activation | None) -> Activation | None:
-    """The activation behind the layer; None where there is none (a head)."""
-    return (
-        slot.activation and (nonlinearity or slot.activation)
-        if slot.chain is not None
-        else nonlinearity or slot.activation
-    )
+    """The activation behind the layer; None where there is none: a watched pass has seen it, whatever `nonlinearity` says (a head)."""
+    watched = slot.chain is not None or slot.op is not None
+    return slot.activation and (nonlinearity or slot.activation) if watched else nonlinearity or slot.activation
 
 
 def _size(slot: Slot, name: str) -> float:
@@ -51,7 +50,9 @@ def _promises(slot: Slot, name: str, g: Reshaped | None) -> tuple[Promise, ...]:
     return (*promised, forward(1.0, g.activation if g else None))
 
 
-def _needs(slot: Slot, g: Reshaped | None) -> tuple[Requirement, ...]:
+def _needs(slot: Slot, solved: Callable[[], Reshaped | None]) -> tuple[Requirement, ...]:
+    """The activation behind a weight; biases and scales beside it stand before the same one, and ask for nothing themselves."""
+    g = solved() if slot.role == "weight" else None
     return () if g is None else (Requirement("activation", slot.name, g.gain, g.spec),)
 
 
@@ -62,7 +63,7 @@ def _dks(slot: Slot, slope: float, nonlinearity: Activation | None, depth: int |
 
 @rule(
     promise=lambda slot, slope, nonlinearity, depth: _promises(slot, "dks", _dks(slot, slope, nonlinearity, depth)),
-    requires=lambda slot, slope, nonlinearity, depth: _needs(slot, _dks(slot, slope, nonlinearity, depth)),
+    requires=lambda slot, slope, nonlinearity, depth: _needs(slot, lambda: _dks(slot, slope, nonlinearity, depth)),
     checks={"slope": number_check("a finite number above 1", lambda x: x > 1), "depth": whole_check(1, optional=True)},
     samples=({"depth": 20}, {"depth": 50, "nonlinearity": "tanh"}),
 )
@@ -120,7 +121,7 @@ def _tat(
         slot, "tat", _tat(slot, curve, correlation, nonlinearity, depth)
     ),
     requires=lambda slot, curve, correlation, nonlinearity, depth: _needs(
-        slot, _tat(slot, curve, correlation, nonlinearity, depth)
+        slot, lambda: _tat(slot, curve, correlation, nonlinearity, depth)
     ),
     checks={
         "curve": number_check("a finite number above 0", lambda x: x > 0),

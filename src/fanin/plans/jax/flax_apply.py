@@ -29,7 +29,7 @@ def apply_plan(plan: Plan, model: Any, seed: int | None = None) -> Any:
     """
     places = find_params(model)
     lacking = missing(plan.architecture, model)
-    chosen = fitted(plan, places, what="parameter", largest=_largest, lacking=lacking, face="fanin.jax")
+    chosen = fitted(plan, places, what="parameter", largest=_largest, lacking=lacking)
     key = plan.seed if seed is None else seed
     expect(sum(math.prod(place.shape) for _, _, place in chosen))
     values = [_drawn(name, entry, place, key) for name, entry, place in chosen]

@@ -7,15 +7,27 @@ from typing import Any
 from flax import nnx
 
 from fanin.plans.declared import declared_plan
+from fanin.plans.jax.flax_activations import followed
+from fanin.plans.jax.flax_edits import modules_of
 from fanin.plans.jax.flax_params import find_params
 from fanin.plans.jax.flax_slots import model_slots
 from fanin.plans.records import Plan
 from fanin.slots import Axes
 
 
-def plan_model(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
+def plan_model(
+    model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None, branches: Any = None
+) -> Plan:
     """See `fanin.jax.plan`."""
-    made = declared_plan(model_slots(model, axes), rules, seed=seed, framework="jax", model=type(model).__name__)
+    made = declared_plan(
+        model_slots(model, axes),
+        rules,
+        seed=seed,
+        framework="jax",
+        model=type(model).__name__,
+        branches=branches,
+        followed=followed(modules_of(model)),
+    )
     return replace(made, notes=(*made.notes, *_notes(model)))
 
 

@@ -19,6 +19,7 @@ from fanin.slots import Axes, Slot, SlotRole
 NORMS = (nnx.BatchNorm, nnx.LayerNorm, nnx.RMSNorm, nnx.GroupNorm, nnx.InstanceNorm)
 FUSED: dict[type, tuple[str, int]] = {nnx.OptimizedLSTMCell: ("lstm", 4), nnx.GRUCell: ("gru", 3)}  # gates on one axis
 RECURRENT = {"dense_h", "hi", "hf", "hg", "ho"}  # children of cells that multiply the state
+PARTS = ("query", "key", "value")  # children of an attention whose names say what they are
 CELLS = (nnx.LSTMCell, nnx.OptimizedLSTMCell, nnx.GRUCell, nnx.SimpleCell)
 
 Meaning = tuple[str, tuple[int, ...], float, float]  # spec, shape that the module says, in_taps, out_taps
@@ -53,6 +54,8 @@ def _slot(place: Place, given: str | Axes | None) -> Slot:
     if cell and role == "weight" and child in RECURRENT:
         role = "recurrent"
     parts = FUSED[type(parent)][0] if cell and type(parent) in FUSED else None
+    if role == "weight" and isinstance(parent, nnx.MultiHeadAttention) and child in PARTS:
+        parts = child
     if role == "weight" and getattr(owner, "feature_group_count", 1) > 1:
         parts = "groups"
     return Slot(
@@ -65,7 +68,7 @@ def _slot(place: Place, given: str | Axes | None) -> Slot:
         module_type=type(owner).__name__ if owner is not None else "",
         axes=axes,
         parts=parts,
-        hidden=parent.hidden_features if cell else 0,
+        hidden=int(getattr(parent, "hidden_features", 0)) if cell else 0,
         weight=f"{module}kernel" if role == "bias" and hasattr(owner, "kernel") else None,
     )
 

@@ -1,19 +1,24 @@
 """Edits of a Keras model that a plan requires; see `fanin.keras.edit`."""
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from fanin.errors import FaninTypeError
-from fanin.plans.declared_edits import BIAS_IN, BIAS_OUT, SCALE, Face, edit_modules, edited_class, lacking
+from fanin.plans.declared import einsum_axes
+from fanin.plans.declared_edits import Face, Site, edit_modules, refusals
+from fanin.plans.edited import BIAS_IN, BIAS_OUT, SCALE, SKIP, edited_class
+from fanin.plans.keras.activations import sites
 from fanin.plans.keras.layers import CONVOLUTIONS, DEPTHWISE, NORMS, TRANSPOSED
 from fanin.plans.keras.paths import labelled
-from fanin.rules.requirement import Requirement
 
 PRODUCTS = (
     keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Embedding, *CONVOLUTIONS, *TRANSPOSED, *DEPTHWISE,
 )  # fmt: skip
+
+EPSILON = 1e-5  # of norms that are put in, as in torch
 
 
 @functools.cache
@@ -38,7 +43,11 @@ def _edited(kind: Any) -> type:
 
 def _added(layer: Any) -> dict[str, Any]:
     """The weights that edits put into a layer."""
-    return {name: getattr(layer, name) for name in (SCALE, BIAS_IN, BIAS_OUT) if hasattr(layer, name)}
+    return {name: getattr(layer, name) for name in (SCALE, BIAS_IN, BIAS_OUT, SKIP) if _is_weight(layer, name)}
+
+
+def _is_weight(layer: Any, name: str) -> bool:
+    return isinstance(getattr(layer, name, None), keras.Variable)  # a factor on a skip may be a number
 
 
 def _put(layer: Any, name: str, shape: tuple[int, ...], value: float) -> None:
@@ -46,6 +55,17 @@ def _put(layer: Any, name: str, shape: tuple[int, ...], value: float) -> None:
     layer._tracker.unlock()  # as Keras's own `enable_lora` does
     try:
         setattr(layer, name, layer.add_weight(shape=shape, initializer=keras.initializers.Constant(value), name=name))
+    finally:
+        layer._tracker.lock()
+
+
+def _norm(layer: Any, name: str, features: int) -> None:
+    """A norm more in a layer that is built."""
+    norm = keras.layers.LayerNormalization(epsilon=EPSILON, name=name, dtype=layer.dtype_policy)
+    norm.build((None, features))
+    layer._tracker.unlock()
+    try:
+        setattr(layer, name, norm)
     finally:
         layer._tracker.lock()
 
@@ -58,13 +78,44 @@ def _width(layer: Any) -> int:
     return int(getattr(layer, "units", 0) or getattr(layer, "filters", 0) or getattr(layer, "output_dim", 0))
 
 
+def _inputs(layer: Any) -> tuple[int, ...]:
+    if not layer.built or not isinstance(layer, keras.layers.Dense | keras.layers.EinsumDense):
+        return ()
+    kernel: Any = layer.kernel
+    shape = tuple(int(size) for size in kernel.shape)
+    if isinstance(layer, keras.layers.Dense):
+        return shape[:1]
+    summed = einsum_axes(layer.equation) or ""
+    operand, _, second = layer.equation.replace(" ", "").partition("->")[0].partition(",")
+    letters = "".join(letter for letter, role in zip(second, summed, strict=False) if role == "i")
+    if not letters or not operand.endswith(letters):
+        return ()
+    return tuple(size for size, role in zip(shape, summed, strict=True) if role == "i")
+
+
 def _unfit(layer: Any) -> str:
     if layer.built:
         return ""
     return "it has no weights yet; build the model first, by one batch or by model.build(input_shape)"
 
 
-FACE = Face((*NORMS, keras.layers.UnitNormalization), PRODUCTS, _edited, _put, _without, _width, _unfit)
+def _sites(layers: Mapping[str, Any]) -> dict[str, Site]:
+    return sites(layers, _edited)
+
+
+FACE = Face(
+    "fanin.keras",
+    (*NORMS, keras.layers.UnitNormalization),
+    PRODUCTS,
+    _edited,
+    _put,
+    _without,
+    _width,
+    _inputs,
+    _norm,
+    _sites,
+    _unfit,
+)
 
 
 def layers_of(model: Any) -> dict[str, Any]:
@@ -82,9 +133,9 @@ def layers_of(model: Any) -> dict[str, Any]:
     return found
 
 
-def missing(needs: Any, model: Any) -> list[Requirement]:
-    """The requirements that the model does not meet."""
-    return lacking(needs, layers_of(model), FACE)
+def missing(needs: Any, model: Any) -> tuple[str, ...]:
+    """What to say of the requirements that the model does not meet, one sentence each."""
+    return refusals(needs, layers_of(model), FACE)
 
 
 def edit_model(model: Any, needs: Any) -> Any:

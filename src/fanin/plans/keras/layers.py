@@ -69,7 +69,7 @@ def meaning(layer: keras.Layer, attribute: str, shape: tuple[int, ...]) -> Meani
         if len(re.sub(r"\(.*?\)", "x", spec)) == len(shape) and shape[-1] % count == 0:
             axes = Axes.parse(spec, shape, in_taps=in_taps, out_taps=out_taps)
             acts = attribute in ("kernel", "pointwise_kernel") and isinstance(layer, ACTING)
-            return Meaning(role, axes, parts, _hidden(layer), _activation(layer.activation) if acts else None)
+            return Meaning(role, axes, parts, _hidden(layer), activation_of(layer.activation) if acts else None)
     named = attribute == "bias" or attribute.endswith("_bias")
     if named and (len(shape) < 2 or type(layer).__module__.startswith(KERAS)):
         return Meaning("bias", None, gates[0] if gates else None, _hidden(layer))
@@ -84,7 +84,7 @@ def gates_of(layer: keras.Layer) -> tuple[str, int] | None:
 
 
 @functools.lru_cache(maxsize=256)
-def _activation(f: Any) -> Activation | None:
+def activation_of(f: Any) -> Activation | None:
     """The activation that a layer has; None where it has none, or one that is not elementwise (softmax) or has weights."""
     if f is keras.activations.linear or not inspect.isfunction(f):
         return None

@@ -12,24 +12,27 @@ from fanin.draws.largest import LARGEST
 from fanin.errors import FaninValueError
 from fanin.plans import laws
 from fanin.plans.declared import declared_plan
-from fanin.plans.keras.edits import missing
+from fanin.plans.keras.activations import followed
+from fanin.plans.keras.edits import layers_of, missing
 from fanin.plans.keras.layers import meaning
 from fanin.plans.keras.paths import Place, find_weights
 from fanin.plans.places import fitted, given_axes
 from fanin.plans.records import Entry, Plan
 from fanin.slots import Axes, Slot, SlotRole
 
+ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
+PARTS = ("query", "key", "value")  # layers of an attention whose names say what they are
 BESIDE = "zeros beside "  # how `plans.matching` begins its reason for a bias that no rule is about
 
 
 def model_slots(model: Any, axes: Mapping[str, str | Axes] | None = None) -> tuple[Slot, ...]:
     """See `fanin.keras.slots`."""
     places = find_weights(model)
-    given = given_axes(axes, places, "weight")
-    return tuple(_slot(place, given.get(place.names[0])) for place in places)
+    given, layers = given_axes(axes, places, "weight"), layers_of(model)
+    return tuple(_slot(place, given.get(place.names[0]), layers) for place in places)
 
 
-def _slot(place: Place, given: str | Axes | None) -> Slot:
+def _slot(place: Place, given: str | Axes | None, layers: Mapping[str, Any]) -> Slot:
     shape, name = place.shape, place.names[0]
     found = meaning(place.owner, place.attribute, shape)
     if given is not None:
@@ -40,6 +43,10 @@ def _slot(place: Place, given: str | Axes | None) -> Slot:
         found = replace(found, role=role, axes=axes)
     module = name.removesuffix(place.attribute).rstrip(".")
     kernel = f"{module}.kernel" if module else "kernel"
+    around, _, child = module.rpartition(".")
+    projection = (
+        child if found.role == "weight" and child in PARTS and isinstance(layers.get(around), ATTENTION) else None
+    )
     return Slot(
         name=name,
         names=tuple(place.names) if len(place.names) > 1 else (),
@@ -49,7 +56,7 @@ def _slot(place: Place, given: str | Axes | None) -> Slot:
         module=module,
         module_type=type(place.owner).__name__,
         axes=found.axes,
-        parts=found.parts,
+        parts=found.parts or projection,
         hidden=found.hidden,
         activation=found.activation,
         trainable=bool(place.variable.trainable),
@@ -57,10 +64,20 @@ def _slot(place: Place, given: str | Axes | None) -> Slot:
     )
 
 
-def plan_model(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
+def plan_model(
+    model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None, branches: Any = None
+) -> Plan:
     """See `fanin.keras.plan`."""
     places = find_weights(model)
-    made = declared_plan(model_slots(model, axes), rules, seed=seed, framework="keras", model=type(model).__name__)
+    made = declared_plan(
+        model_slots(model, axes),
+        rules,
+        seed=seed,
+        framework="keras",
+        model=type(model).__name__,
+        branches=branches,
+        followed=followed(layers_of(model)),
+    )
     entries = {name: _with_forget_bias(name, entry, places) for name, entry in made.entries.items()}
     return replace(made, entries=entries, notes=(*made.notes, *_notes(places)))
 
@@ -94,7 +111,7 @@ def apply_plan(plan: Plan, model: Any, seed: int | None = None) -> Any:
     """
     places = find_weights(model)
     lacking = missing(plan.architecture, model)
-    chosen = fitted(plan, places, what="weight", largest=_largest, lacking=lacking, face="fanin.keras")
+    chosen = fitted(plan, places, what="weight", largest=_largest, lacking=lacking)
     key = plan.seed if seed is None else seed
     values = [_drawn(name, entry, place, key) for name, entry, place in chosen]
     before = [keras.ops.copy(place.variable.value) for _, _, place in chosen]

@@ -12,12 +12,10 @@ from torch import Tensor, nn
 
 from fanin.errors import FaninValueError
 from fanin.names import canonical_names
-from fanin.plans.declared_edits import BIAS_IN, BIAS_OUT, FACTOR, SCALE
+from fanin.plans.edited import BIAS_IN, BIAS_OUT, FACTOR, NORM, SCALE, SKIP
 from fanin.plans.requirements import listed
 from fanin.rules.requirement import Requirement
 
-SKIP = "fanin_skip"  # module with `weight`: the factor on the skip path of the branch that this module ends
-NORM = "fanin_norm"  # module: normalises the input
 CLOSE = 1e-5  # relative, of numbers that are kept in the model's own precision
 
 
