@@ -248,6 +248,20 @@ def test_rules_that_cannot_be_used(case: str) -> None:
     assert "\n" not in sentence or case == "a spec"
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("GPT2", "gpt2"), ("gpt-2", "gpt2"), ("he_noraml", "he_normal"), ("HeNormal", "he_normal"), ("gtp2(std=1)", "gpt2"),
+     ("nope", None), ("", None), ("a b", None)],
+)  # fmt: skip
+def test_names_that_are_neither_a_preset_nor_a_rule(name: str, meant: str | None) -> None:
+    """One short sentence, with what was meant, and nothing of the parser's."""
+    sentence = said(lambda: fanin.plan(net(), X, rules=name))
+    assert sentence.startswith(f"rules={name!r} is neither a preset nor a rule")
+    assert (f"did you mean {meant!r}?" in sentence) if meant else ("did you mean" not in sentence)
+    assert "\n" not in sentence
+    assert len(sentence) < 200
+
+
 @pytest.mark.parametrize("verb", ["plan", "fix"])
 def test_a_pattern_to_keep_that_matches_nothing(verb: str) -> None:
     assert "keep='nope' matches no weight" in said(lambda: VERBS[verb](net(), X, keep="nope"))
