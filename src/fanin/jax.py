@@ -166,7 +166,7 @@ def slots(model: Any, *, axes: Mapping[str, str | Axes] | None = None) -> tuple[
     return model_slots(model, axes)
 
 
-def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
+def plan(model: Any, rules: Any, *, seed: Any = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
     """A plan for the parameters (`nnx.Param`) of a Flax NNX model; nothing is drawn.
 
     What the axes of a kernel mean is told by the module that owns it: `Linear`, `LinearGeneral`, `Conv` with its groups,
@@ -176,7 +176,7 @@ def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes
         model: an `nnx.Module`.
         rules: as in `fanin.plan`: pattern over the weights' paths ("blocks.0.attn.*"), or module class, to rule; the last
             match wins, and beside weights biases become zeros and scales of norms ones. Or one rule for all weights.
-        seed: of the draws.
+        seed: of the draws: an integer from 0 to 2**64 - 1, or a key such as `jax.random.key(5)`, which is seed 5.
         axes: pattern over paths → what the axes of parameters of your own mean.
 
     Returns:
@@ -195,7 +195,7 @@ def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes
     return plan_model(model, rules, seed=seed, axes=axes)
 
 
-def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str, str | Axes] | None = None) -> Any:
+def init_(model: Any, rules: Any, *, seed: Any = None, axes: Mapping[str, str | Axes] | None = None) -> Any:
     """Draw the parameters of a Flax NNX model anew, in place, whole or not at all; returns the model.
 
     Each parameter's numbers come from the seed and its path, keep its dtype and its sharding, and no `Rngs` is read. What no
@@ -204,11 +204,12 @@ def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str,
     Args:
         model: an `nnx.Module`.
         rules: as in `plan`; or a plan.
-        seed: of the draws; the plan's own, or 0, if None.
+        seed: as in `plan`; the plan's own, or 0, if None.
         axes: as in `plan`.
 
     Raises:
-        FaninValueError: as in `plan`, or a plan that does not fit the model; nothing was changed.
+        FaninValueError: as in `plan`, or a plan that does not fit the model, or weights to draw that are integers (quantised
+            ones); nothing was changed.
 
     Example:
         >>> from flax import nnx
@@ -217,8 +218,10 @@ def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str,
         1.0
     """
     from fanin.plans.jax.flax_apply import apply_plan
+    from fanin.plans.jax.flax_plan import plan_model
 
-    made = rules if isinstance(rules, Plan) else plan(model, rules, seed=seed or 0, axes=axes)
+    first = 0 if seed is None else seed
+    made = rules if isinstance(rules, Plan) else plan_model(model, rules, seed=first, axes=axes, drawn=True)
     return apply_plan(made, model, seed)
 
 
