@@ -275,5 +275,5 @@ class TestInit:
 def test_a_function_whose_second_moment_is_infinite_leaves_the_tensor_as_it_was() -> None:
     tensor = torch.ones(4, 4)
     with pytest.raises(FaninValueError, match="does not converge within 12 deviations"):
-        fanin.torch.he_normal_(tensor, nonlinearity=lambda z: (z * z / 4).exp(), seed=0)
+        face.he_normal_(tensor, nonlinearity=lambda z: (z * z / 4).exp(), seed=0)
     assert bool((tensor == 1).all())
