@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from fanin.activations import ALIASES, KNOWN, Activation, table_points
+from fanin.activations import ALIASES, KNOWN, Activation, gain, table_points
 from fanin.errors import FaninTypeError, FaninValueError
 
 # E[f(z)²]^(-1/2), as other people have measured it
@@ -166,3 +166,96 @@ def test_texts() -> None:
     assert str(Activation.named("relu")) == "relu"
     assert str(Activation.named("leaky_relu", 0.2)) == "leaky_relu(0.2)"
     assert str(Activation.named("leaky_relu")) == "leaky_relu"
+
+
+FAST = {  # f → E f(z)², None where it is infinite or lies beyond 12 deviations
+    "exp(z²/5)": (lambda z: np.exp(z**2 / 5), 5**0.5),
+    "exp(2z)": (lambda z: np.exp(2 * z), math.exp(8)),
+    "z⁹": (lambda z: z**9, 34459425.0),
+    "exp(z²/4)": (lambda z: np.exp(z**2 / 4), None),
+    "exp(z²)": (lambda z: np.exp(z**2), None),
+    "exp(z³)": (lambda z: np.exp(z**3 / 10), None),
+    "exp(5z)": (lambda z: np.exp(5 * z), None),
+    "1/√|z|": (lambda z: 1 / np.sqrt(np.abs(z) + 1e-30), None),
+    "1/z": (lambda z: 1 / (z - 0.013), None),
+}
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_a_gain_is_given_where_the_second_moment_converges(name: str) -> None:
+    f, moment = FAST[name]
+    if moment is not None:
+        assert gain(f) == pytest.approx(moment**-0.5, rel=2e-3)
+        return
+    assert Activation.of(f).second_moment() == math.inf
+    assert Activation.of(f).gain == math.inf
+    with pytest.raises(FaninValueError, match="does not converge within 12 deviations"):
+        gain(f)
+
+
+def test_what_diverges_at_one_diverges_at_every_larger_variance() -> None:
+    f = Activation.of(lambda z: np.exp(z**2 / 4))
+    assert f.second_moment(0.25) == pytest.approx((1 - 0.25) ** -0.5, rel=1e-3)
+    assert f.second_moment(4.0) == math.inf
+    assert f.slope_moment(4.0) == math.inf
+
+
+MIXING = {
+    "less its mean": lambda z: z - z.mean(),
+    "over its largest": lambda z: z / abs(z).max(),
+    "backwards": lambda z: z[::-1],
+    "sorted": np.sort,
+    "shifted": lambda z: np.roll(z, 1),
+    "with a little of the sum": lambda z: z + 1e-6 * z.sum(),
+    "over its norm": lambda z: z / np.linalg.norm(z),
+    "by its place": lambda z: z * np.linspace(1, 2, z.size),
+    "by how many there are": lambda z: z / z.size,
+}
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_functions_of_more_than_one_number_are_refused(name: str) -> None:
+    with pytest.raises(FaninValueError, match="is not elementwise"):
+        Activation.of(MIXING[name])
+
+
+def test_functions_of_more_than_one_number_are_refused_in_torch() -> None:
+    torch = pytest.importorskip("torch")
+    for f in (lambda z: z - z.mean(), lambda z: z / z.abs().max(), lambda z: z.flip(0), torch.nn.Softmax(0)):
+        with pytest.raises(FaninValueError, match="is not elementwise"):
+            Activation.of(f)
+
+
+def test_functions_of_more_than_one_number_are_refused_in_jax() -> None:
+    jax = pytest.importorskip("jax")
+    np_ = jax.numpy
+    for f in (lambda z: z - np_.mean(z), lambda z: z / np_.max(np_.abs(z)), np_.flip, jax.nn.softmax):
+        with pytest.raises(FaninValueError, match="is not elementwise"):
+            Activation.of(f)
+
+
+@pytest.mark.parametrize("f", [lambda z: z + 1j, lambda z: z * 1j, lambda z: np.sqrt(z + 0j)])
+def test_complex_values_are_refused(f) -> None:
+    with pytest.raises(FaninValueError, match="gave complex numbers; it must map each number to a real one"):
+        Activation.of(f)
+
+
+def test_complex_values_are_refused_in_frameworks() -> None:
+    torch, jax = pytest.importorskip("torch"), pytest.importorskip("jax")
+    for f in (lambda z: torch.complex(z, z), lambda z: jax.lax.complex(z, z)):
+        with pytest.raises(FaninValueError, match="gave complex numbers"):
+            Activation.of(f)
+
+
+def test_modules_with_slopes_of_their_own() -> None:
+    """Many equal slopes are one function; different ones are several; drawn ones are none until evaluation."""
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    assert gain(nn.PReLU(64)) == pytest.approx(gain(Activation.named("prelu", 0.25)))
+    several = nn.PReLU(3)
+    several.weight.data[1] = 0.5
+    with pytest.raises(FaninValueError, match=r"has slopes from 0.25 to 0.5, and a gain is of one function"):
+        gain(several)
+    with pytest.raises(FaninValueError, match=r"or on chance; call .eval\(\) on a module"):
+        gain(nn.RReLU())
+    assert gain(nn.RReLU().eval()) == pytest.approx(gain("rrelu"))

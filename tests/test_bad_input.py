@@ -37,6 +37,12 @@ def deep() -> nn.Sequential:
     return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), *[m for _ in range(20) for m in (nn.Linear(8, 8), nn.ReLU())])
 
 
+def two_slopes() -> nn.PReLU:
+    module = nn.PReLU(2)
+    module.weight.data = torch.tensor([0.1, 0.2])
+    return module
+
+
 def said(run: Callable[[], Any], kind: type[Exception] = fanin.FaninError) -> str:
     """The sentence of the error that a call raises."""
     with pytest.raises(kind) as caught:
@@ -242,6 +248,20 @@ def test_rules_that_cannot_be_used(case: str) -> None:
     assert "\n" not in sentence or case == "a spec"
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("GPT2", "gpt2"), ("gpt-2", "gpt2"), ("he_noraml", "he_normal"), ("HeNormal", "he_normal"), ("gtp2(std=1)", "gpt2"),
+     ("nope", None), ("", None), ("a b", None)],
+)  # fmt: skip
+def test_names_that_are_neither_a_preset_nor_a_rule(name: str, meant: str | None) -> None:
+    """One short sentence, with what was meant, and nothing of the parser's."""
+    sentence = said(lambda: fanin.plan(net(), X, rules=name))
+    assert sentence.startswith(f"rules={name!r} is neither a preset nor a rule")
+    assert (f"did you mean {meant!r}?" in sentence) if meant else ("did you mean" not in sentence)
+    assert "\n" not in sentence
+    assert len(sentence) < 200
+
+
 @pytest.mark.parametrize("verb", ["plan", "fix"])
 def test_a_pattern_to_keep_that_matches_nothing(verb: str) -> None:
     assert "keep='nope' matches no weight" in said(lambda: VERBS[verb](net(), X, keep="nope"))
@@ -276,6 +296,19 @@ CALLS: dict[str, tuple[Callable[[], Any], str]] = {
     "gain of what raises": (lambda: fanin.gain(lambda z: 1 / 0), "raised ZeroDivisionError (division by zero)"),
     "gain of what mixes": (lambda: fanin.gain(nn.Softmax(0)), "is not elementwise"),
     "gain of chance": (lambda: fanin.gain(lambda z: z * np.random.rand()), "or on chance"),  # noqa: NPY002
+    "gain of what centres": (lambda: fanin.gain(lambda z: z - z.mean()), "is not elementwise"),
+    "gain of complex numbers": (lambda: fanin.gain(lambda z: z + 1j), "gave complex numbers"),
+    "gain of what is infinite": (lambda: fanin.gain(lambda z: np.exp(z**2)), "does not converge within 12 deviations"),
+    "a rule for what is infinite": (
+        lambda: fanin.draw(rules.he_normal(lambda z: np.exp(z**2 / 4)), (4, 4), seed=0, name="w"), "he_normal: nonlinearity="
+    ),
+    "a rule for nothing": (
+        lambda: fanin.draw(rules.he_normal(lambda z: 0 * z), (4, 4), seed=0, name="w"), "is zero everywhere, so no gain"
+    ),
+    "a product of no size": (
+        lambda: fanin.draw(rules.gated_normal(lambda z: 0 * z), (4, 4), seed=0, name="w"), "has no scale at which"
+    ),
+    "gain of several slopes": (lambda: fanin.gain(two_slopes()), "has slopes from 0.1 to 0.2"),
     "gain of nothing": (lambda: fanin.gain(lambda z: 0 * z), "is zero everywhere"),
     "a plan that is a number": (lambda: Plan.load(3), "path=3 cannot be used"),  # type: ignore[arg-type]
     "a difference to a number": (lambda: Plan({}).diff(3), "other=3 cannot be used"),  # type: ignore[arg-type]

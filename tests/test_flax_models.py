@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.test_jax_face import run
+from tests.test_jax_face import HIDDEN, run
 
 jax = pytest.importorskip("jax", reason="needs jax")
 nnx = pytest.importorskip("flax.nnx", reason="needs flax")
@@ -431,3 +431,76 @@ def test_groups_of_a_convolution_are_no_projections() -> None:
 def test_the_main_door_says_where_flax_models_go() -> None:
     with pytest.raises(FaninTypeError, match=r"no pass of this model is watched; fanin\.jax\.plan\(model, rules\)"):
         fanin.plan(nnx.Linear(3, 4, rngs=rngs()), noise(2, 3), rules="gpt2")
+
+
+class Tied(nnx.Module):
+    """An embedding and a reader that share their numbers."""
+
+    def __init__(self, reader_first: bool) -> None:
+        embed = nnx.Embed(50, 32, rngs=rngs())
+        reader = nnx.Linear(50, 32, use_bias=False, rngs=rngs())
+        reader.kernel = embed.embedding
+        if reader_first:
+            self.reader, self.embed = reader, embed
+        else:
+            self.embed, self.reader = embed, reader
+
+
+@pytest.mark.parametrize("reader_first", [False, True])
+def test_of_tied_weights_the_embedding_says_what_they_mean(reader_first: bool) -> None:
+    (slot,) = model_slots(Tied(reader_first))
+    assert (slot.role, slot.axes.spec, slot.module, slot.module_type) == ("embedding", "vo", "embed", "Embed")
+    assert sorted(slot.names) == ["embed.embedding", "reader.kernel"]
+    drawn = face.init_(Tied(reader_first), "lecun_normal", seed=0).embed.embedding[...]
+    assert float(drawn.std()) == pytest.approx(1, rel=0.1)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "complex64"])
+def test_weights_that_are_no_real_numbers(dtype: str) -> None:
+    """As in PyTorch: refused, the biases beside them, too; a plan alone notes that they are left."""
+    net = nnx.Linear(8, 8, rngs=rngs())
+    net.kernel.set_value(jnp.ones((8, 8), dtype))
+    net.bias.set_value(jnp.ones(8))
+    kind = "integer" if dtype == "int8" else "complex"
+    with pytest.raises(FaninValueError, match=rf"nothing was changed:\s+kernel is {kind} \({dtype}\); only real float"):
+        face.init_(net, "he_normal", seed=0)
+    assert bool((net.bias[...] == 1).all())
+    assert any(f"kernel keeps its values: the type is {dtype}" in note for note in face.plan(net, "he_normal").notes)
+    face.init_(net, {"bias": "constant(0.5)"})
+    assert bool((net.bias[...] == 0.5).all())
+
+
+def test_a_key_is_the_seed_of_its_two_words() -> None:
+    drawn = [
+        face.init_(nnx.Linear(8, 8, rngs=rngs()), "he_normal", seed=seed).kernel[...]
+        for seed in (5, jax.random.key(5), jax.random.PRNGKey(5), face.key(5))
+    ]
+    assert all(bool((w == drawn[0]).all()) for w in drawn)
+    large = face.plan(nnx.Linear(8, 8, rngs=rngs()), "he_normal", seed=face.key(2**40 + 3))
+    assert large.seed == 2**40 + 3
+    wrong = (jax.random.split(jax.random.key(0)), jnp.ones(2), jnp.int32(3), "x", -1, 1.5)
+    for seed in wrong:
+        with pytest.raises(FaninError, match=r"cannot be used"):
+            face.init_(nnx.Linear(8, 8, rngs=rngs()), "he_normal", seed=seed)
+    with pytest.raises(FaninTypeError, match="seed is a key that `jit` traces"):
+        jax.jit(lambda key: face.plan(nnx.Linear(8, 8, rngs=rngs()), "he_normal", seed=key) and 0)(jax.random.key(0))
+
+
+def test_a_model_of_norms_alone() -> None:
+    norm = nnx.LayerNorm(6, rngs=rngs())
+    norm.scale.set_value(jnp.full(6, 3.0))
+    norm.bias.set_value(jnp.full(6, 3.0))
+    face.init_(norm, "he_normal")
+    assert bool((norm.scale[...] == 1).all())
+    assert bool((norm.bias[...] == 0).all())
+
+
+def test_a_model_is_drawn_where_torch_is_not_installed() -> None:
+    code = HIDDEN.replace('"flax", ', "") + (
+        "import sys, jax, numpy, fanin, fanin.jax as f\n"
+        "from flax import nnx\n"
+        "net = f.init_(nnx.Linear(8, 6, rngs=nnx.Rngs(0)), 'he_normal', seed=3)\n"
+        "same = fanin.draw(fanin.rules.he_normal(), (8, 6), seed=3, name='kernel', axes='io')\n"
+        "print(numpy.array_equal(net.kernel[...], same), 'torch' in sys.modules)"
+    )
+    assert run(code).strip() == "True False"

@@ -23,7 +23,9 @@ from fanin.slots import Axes
 get_global_attribute = pytest.importorskip("keras.src.backend.common.global_state").get_global_attribute
 layers = keras.layers
 
-SHAPES = {(24, 16): "io", (3, 3, 8, 8): "kkio", (64,): None}
+# Shapes with what their axes mean: every rule serves one at least.
+SHAPES = {(24, 16): "io", (3, 3, 8, 8): "kkio", (64,): None, (8, 8): "io", (9, 1, 6): "kio", (16, 48): "i(s3o)"}
+SHAPES |= {(4, 8, 6): "sio"}
 SINGLE = sorted(set(FACTORIES) - {"mirrored"})
 SAMPLES = {name: FACTS[name].samples or ({},) for name in SINGLE}
 CASES = [(name, sample) for name in SINGLE for sample in SAMPLES[name]]
@@ -55,15 +57,19 @@ def test_each_backend_alone(backend: str, gone: list[str]) -> None:
 class TestEveryRule:
     @pytest.mark.parametrize("name, sample", [(name, SAMPLES[name][0]) for name in SINGLE])
     def test_the_numbers_of_every_other_framework(self, name: str, sample: Any) -> None:
+        compared = 0
         for shape, axes in SHAPES.items():
             rule = FACTORIES[name](**sample)
+            own = axes if axes in ("i(s3o)", "sio") else None  # the others are what a bare shape is read as
             try:
                 wanted = draw(rule, shape, seed=7, name="w", axes=axes or "oi")
             except FaninError as error:
                 with pytest.raises(type(error)):
-                    made(name, sample, seed=7, name="w")(shape)
+                    made(name, sample, seed=7, name="w", axes=own)(shape)
                 continue
-            assert np.array_equal(array(made(name, sample, seed=7, name="w")(shape)), wanted), shape
+            assert np.array_equal(array(made(name, sample, seed=7, name="w", axes=own)(shape)), wanted), shape
+            compared += 1
+        assert compared, "no shape here is one that the rule serves, so nothing was compared"
 
     @pytest.mark.parametrize("name, sample", CASES)
     def test_a_config_is_plain_data_and_makes_the_same_initializer(self, name: str, sample: Any) -> None:
@@ -131,6 +137,37 @@ class TestActivations:
     def test_keras_functions_are_recognised(self, name: str) -> None:
         assert face.HeNormal(nonlinearity=getattr(keras.activations, name)).get_config()["nonlinearity"] == name
 
+    @pytest.mark.parametrize("name", ["softmax", "sparsemax", "log_softmax"])
+    def test_functions_of_a_whole_row_are_refused(self, name: str) -> None:
+        with pytest.raises(FaninValueError, match="is not elementwise"):
+            face.HeNormal(nonlinearity=getattr(keras.activations, name))
+
+    def test_layers_have_ten_digits(self) -> None:
+        """A layer casts to float32 by its policy; another of its kind computes in 64 bits."""
+        from fanin.activations import Activation
+        from fanin.theory import moments
+
+        for layer, known in {
+            layers.ReLU(): "relu",
+            layers.LeakyReLU(0.3): Activation.named("leaky_relu", 0.3),
+            layers.ELU(): "elu",
+            layers.Activation("tanh"): "tanh",
+        }.items():
+            found, exact = moments(layer), moments(known)
+            assert found.digits >= 10, layer
+            for moment in ("f", "f2", "df2", "fdf"):
+                assert getattr(found, moment) == pytest.approx(getattr(exact, moment), rel=1e-10, abs=1e-12), layer
+
+    def test_slopes_of_a_layers_own(self) -> None:
+        layer = layers.PReLU(alpha_initializer=keras.initializers.Constant(0.25))
+        with pytest.raises(FaninValueError, match="has no slope yet; build the layer first"):
+            face.HeNormal(nonlinearity=layer)
+        layer.build((None, 6))
+        assert face.HeNormal(nonlinearity=layer).get_config()["nonlinearity"] == "leaky_relu(0.25)"
+        layer.alpha.assign(np.arange(6, dtype="float32"))
+        with pytest.raises(FaninValueError, match="has slopes from 0 to 5, and a gain is of one function"):
+            face.HeNormal(nonlinearity=layer)
+
     def test_parameters_and_functions_without_a_name_survive_a_config(self) -> None:
         assert face.HeNormal(nonlinearity="leaky_relu(0.2)").get_config()["nonlinearity"] == "leaky_relu(0.2)"
         own = face.HeNormal(nonlinearity=lambda z: np.maximum(z, 0.3 * z**3))
@@ -185,6 +222,43 @@ class TestSeeds:
         layer.build((None, 5))
         wanted = draw(rules.he_normal(), (5, 6), seed=3, name="head.kernel", axes="io")
         assert np.array_equal(array(layer.kernel), wanted)
+
+    def test_two_layers_that_one_seed_gives_equal_numbers_warn(self) -> None:
+        """Shared or separate initializers, in one Sequential or by hand; the names of layers that lie deeper say nothing."""
+        words = r"gives 'kernel' of the layers '[\w/]+' and '[\w/]+' equal numbers; .* fanin.keras.init_"
+        shared = face.HeNormal(seed=11)
+        kept = [layers.Dense(8, kernel_initializer=shared) for _ in range(2)]
+        with pytest.warns(UserWarning, match=words):
+            net = keras.Sequential([keras.Input((8,)), *kept])
+        assert np.array_equal(array(net.layers[0].kernel), array(net.layers[1].kernel))
+        with pytest.warns(UserWarning, match=words):
+            net = keras.Sequential(
+                [keras.Input((9,)), *(layers.Dense(9, kernel_initializer=face.HeNormal(seed=11)) for _ in range(2))]
+            )
+        attentions = [layers.MultiHeadAttention(2, 4, kernel_initializer=face.HeNormal(seed=12)) for _ in range(2)]
+        attentions[0].build((None, 5, 8), (None, 5, 8))
+        with pytest.warns(UserWarning, match="gives 'query.kernel'"):
+            attentions[1].build((None, 5, 8), (None, 5, 8))
+
+    def test_layers_that_differ_or_are_meant_to_be_equal_do_not_warn(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            kept = []
+            for initializers in (
+                [face.HeNormal(seed=21, name=name) for name in "ab"],
+                [face.HeNormal(seed=seed) for seed in (22, 23)],
+                [face.HeNormal(), face.HeNormal()],
+                [face.Constant(0.5, seed=24), face.Constant(0.5, seed=24)],
+            ):
+                for initializer in initializers:
+                    kept.append(layers.Dense(7, kernel_initializer=initializer))
+                    kept[-1].build((None, 7))
+            for name in ("first", "second"):
+                kept.append(layers.Dense(7, kernel_initializer=face.HeNormal(seed=25), name=name))
+                kept[-1].build((None, 7))
+            net = keras.Sequential([keras.Input((7,)), layers.Dense(7, kernel_initializer=face.HeNormal(seed=26))])
+            kept.append(keras.models.clone_model(net))
+            assert np.array_equal(array(net.layers[0].kernel), array(kept[-1].layers[0].kernel))
 
     def test_a_seed_generator_goes_on(self) -> None:
         found = []
@@ -249,6 +323,23 @@ FANS = [  # layer, input's shape, weight, fan_in, fan_out
     (lambda: layers.GRUCell(6), (None, 4), "recurrent_kernel", 6, 6),
     (lambda: layers.SimpleRNNCell(6), (None, 4), "kernel", 4, 6),
 ]
+
+
+def test_float64_where_jax_has_none_is_truncated_as_keras_does_it() -> None:
+    """`dtype="float64"` on JAX without jax_enable_x64: Keras's own initializers give float32 then, with JAX's warning."""
+    layer = layers.Dense(6, kernel_initializer=face.HeNormal(seed=31), dtype="float64")
+    theirs = layers.Dense(6, dtype="float64")
+    net = keras.Sequential([keras.Input((5,), dtype="float64"), layers.Dense(6, dtype="float64", name="d")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for one in (layer, theirs):
+            one.build((None, 5))
+        face.init_(net, "he_normal", seed=3)
+    exact = draw(rules.he_normal(), (5, 6), seed=31, name="kernel", axes="io", dtype="float64")
+    assert array(layer.kernel).dtype == array(theirs.kernel).dtype == array(net.layers[0].kernel).dtype
+    assert np.allclose(array(layer.kernel), exact, rtol=1e-6)
+    named = draw(rules.he_normal(), (5, 6), seed=3, name="d.kernel", axes="io", dtype="float64")
+    assert np.allclose(array(net.layers[0].kernel), named, rtol=1e-6)
 
 
 class TestFans:
@@ -388,6 +479,13 @@ class TestBadInput:
             (lambda: face.HeNormal(nonlinearity="sofplus"), FaninValueError, "nonlinearity='sofplus' is not known"),
             (lambda: face.HeNormal.from_config({"mode": "fan_in", "stddev": 1}), FaninValueError, "unknown key 'stddev'"),
             (lambda: face.Drawn.from_config({"a": 1, "b": 2}), FaninValueError, "unknown keys 'a', 'b'"),
+            (lambda: face.Drawn.from_config({}), FaninValueError, "Drawn: the config lacks 'distribution'"),
+            (lambda: face.Normal.from_config({"seed": 1}), FaninValueError, "Normal: the config lacks 'std'"),
+            (lambda: face.HeNormal.from_config(None), FaninTypeError, "HeNormal: config=None cannot be used"),
+            (lambda: face.HeNormal.from_config([1]), FaninTypeError, r"config=\[1\] cannot be used"),
+            (lambda: face.HeNormal.from_config({1: 2}), FaninTypeError, "cannot be used; give what get_config gave"),
+            (lambda: face.HeNormal(nonlinearity=lambda z: z + 1j), FaninValueError, "gave complex numbers"),
+            (lambda: face.HeNormal(nonlinearity=keras.activations.softmax), FaninValueError, "is not elementwise"),
             (lambda: face.Drawn({"kind": "Norml"}), FaninValueError, "Norml"),
             (lambda: face.Drawn(3), FaninTypeError, "distribution=3"),
             (lambda: face.initializer("he_norml"), FaninValueError, "did you mean 'he_normal'"),

@@ -243,6 +243,29 @@ class TestInit:
             del FORMULAS["places_for_keras"], MAPPINGS["cube_for_keras"]
 
 
+class TestWrappers:
+    def test_the_inner_layer_says_what_a_kernel_means(self) -> None:
+        """`SpectralNormalization` holds the kernel of the layer in it, too."""
+        wrapped = layers.SpectralNormalization(layers.Dense(6))
+        model = face.init_(keras.Sequential([keras.Input((8,)), wrapped]), "he_normal", seed=4)
+        slot = face.slots(model)[0]
+        assert (slot.name, slot.names[1:], slot.module_type, slot.axes.spec) == (
+            "spectral_normalization.layer.kernel", ("spectral_normalization.kernel",), "Dense", "io",
+        )  # fmt: skip
+        wanted = draw(rules.he_normal(), (8, 6), seed=4, name=slot.name, axes="io")
+        assert np.array_equal(array(wrapped.layer.kernel), wanted)
+
+    def test_a_model_of_norms_alone(self) -> None:
+        model = keras.Sequential([keras.Input((5,)), layers.BatchNormalization(), layers.LayerNormalization()])
+        for norm in model.layers:
+            norm.gamma.assign(np.full(5, 3.0, "float32"))
+            norm.beta.assign(np.full(5, 3.0, "float32"))
+        face.init_(model, "he_normal")
+        for norm in model.layers:
+            assert (array(norm.gamma) == 1).all()
+            assert (array(norm.beta) == 0).all()
+
+
 class Own(keras.Layer):
     """A layer whose weights nobody can know."""
 
@@ -289,6 +312,46 @@ class TestRefusals:
         with pytest.raises(FaninValueError, match="too large for float32"):
             face.init_(model, huge)
         assert np.array_equal(array(model.layers[0].kernel), before)
+
+    @pytest.mark.parametrize("seed", ["x", -1, 2**64, 1.5])
+    def test_seeds(self, seed: Any) -> None:
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(4)])
+        before = array(model.layers[0].kernel).copy()
+        with pytest.raises((FaninTypeError, FaninValueError), match="seed="):
+            face.init_(model, "he_normal", seed=seed)
+        assert np.array_equal(array(model.layers[0].kernel), before)
+
+    def test_a_key_of_jax_is_no_seed(self) -> None:
+        jax = pytest.importorskip("jax")
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(4)])
+        with pytest.raises((FaninTypeError, FaninValueError), match="seed="):
+            face.init_(model, "he_normal", seed=jax.random.key(0))
+
+    @pytest.mark.parametrize("mode", ["int8", "int4"])
+    def test_quantised_weights(self, mode: str) -> None:
+        """As in PyTorch: refused, the biases beside them, too; a plan alone notes that they are left."""
+        model = keras.Sequential([keras.Input((8,)), layers.Dense(8), layers.Dense(4)])
+        model.layers[0].quantize(mode)
+        before = [array(w).copy() for w in model.weights]
+        words = r"nothing was changed:\s+dense\.kernel is integer \(int8\); only real floating-point weights are drawn"
+        for rule in ("he_normal", {"dense.*": "he_normal"}, {layers.Dense: "he_normal"}):
+            with pytest.raises(FaninValueError, match=words):
+                face.init_(model, rule)
+        assert all(np.array_equal(a, array(w)) for a, w in zip(before, model.weights, strict=True))
+        made = face.plan(model, "he_normal")
+        assert "dense.kernel" not in made.entries
+        assert any("dense.kernel keeps its values: the type is int8" in note for note in made.notes)
+        face.init_(model, {"dense_1.*": "he_normal"}, seed=1)
+        assert np.array_equal(
+            array(model.layers[1].kernel), draw(rules.he_normal(), (8, 4), seed=1, name="dense_1.kernel", axes="io")
+        )
+
+    def test_a_model_of_quantised_weights_alone(self) -> None:
+        model = keras.Sequential([keras.Input((8,)), layers.Dense(8), layers.Dense(4)])
+        model.quantize("int8")
+        with pytest.raises(FaninValueError, match=r"dense\.kernel is integer \(int8\).*\s+dense_1\.kernel is integer"):
+            face.init_(model, "he_normal")
+        assert sorted(face.plan(model, "he_normal").entries) == ["dense.bias", "dense_1.bias"]
 
     def test_axes_by_hand(self) -> None:
         model = face.init_(self.model(), "lecun_normal", axes={"*.experts": "sio", "*.mix": "io"}, seed=0)

@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "errors",
         "records",
+        "callables",
         "activations",
         "reshaping",
         "slots",

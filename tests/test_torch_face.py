@@ -508,3 +508,10 @@ class TestInit:
             face.init_(nn.Linear(2, 2), 3)
         with pytest.raises(FaninValueError, match="did you mean"):
             face.init_(nn.Linear(2, 2), "he_norml")
+
+
+def test_a_function_whose_second_moment_is_infinite_leaves_the_tensor_as_it_was() -> None:
+    tensor = torch.ones(4, 4)
+    with pytest.raises(FaninValueError, match="does not converge within 12 deviations"):
+        face.he_normal_(tensor, nonlinearity=lambda z: (z * z / 4).exp(), seed=0)
+    assert bool((tensor == 1).all())

@@ -5,16 +5,15 @@ that theory needs of it (gain, slope at zero, odd part, mean, kernel maps) is co
 """
 
 import functools
-import importlib
 import math
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fanin.callables import values
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.records import Record
 
@@ -22,6 +21,7 @@ Array = NDArray[np.float64]
 
 TABLE_LIMIT = 12.0
 TABLE_POINTS = 1201
+NODES = 6  # of a panel of the quadrature
 
 
 def _sigmoid(z: Array) -> Array:
@@ -168,13 +168,13 @@ class Activation(Record):
             )
         if isinstance(f, type):
             raise FaninTypeError(f"nonlinearity={f.__name__} is a class; call it first, as in {f.__name__}()")
-        return cls.recognised(_on_points(f), getattr(f, "__name__", type(f).__name__))
+        return cls.recognised(values(f, table_points()), getattr(f, "__name__", type(f).__name__))
 
     @classmethod
     def recognised(cls, y: Array, name: str = "custom") -> "Activation":
         """The activation with these values on `table_points()`: a known one where it is one, a table otherwise."""
-        z, values = table_points(), _known_values()
-        fits = np.abs(values - y) <= 1e-5 + 1e-4 * np.abs(y)
+        z, table = table_points(), _known_values()
+        fits = np.abs(table - y) <= 1e-5 + 1e-4 * np.abs(y)
         for known, fit in zip(KNOWN, np.all(fits, axis=1).tolist(), strict=True):
             if fit and known not in NAMELESS:
                 return cls(known, KNOWN[known][1])
@@ -188,14 +188,14 @@ class Activation(Record):
         z = np.asarray(z, dtype=np.float64)
         if self.table is None:
             return np.asarray(KNOWN[self.name][0](z, *self.parameters), dtype=np.float64)
-        points, values = table_points(), np.asarray(self.table)
-        inside = np.interp(z, points, values)
-        low = values[0] + (z - points[0]) * (values[1] - values[0]) / (points[1] - points[0])
-        high = values[-1] + (z - points[-1]) * (values[-1] - values[-2]) / (points[-1] - points[-2])
+        points, y = table_points(), np.asarray(self.table)
+        inside = np.interp(z, points, y)
+        low = y[0] + (z - points[0]) * (y[1] - y[0]) / (points[1] - points[0])
+        high = y[-1] + (z - points[-1]) * (y[-1] - y[-2]) / (points[-1] - points[-2])
         return np.where(z < points[0], low, np.where(z > points[-1], high, inside))
 
     def second_moment(self, q: float = 1.0) -> float:
-        """E[f(z)²] for z ~ N(0, q)."""
+        """E[f(z)²] for z ~ N(0, q); infinite where f's table tells none, because f grows too fast or has a spike in it."""
         return _moments(self, float(q))[1]
 
     def mean(self, q: float = 1.0) -> float:
@@ -208,9 +208,24 @@ class Activation(Record):
 
     @property
     def gain(self) -> float:
-        """E[f(z)²]^(-1/2) for z ~ N(0, 1): the factor on a weight's deviation that keeps the second moment at 1."""
+        """E[f(z)²]^(-1/2) for z ~ N(0, 1): the factor on a weight's deviation that keeps the second moment at 1.
+
+        Infinite where there is none: f is zero everywhere, or its second moment is infinite.
+        """
         moment = self.second_moment(1.0)
-        return 1.0 / math.sqrt(moment) if moment > 0 else math.inf
+        return 1.0 / math.sqrt(moment) if 0 < moment < math.inf else math.inf
+
+    @property
+    def why_no_gain(self) -> str:
+        """Why f has no gain, as a part of a sentence; empty where it has one."""
+        if math.isfinite(self.gain):
+            return ""
+        if self.second_moment(1.0) == 0:
+            return "is zero everywhere, so no gain keeps a signal through it"
+        return (
+            "has a second moment E f(z)², z ~ N(0, 1), that does not converge within 12 deviations (it grows too fast, or is "
+            "singular), so no gain keeps a signal through it"
+        )
 
     def odd(self, u: Array) -> Array:
         """o(u) = f(u) - f(-u): what a mirrored pair hands on."""
@@ -255,7 +270,8 @@ def gain(f: str | Activation | Callable[[Any], Any]) -> float:
             framework that is loaded (`torch.nn.GELU()`, `torch.relu`), or of one number.
 
     Raises:
-        FaninValueError: the name is not known, or the function does not map each number to a finite one, or all to zero.
+        FaninValueError: the name is not known, the function does not map each number to a finite one by itself, or it has
+            no gain: all of its values are zero, or E f(z)² is infinite.
 
     Example:
         >>> round(gain("gelu"), 4)
@@ -264,47 +280,9 @@ def gain(f: str | Activation | Callable[[Any], Any]) -> float:
         1.4142
     """
     activation = Activation.of(f)
-    if not math.isfinite(activation.gain):
-        raise FaninValueError(f"nonlinearity={f!r} is zero everywhere, so no gain keeps a signal through it")
+    if activation.why_no_gain:
+        raise FaninValueError(f"nonlinearity={f!r} {activation.why_no_gain}")
     return activation.gain
-
-
-# Framework → the file that hands a function its tensors. Looked at only where the framework is loaded already.
-ADAPTERS = {"torch": "fanin.activations_torch", "jax": "fanin.activations_jax"}
-
-
-def _on_points(f: Callable[[Any], Any]) -> Array:
-    """The values of an elementwise function on `table_points()`; raises `FaninValueError` where it is none."""
-    z = table_points()
-    failure: Exception | None = None
-    for run in _callers(f):
-        try:
-            y, part = (np.asarray(run(x.copy()), dtype=np.float64) for x in (z, z[::-2]))
-        except Exception as error:  # a user's function may raise anything; the first reason is the one to show
-            failure = failure or error
-            continue
-        if y.shape != z.shape or not np.isfinite(y).all():
-            raise FaninValueError(
-                f"nonlinearity={f!r} gave shape {y.shape} or non-finite values on [-12, 12]; it must map each number to a finite one"
-            )
-        if part.shape != z[::-2].shape or not np.allclose(part, y[::-2], rtol=1e-4, atol=1e-6):
-            raise FaninValueError(
-                f"nonlinearity={f!r} is not elementwise: what it gives for a number depends on the others, or on chance"
-            )
-        return y
-    raise FaninValueError(
-        f"nonlinearity={f!r} raised {type(failure).__name__} ({str(failure).partition(chr(10))[0]}); "
-        "it must be a function of a NumPy array, of a tensor or of one number"
-    ) from failure
-
-
-def _callers(f: Callable[[Any], Any]) -> Iterator[Callable[[Array], Any]]:
-    """Ways to call a function on an array: as it is, with a tensor, and number by number."""
-    yield f
-    for framework, adapter in ADAPTERS.items():
-        if framework in sys.modules:
-            yield importlib.import_module(adapter).of_arrays(f)
-    yield np.vectorize(f, otypes=[np.float64])
 
 
 @functools.cache
@@ -325,7 +303,7 @@ def quadrature() -> tuple[Array, Array]:
 
     The panels' ends fall on the kinks of the common activations (0, ±1, ±3, 6), so that they are integrated exactly.
     """
-    x, w = np.polynomial.legendre.leggauss(6)
+    x, w = np.polynomial.legendre.leggauss(NODES)
     edges = np.linspace(-TABLE_LIMIT, TABLE_LIMIT, 481)
     half = (edges[1] - edges[0]) / 2
     nodes = ((edges[:-1] + half)[:, None] + half * x[None, :]).ravel()
@@ -341,4 +319,15 @@ def _moments(f: Activation, q: float) -> tuple[float, float, float]:
         y = f(z)
         h = 1e-4 * max(1.0, math.sqrt(max(q, 0.0)))
         slope = (f(z + h) - f(z - h)) / (2 * h)
-        return float(weights @ y), float(weights @ y**2), float(weights @ slope**2)
+        first, second, slopes = float(weights @ y), float(weights @ y**2), float(weights @ slope**2)
+    if f.table is not None and (_diverges(weights * y**2) or (q > 1 and math.isinf(_moments(f, 1.0)[1]))):
+        second = slopes = math.inf  # beyond its table f goes on in straight lines, so the true f is asked at q = 1
+    return first, second, slopes
+
+
+def _diverges(parts: Array) -> bool:
+    """Whether the parts of an integral on the nodes do not add up to it: they have not died out at the ends, or one panel
+    holds most of it, which is then as wide or narrow as the table made it."""
+    panels = parts.reshape(-1, NODES).sum(axis=1)
+    total = float(panels.sum())
+    return not math.isfinite(total) or bool(max(panels[0], panels[-1]) > 1e-5 * total or panels.max() > 0.5 * total)

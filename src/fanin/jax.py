@@ -172,7 +172,7 @@ def plan(
     model: Any,
     rules: Any,
     *,
-    seed: int = 0,
+    seed: Any = 0,
     axes: Mapping[str, str | Axes] | None = None,
     branches: str | Sequence[str | tuple[str, ...]] | None = None,
 ) -> Plan:
@@ -186,7 +186,7 @@ def plan(
         rules: as in `fanin.plan`: pattern over the weights' paths ("blocks.0.attn.*"), or module class, to rule; the last
             match wins, and beside weights biases become zeros and scales of norms ones. Or one rule for all weights, or a preset
             or its name where no rule has that name ("llama"), if it asks for nothing that only a watched pass tells.
-        seed: of the draws.
+        seed: of the draws: an integer from 0 to 2**64 - 1, or a key such as `jax.random.key(5)`, which is seed 5.
         axes: pattern over paths → what the axes of parameters of your own mean.
         branches: what the residual branches are, which nobody sees without a watched pass: a pattern over modules' paths that are
             each a whole branch, or a list of patterns and of tuples of them, the modules of a branch in the order in which they are
@@ -214,7 +214,7 @@ def init_(
     model: Any,
     rules: Any,
     *,
-    seed: int | None = None,
+    seed: Any = None,
     axes: Mapping[str, str | Axes] | None = None,
     branches: str | Sequence[str | tuple[str, ...]] | None = None,
 ) -> Any:
@@ -226,11 +226,12 @@ def init_(
     Args:
         model: an `nnx.Module`.
         rules: as in `plan`; or a plan.
-        seed: of the draws; the plan's own, or 0, if None.
+        seed: as in `plan`; the plan's own, or 0, if None.
         axes, branches: as in `plan`.
 
     Raises:
-        FaninValueError: as in `plan`, or a plan that does not fit the model; nothing was changed.
+        FaninValueError: as in `plan`, or a plan that does not fit the model, or weights to draw that are integers (quantised
+            ones); nothing was changed.
 
     Example:
         >>> from flax import nnx
@@ -239,8 +240,14 @@ def init_(
         1.0
     """
     from fanin.plans.jax.flax_apply import apply_plan
+    from fanin.plans.jax.flax_plan import plan_model
 
-    made = rules if isinstance(rules, Plan) else plan(model, rules, seed=seed or 0, axes=axes, branches=branches)
+    first = 0 if seed is None else seed
+    made = (
+        rules
+        if isinstance(rules, Plan)
+        else plan_model(model, rules, seed=first, axes=axes, branches=branches, drawn=True)
+    )
     return apply_plan(made, model, seed)
 
 

@@ -20,8 +20,9 @@ read as "io", and more need `axes`.
 **Seeds.** Without a seed every call takes one 64-bit key from Keras's global random state (`keras.utils.set_random_seed`), so
 two layers that share an instance differ; Keras's own initializers would give both the same numbers. With an integer, the
 numbers depend on seed, name, shape and rule alone. The name, unless given, is that of the weight in its layer ("kernel"),
-after the layer's name where the user gave one ("query.kernel"): two layers without names of their own that share a seeded
-instance get equal numbers, as in Keras. With a `keras.random.SeedGenerator` each call takes its next state.
+after the layer's name where the user gave one ("query.kernel"): two layers without names of their own get equal numbers from
+one seed and rule, as in Keras, but the second one warns. Give layers names, initializers seeds of their own, or use
+`init_`. With a `keras.random.SeedGenerator` each call takes its next state.
 
 An LSTM with `unit_forget_bias` asks for the biases of its gates apart; set it False for a rule of the whole bias, or use `init_`.
 `mirrored` serves several weights at once and has no class here. A leaky ReLU has the slope 0.01 in fanin's rules and 0.2 in
@@ -161,7 +162,8 @@ def init_(
         axes, branches: as in `plan`.
 
     Raises:
-        FaninValueError: as in `plan`, or a plan that does not fit the model; nothing was changed.
+        FaninValueError: as in `plan`, or a plan that does not fit the model, or weights to draw that are integers (quantised
+            ones); nothing was changed.
 
     Example:
         >>> net = keras.Sequential([keras.Input((512,)), keras.layers.Dense(256)])
@@ -169,7 +171,12 @@ def init_(
         >>> round(float(keras.ops.convert_to_numpy(net.layers[0].kernel).std()) * 512**0.5, 2)
         1.0
     """
-    made = rules if isinstance(rules, Plan) else plan(model, rules, seed=seed or 0, axes=axes, branches=branches)
+    first = 0 if seed is None else seed
+    made = (
+        rules
+        if isinstance(rules, Plan)
+        else plan_model(model, rules, seed=first, axes=axes, branches=branches, drawn=True)
+    )
     return apply_plan(made, model, seed)
 
 

@@ -145,7 +145,7 @@ def test_a_callable_is_a_nonlinearity() -> None:
         (lambda: rules.variance_scaling(-1), "scale=-1 cannot be used"),
         (lambda: rules.variance_scaling(distribution="gauss"), "accepted are 'normal', 'truncated_normal', 'uniform'"),
         (lambda: rules.he_normal(fan="in"), r"unexpected keyword argument 'fan'; it takes \(nonlinearity=None, mode="),  # type: ignore[call-arg]
-        (lambda: rules.he_normal(nonlinearity=lambda z: 0 * z)(wide()), "has no finite gain"),
+        (lambda: rules.he_normal(nonlinearity=lambda z: 0 * z)(wide()), "is zero everywhere, so no gain"),
         (lambda: rules.he_normal()(Slot("b", (3,), "float32", "bias")), "for a bias or a scale use zeros"),
         (
             lambda: rules.he_normal()(Slot("w", (3, 0), "float32", "weight", axes=Axes.parse("oi", (3, 0)))),

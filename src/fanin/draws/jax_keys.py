@@ -52,6 +52,22 @@ def named_key(seed: Any, name: str = "") -> Array:
     return jax.random.wrap_key_data(words, impl=_kind(name))
 
 
+def seed_of(seed: Any) -> int:
+    """The seed as an integer: itself, or that of a key, whose two words it is (`jax.random.key(5)` is seed 5).
+
+    Raises:
+        FaninTypeError, FaninValueError: it is neither, or a key that is known only when a program runs.
+    """
+    if not isinstance(seed, Array):
+        return check_seed(seed)
+    words = halves(seed)[0]
+    if isinstance(words, Tracer):
+        raise FaninTypeError(
+            "seed is a key that `jit` traces, but a whole model is drawn outside of it; give an integer from 0 to 2**64 - 1, or a key"
+        )
+    return int(words[0]) | int(words[1]) << 32
+
+
 def halves(key: Any) -> tuple[Any, str]:
     """Philox's key (lower and upper word of the seed, uint32, shape (2,)), and the name that a key carries ("" for none).
 

@@ -177,16 +177,15 @@ def _entry(slot: Slot, keys: list[_Key], trace: Trace) -> Entry | str | None:
     if not slot.dtype.startswith(("float", "bfloat")):
         return UNREAL.format(slot.dtype)
     speed = lr_scale(key.value, slot)
+    beside = _beside(slot, key, speed)
     if not meant:
-        if slot.role in BIASES:
-            return Entry(Constant(0.0), f"zeros beside the weights of {key.shown!r}", speed)
-        if slot.role == "norm_scale":
-            return Entry(Constant(1.0), f"ones beside the weights of {key.shown!r}", speed)
-        return f"{key.shown!r} is about weights, and this is a scale outside of a norm; name it to draw it"
+        return beside or f"{key.shown!r} is about weights, and this is a scale outside of a norm; name it to draw it"
     assert key.value is not None
     try:
         distribution, spec = _distribution(completed(key.value, slot, trace), slot)
     except FaninError as error:
+        if beside and key.key == ("*",):  # one rule for all, and none of them is a weight: a model of norms
+            return beside
         if slot.role in VAGUE and any(WILD & set(p) for p in key.key if isinstance(p, str)):
             rule = getattr(key.value, "spec", "the rule")
             return f"{rule} does not fit the role {slot.role!r}; name a rule of its own to draw it"
@@ -198,6 +197,15 @@ def _entry(slot: Slot, keys: list[_Key], trace: Trace) -> Entry | str | None:
         ) from error
     distribution = keep_padding(slot, distribution)
     return Entry(distribution, f"{spec} for {key.shown!r}" if spec else f"given for {key.shown!r}", speed)
+
+
+def _beside(slot: Slot, key: _Key, speed: float) -> Entry | None:
+    """What a slot gets that stands beside weights: zeros for biases, ones for scales of norms; None for others."""
+    if slot.role in BIASES:
+        return Entry(Constant(0.0), f"zeros beside the weights of {key.shown!r}", speed)
+    if slot.role == "norm_scale":
+        return Entry(Constant(1.0), f"ones beside the weights of {key.shown!r}", speed)
+    return None
 
 
 def lr_scale(value: Any, slot: Slot) -> float:

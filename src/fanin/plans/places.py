@@ -1,6 +1,7 @@
 """Plans and axes matched to the weights that a model of some framework holds, without a watched pass."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, Protocol, TypeVar
 
@@ -8,7 +9,7 @@ from fanin.draws.largest import largest
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import laws
 from fanin.plans.records import Entry, Plan
-from fanin.slots import Axes
+from fanin.slots import Axes, Slot
 
 
 class Place(Protocol):
@@ -63,7 +64,8 @@ def fitted(
         if need is not None and need.shape != place.shape:
             wrong.append(f"{name}: its shape is {place.shape}, but the plan is for {need.shape}")
         elif limit is None:
-            wrong.append(f"{name} has the dtype {place.dtype}, and only floating-point {what}s are drawn")
+            kind = "complex" if str(place.dtype).startswith("complex") else "integer"
+            wrong.append(f"{name} is {kind} ({place.dtype}); only real floating-point weights are drawn")
         else:
             wrong += _value_problems(name, entry, place, limit)
         if id(place) in taken:
@@ -79,6 +81,15 @@ def fitted(
     if wrong:
         raise FaninValueError("the plan does not fit the model, and nothing was changed:\n  " + "\n  ".join(wrong))
     return chosen
+
+
+def as_real(slots: Sequence[Slot]) -> tuple[Slot, ...]:
+    """The slots with every type taken for a real one, so that a plan has entries for integers, too, and `fitted` names them.
+
+    A plan alone notes that it leaves them; to draw a model that holds some is refused, since biases without their weights are
+    no initialization.
+    """
+    return tuple(s if s.dtype.startswith(("float", "bfloat")) else replace(s, dtype="float32") for s in slots)
 
 
 def _value_problems(name: str, entry: Entry, place: Place, limit: float) -> list[str]:

@@ -42,13 +42,9 @@ def gain_of(rule: str, gain: float | None, nonlinearity: Nonlinearity) -> float:
 
 def finite_gain(rule: str, nonlinearity: Activation) -> float:
     """The gain of an activation; raises where it has none (a function that is 0 everywhere, or grows too fast)."""
-    value = nonlinearity.gain
-    if not math.isfinite(value) or value <= 0:
-        raise FaninValueError(
-            f"{rule}: nonlinearity={str(nonlinearity)!r} has no finite gain, its second moment is "
-            f"{nonlinearity.second_moment():g}"
-        )
-    return value
+    if nonlinearity.why_no_gain:
+        raise FaninValueError(f"{rule}: nonlinearity={str(nonlinearity)!r} {nonlinearity.why_no_gain}")
+    return nonlinearity.gain
 
 
 def kept(slot: Slot, mode: str, rule: str, gain: float = 1.0, through: Activation | None = None) -> tuple[Promise, ...]:

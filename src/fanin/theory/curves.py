@@ -1,16 +1,15 @@
 """An activation as theory needs it: values in 64 bits, the derivative where it is known, kinks, and its digits."""
 
 import functools
-import importlib
 import math
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fanin.activations import ADAPTERS, KNOWN, Activation, Array, table_points
+from fanin.activations import KNOWN, Activation, Array, table_points
+from fanin.callables import framework_callers, prepared, resolution
 from fanin.theory.derivatives import DERIVATIVES, Jump
 from fanin.theory.quadrature import differentiation, integrate, legendre, to_ends
 
@@ -53,15 +52,15 @@ class Curve:
         if isinstance(f, str | Activation):
             return _known(Activation.of(f))
         activation = Activation.of(f)
-        run, resolution = _in_64_bits(f)
+        run, rounding = _in_64_bits(f)
         points = table_points()
-        if activation.table is None and _same(run(points), activation(points), resolution):
+        if activation.table is None and _same(run(points), activation(points), rounding):
             return _known(activation)
         name = getattr(f, "__name__", type(f).__name__)
-        if resolution > 1e-12:  # in few bits a function is a staircase: its places cannot be told
-            return cls(name, run, None, resolution=resolution)
+        if rounding > 1e-12:  # in few bits a function is a staircase: its places cannot be told
+            return cls(name, run, None, resolution=rounding)
         kinks, jumps, singular = rough_places(run)
-        return cls(name, run, None, kinks, jumps, singular, resolution=resolution)
+        return cls(name, run, None, kinks, jumps, singular, resolution=rounding)
 
 
 @functools.lru_cache(maxsize=256)
@@ -81,39 +80,32 @@ def _known(activation: Activation) -> Curve:
     )
 
 
-def _same(y: Array, known: Array, resolution: float) -> bool:
+def _same(y: Array, known: Array, rounding: float) -> bool:
     gap = np.abs(y - known) / (1 + np.abs(known))
-    near = max(EXACT, 8 * resolution)
+    near = max(EXACT, 8 * rounding)
     return bool(np.mean(gap <= near) >= 0.95 and np.all(gap <= max(NEAR, near)))
 
 
 def _in_64_bits(f: Callable[[Any], Any]) -> tuple[Callable[[Array], Array], float]:
     """The way of calling f that keeps the most digits, and its relative rounding."""
+    f = prepared(f)
     best: tuple[Callable[[Array], Array], float] | None = None
     probe = np.linspace(-1.0, 1.0, 5)
-    for run in _callers(f):
+    for run in (f, *framework_callers(f, double=True)):
         try:
             y = np.asarray(run(probe))
         except Exception:  # a user's function may raise anything; `Activation.of` has found a way that works
             continue
         if y.shape != probe.shape or y.dtype.kind != "f":
             continue
-        resolution = float(np.finfo(y.dtype).eps)
-        if best is None or resolution < best[1]:
-            best = (_flat(run), resolution)
-        if resolution < 1e-12:
+        rounding = resolution(y.dtype)
+        if best is None or rounding < best[1]:
+            best = (_flat(run), rounding)
+        if rounding < 1e-12:
             break
-    assert best is not None, "Activation.of accepted it"
+    if best is None:  # number by number, in as many bits as one number comes back in
+        best = (_flat(np.vectorize(f, otypes=[np.float64])), resolution(np.asarray(f(0.5)).dtype))
     return best
-
-
-def _callers(f: Callable[[Any], Any]) -> Iterator[Callable[[Array], Any]]:
-    yield f
-    for framework, adapter in ADAPTERS.items():
-        if framework in sys.modules:
-            room = importlib.import_module(adapter)
-            yield room.of_arrays(room.in_double(f) if hasattr(room, "in_double") else f)
-    yield np.vectorize(f, otypes=[np.float64])
 
 
 def _flat(run: Callable[[Array], Any]) -> Callable[[Array], Array]:

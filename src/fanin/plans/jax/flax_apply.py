@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding, SingleDeviceSharding
 
 from fanin.draws.backends import expect
 from fanin.draws.jax import draw
+from fanin.draws.jax_keys import seed_of
 from fanin.plans import laws
 from fanin.plans.jax.flax_edits import missing
 from fanin.plans.jax.flax_params import Place, find_params
@@ -18,7 +19,7 @@ from fanin.plans.places import fitted
 from fanin.plans.records import Entry, Plan
 
 
-def apply_plan(plan: Plan, model: Any, seed: int | None = None) -> Any:
+def apply_plan(plan: Plan, model: Any, seed: Any = None) -> Any:
     """Draw every entry into the model, in place, whole or not at all; returns the model.
 
     Parameters keep their dtype and sharding. Those of an abstract model (`nnx.eval_shape`) get values.
@@ -30,7 +31,7 @@ def apply_plan(plan: Plan, model: Any, seed: int | None = None) -> Any:
     places = find_params(model)
     lacking = missing(plan.architecture, model)
     chosen = fitted(plan, places, what="parameter", largest=_largest, lacking=lacking)
-    key = plan.seed if seed is None else seed
+    key = plan.seed if seed is None else seed_of(seed)
     expect(sum(math.prod(place.shape) for _, _, place in chosen))
     values = [_drawn(name, entry, place, key) for name, entry, place in chosen]
     before = [place.param.get_raw_value() for _, _, place in chosen]

@@ -18,8 +18,9 @@ class Place:
 
     Attributes:
         param: the `nnx.Param`.
-        owner: the module that holds it first; None where a bare list or dict does.
+        owner: the module that holds it first, or the `Embed` among several; None where a bare list or dict does.
         attribute: its name there.
+        module: the owner's path.
         parent: the module around the owner, and the owner's name there.
         names: every path to it, parts joined by dots; the first counts.
     """
@@ -27,6 +28,7 @@ class Place:
     param: Any
     owner: Any
     attribute: str
+    module: str
     parent: tuple[Any, str]
     names: list[str] = field(default_factory=list)
 
@@ -60,8 +62,12 @@ def _walk(node: Any, path: tuple[str, ...], parent: tuple[Any, str], found: dict
     for key, child in _children(node):
         here = (*path, str(key))
         if isinstance(child, nnx.Param):
-            place = found.setdefault(id(child), Place(child, owner, str(key), parent))
+            place = found.setdefault(id(child), Place(child, owner, str(key), ".".join(path), parent))
             place.names.append(".".join(here))
+            if isinstance(owner, nnx.Embed) and not isinstance(
+                place.owner, nnx.Embed
+            ):  # of tied ones it says what axes mean
+                place.owner, place.attribute, place.module, place.parent = owner, str(key), ".".join(path), parent
         else:
             around = (owner, str(key)) if owner is not None else parent
             _walk(child, here, around, found, above | {id(node)})

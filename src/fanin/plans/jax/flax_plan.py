@@ -6,23 +6,32 @@ from typing import Any
 
 from flax import nnx
 
+from fanin.draws.jax_keys import seed_of
 from fanin.plans.declared import declared_plan
 from fanin.plans.jax.flax_activations import followed
 from fanin.plans.jax.flax_edits import modules_of
 from fanin.plans.jax.flax_params import find_params
 from fanin.plans.jax.flax_slots import model_slots
+from fanin.plans.places import as_real
 from fanin.plans.records import Plan
 from fanin.slots import Axes
 
 
 def plan_model(
-    model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None, branches: Any = None
+    model: Any,
+    rules: Any,
+    *,
+    seed: Any = 0,
+    axes: Mapping[str, str | Axes] | None = None,
+    branches: Any = None,
+    drawn: bool = False,
 ) -> Plan:
-    """See `fanin.jax.plan`."""
+    """See `fanin.jax.plan`; `drawn`: the plan is put into this model at once, so that it may not leave integers out."""
+    slots = model_slots(model, axes)
     made = declared_plan(
-        model_slots(model, axes),
+        as_real(slots) if drawn else slots,
         rules,
-        seed=seed,
+        seed=seed_of(seed),
         framework="jax",
         model=type(model).__name__,
         branches=branches,

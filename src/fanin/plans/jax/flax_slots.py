@@ -49,7 +49,6 @@ def _slot(place: Place, given: str | Axes | None) -> Slot:
         if axes.shape != shape:
             raise FaninValueError(f"axes: those of {place.names[0]!r} have the shape {axes.shape}, but it has {shape}")
         role = "embedding" if axes.spec == "vo" else "weight"
-    module = place.names[0].removesuffix(place.attribute)
     cell = isinstance(parent, CELLS) and isinstance(owner, nnx.Linear)
     if cell and role == "weight" and child in RECURRENT:
         role = "recurrent"
@@ -64,12 +63,12 @@ def _slot(place: Place, given: str | Axes | None) -> Slot:
         shape=shape,
         dtype=place.dtype.name,
         role=role,
-        module=module.rstrip("."),
+        module=place.module,
         module_type=type(owner).__name__ if owner is not None else "",
         axes=axes,
         parts=parts,
         hidden=int(getattr(parent, "hidden_features", 0)) if cell else 0,
-        weight=f"{module}kernel" if role == "bias" and hasattr(owner, "kernel") else None,
+        weight=f"{place.module}.kernel".lstrip(".") if role == "bias" and hasattr(owner, "kernel") else None,
     )
 
 

@@ -19,6 +19,7 @@ from fanin.draws.windows import check_shape
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.plans.keras.caller import Asked, asked, only_shape
 from fanin.plans.keras.layers import KERAS, Meaning
+from fanin.plans.keras.repeats import note
 from fanin.records import encode
 from fanin.rules.rule import FACTORIES, Rule
 from fanin.slots import Axes, Slot
@@ -80,6 +81,8 @@ class Initializer(keras.initializers.Initializer):
             warnings.warn(f"a weight of shape {shape} has no elements; nothing was drawn", stacklevel=2)
             return keras.ops.zeros(shape, kind)
         law = self._law(shape, kind, name, known, _owner(found))
+        if self.name is None and isinstance(self.seed, int) and found is not None and found.layer is not None:
+            note(self, law, shape, name, found.layer)
         return draw(law, shape, seed=self._key(), name=name, dtype=kind, layout=layout)
 
     def _law(self, shape: tuple[int, ...], dtype: str, name: str, known: Meaning, owner: str) -> Distribution:
@@ -134,14 +137,25 @@ class Initializer(keras.initializers.Initializer):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The initializer that `get_config` describes; raises `FaninValueError` for keys that it does not take."""
-        takes = list(inspect.signature(cls).parameters)
+        """The initializer that `get_config` describes.
+
+        Raises:
+            FaninTypeError: that is no mapping from names.
+            FaninValueError: it has keys that the initializer does not take, or lacks one.
+        """
+        if not isinstance(config, Mapping) or not all(isinstance(key, str) for key in config):
+            raise FaninTypeError(f"{cls.__name__}: config={config!r} cannot be used; give what get_config gave, a dict")
+        parameters = inspect.signature(cls).parameters
+        takes = list(parameters)
+        lacking = [key for key, p in parameters.items() if p.default is p.empty and key not in config]
         unknown = sorted(set(config) - set(takes))
         if unknown:
             raise FaninValueError(
                 f"{cls.__name__}: the config has the unknown key{'s' * (len(unknown) > 1)} {', '.join(map(repr, unknown))}; "
                 f"it takes {', '.join(takes)}"
             )
+        if lacking:
+            raise FaninValueError(f"{cls.__name__}: the config lacks {', '.join(map(repr, lacking))}")
         return cls(**config)
 
     def clone(self) -> Self:

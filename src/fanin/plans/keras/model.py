@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from fanin.distributions import Constant, Stack
+from fanin.draws.bits import check_seed
 from fanin.draws.keras import draw
 from fanin.draws.largest import LARGEST
 from fanin.errors import FaninValueError
@@ -16,7 +17,7 @@ from fanin.plans.keras.activations import followed
 from fanin.plans.keras.edits import layers_of, missing
 from fanin.plans.keras.layers import meaning
 from fanin.plans.keras.paths import Place, find_weights
-from fanin.plans.places import fitted, given_axes
+from fanin.plans.places import as_real, fitted, given_axes
 from fanin.plans.records import Entry, Plan
 from fanin.slots import Axes, Slot, SlotRole
 
@@ -41,7 +42,7 @@ def _slot(place: Place, given: str | Axes | None, layers: Mapping[str, Any]) -> 
             raise FaninValueError(f"axes: those of {name!r} have the shape {axes.shape}, but it has {shape}")
         role: SlotRole = found.role if found.role == "recurrent" else "embedding" if axes.spec == "vo" else "weight"
         found = replace(found, role=role, axes=axes)
-    module = name.removesuffix(place.attribute).rstrip(".")
+    module = place.module
     kernel = f"{module}.kernel" if module else "kernel"
     around, _, child = module.rpartition(".")
     projection = (
@@ -65,12 +66,18 @@ def _slot(place: Place, given: str | Axes | None, layers: Mapping[str, Any]) -> 
 
 
 def plan_model(
-    model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None, branches: Any = None
+    model: Any,
+    rules: Any,
+    *,
+    seed: int = 0,
+    axes: Mapping[str, str | Axes] | None = None,
+    branches: Any = None,
+    drawn: bool = False,
 ) -> Plan:
-    """See `fanin.keras.plan`."""
-    places = find_weights(model)
+    """See `fanin.keras.plan`; `drawn`: the plan is put into this model at once, so that it may not leave integers out."""
+    places, slots, seed = find_weights(model), model_slots(model, axes), check_seed(seed)
     made = declared_plan(
-        model_slots(model, axes),
+        as_real(slots) if drawn else slots,
         rules,
         seed=seed,
         framework="keras",
@@ -112,7 +119,7 @@ def apply_plan(plan: Plan, model: Any, seed: int | None = None) -> Any:
     places = find_weights(model)
     lacking = missing(plan.architecture, model)
     chosen = fitted(plan, places, what="weight", largest=_largest, lacking=lacking)
-    key = plan.seed if seed is None else seed
+    key = plan.seed if seed is None else check_seed(seed)
     values = [_drawn(name, entry, place, key) for name, entry, place in chosen]
     before = [keras.ops.copy(place.variable.value) for _, _, place in chosen]
     try:

@@ -21,6 +21,12 @@ import keras
 from fanin.errors import FaninTypeError, FaninValueError
 
 ADAPTERS = ("lora_kernel_a", "lora_kernel_b", "lora_embeddings_a", "lora_embeddings_b")
+QUANTISED = (
+    "kernel",
+    "embeddings",
+    "reverse_embeddings",
+    "quantized_kernel",
+)  # what `layer.quantize` makes of a weight
 AUTOMATIC_VARIABLE = re.compile(r"(\w+_)?variable(_\d+)?")
 
 
@@ -30,14 +36,16 @@ class Place:
 
     Attributes:
         variable: the `keras.Variable`.
-        owner: the layer that holds it first.
+        owner: the layer that holds it first; the inner one where a layer holds what a layer in it has.
         attribute: its name there.
+        module: the owner's path.
         names: every path to it; the first counts.
     """
 
     variable: Any
     owner: keras.Layer
     attribute: str
+    module: str
     names: list[str] = field(default_factory=list)
 
     @property
@@ -50,7 +58,7 @@ class Place:
 
 
 def find_weights(model: Any) -> tuple[Place, ...]:
-    """Every weight of a model that is there to be trained, frozen ones too, once, in the model's order.
+    """Every weight of a model that is there to be trained, frozen and quantised ones too, once, in the model's order.
 
     Statistics (the moving mean of a batch norm), seeds and the two factors of a low-rank adapter are none.
 
@@ -78,17 +86,27 @@ def _walk(layer: keras.Layer, path: str, found: dict[int, Place], unbuilt: list[
     children = list(labelled(layer))
     if not layer.built and not children and type(layer).build is not keras.Layer.build:  # one that makes weights
         unbuilt.append(path)
-    for variable, attribute in _own(layer):
-        place = found.setdefault(id(variable), Place(variable, layer, attribute))
-        place.names.append(f"{path}.{attribute}" if path else attribute)
+    own, theirs = list(_own(layer)), {id(v) for _, child in children for v, _ in _own(child)}
+    _add(layer, path, [(v, attribute) for v, attribute in own if id(v) not in theirs], found)
     for label, child in children:
         _walk(child, f"{path}.{label}" if path else label, found, unbuilt, above | {id(layer)})
+    # Such as the kernel that `SpectralNormalization` divides: the layer in it says what it means.
+    _add(layer, path, [(v, attribute) for v, attribute in own if id(v) in theirs], found)
+
+
+def _add(layer: keras.Layer, path: str, own: list[tuple[Any, str]], found: dict[int, Place]) -> None:
+    for variable, attribute in own:
+        place = found.setdefault(id(variable), Place(variable, layer, attribute, path))
+        place.names.append(f"{path}.{attribute}" if path else attribute)
 
 
 def _own(layer: keras.Layer) -> Iterator[tuple[Any, str]]:
     """The weights that a layer holds itself, with their names there."""
     # What `add_weight` made trainable, whether or not it is frozen now; Keras has no public list without the sublayers'.
-    for variable in layer._trainable_variables:
+    variables = list(layer._trainable_variables)
+    if getattr(layer, "quantization_mode", None):  # the numbers of a quantised kernel are trained no more
+        variables = [v for v in layer._non_trainable_variables if v.name in QUANTISED] + variables
+    for variable in variables:
         if variable.name not in ADAPTERS:
             yield variable, variable_name(layer, variable)
 

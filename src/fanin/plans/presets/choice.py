@@ -1,5 +1,6 @@
 """What `rules=` may be: a mapping, the name of a preset, a preset, or one rule for all weights."""
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,8 +10,8 @@ from fanin.plans.presets.matching import plan_from_preset
 from fanin.plans.presets.records import Preset
 from fanin.plans.presets.table import find, is_preset, presets
 from fanin.plans.records import Plan
-from fanin.rules import parse
-from fanin.rules.rule import Rule
+from fanin.rules import load_all, parse
+from fanin.rules.rule import ALIASES, FACTORIES, Rule
 from fanin.traces.records import Trace
 
 
@@ -30,14 +31,25 @@ def chosen(rules: Any) -> Preset | Mapping[Any, Any]:
         )
     if is_preset(rules) and not rules.strip().endswith("()"):
         return find(rules)
-    try:
+    load_all()
+    name = rules.partition("(")[0].strip()
+    if name in FACTORIES or name in ALIASES:
         return {"*": parse(rules)}
-    except FaninValueError as error:
-        if "(" in rules:
-            raise
-        raise FaninValueError(
-            f"rules={rules!r} is neither a preset ({', '.join(preset.name for preset in presets())}) nor a rule: {error}"
-        ) from None
+    raise FaninValueError(
+        f"rules={rules!r} is neither a preset nor a rule{_near(name)} (`fanin rules` and `fanin rules --presets` list them)"
+    )
+
+
+def _near(text: str) -> str:
+    """The names that were perhaps meant: case, hyphens and underscores do not count."""
+    names = [preset.name for preset in presets()] + [*FACTORIES, *ALIASES]
+    plain = {_plain(name): name for name in reversed(names)}  # a preset before a rule of the same name
+    close = difflib.get_close_matches(_plain(text), plain, n=1)
+    return f"; did you mean {plain[close[0]]!r}?" if close else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def plan_from_recipe(trace: Trace, recipe: Preset | Mapping[Any, Any], seed: int = 0, model: Any = None) -> Plan:
