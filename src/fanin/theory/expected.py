@@ -115,7 +115,7 @@ class Expected(Forward):
         return y if math.isfinite(y.q) else self._unknown(op, f"the second moment behind {op.name} does not exist")
 
     def _unknown(self, op: Op, why: str) -> None:
-        self.reasons[op.index] = why
+        self.reasons.setdefault(op.index, why)  # a step that knows why has said so
 
     def _inside(self, op: Op) -> State | None:
         """An op inside an activation written by hand, as a function of what went into the whole."""
