@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from tests.theory.nets import against_draws, named
 from torch import nn
 from torch.nn import functional as F
 
 from fanin import rules
-from tests.theory.nets import against_draws, named
 
 
 class Biased(nn.Module):

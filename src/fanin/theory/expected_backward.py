@@ -13,7 +13,7 @@ from fanin.theory.expected import Expected, walk_windows
 from fanin.theory.forward import DEFAULT_EPS, WEIGHT_KINDS
 from fanin.theory.laws import WeightLaw
 from fanin.theory.state import WEIGHT_WOBBLE, State, pairs_meet
-from fanin.theory.taps import pairs, passed
+from fanin.theory.taps import inner, pairs, passed
 from fanin.traces.records import INPUT, LossFacts, Op
 
 UNKNOWN = math.nan
@@ -178,7 +178,20 @@ def _dropout(walk: Expected, op: Op, place: int, source: int) -> float:
 
 
 def _shape(walk: Expected, op: Op, place: int, source: int) -> float:
-    return 1.0 if op.name == "pad" else _share(walk, op, source)
+    if op.name != "pad":
+        return _share(walk, op, source)
+    if op.facts.get("mode", 0.0):  # what copies get comes back to what they are copies of
+        return _share(walk, op, source)
+    readers, factor = walk.readers[op.index], 1.0
+    for axis, n in enumerate(walk.extents(op)):  # what is cut off gets nothing
+        cut = sum(max(-int(op.facts.get(f"{end} {axis}", 0)), 0) for end in ("low", "high"))
+        factor *= max(n - cut, 0) / max(n, 1)
+    reader = walk.trace.ops[readers[0]] if len(readers) == 1 else None
+    if reader is not None and reader.kind == "conv":  # fewer windows reach what was put around than what is inside
+        for axis, window in enumerate(walk_windows(walk, reader), start=2):
+            low, high = (max(int(op.facts.get(f"{end} {axis}", 0)), 0) for end in ("low", "high"))
+            factor *= inner(window, low, high)
+    return factor
 
 
 def _add(walk: Expected, op: Op, place: int, source: int) -> float:

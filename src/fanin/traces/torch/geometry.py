@@ -15,6 +15,7 @@ ARITHMETIC = frozenset(
     ("add", "radd", "sub", "rsub", "mul", "rmul", "div", "rdiv", "true_divide", "pow", "rpow", "maximum", "minimum")
 )
 MASKED = -1e4  # a logit below this is masked
+PADS = ("constant", "reflect", "replicate", "circular")
 LARGEST = 65_536  # elements of a constant that are looked at
 ROWS = 8  # examples compared
 
@@ -241,9 +242,9 @@ def _recurrent(call: Call) -> dict[str, float]:
 
 
 def _index(call: Call) -> dict[str, float]:
-    """Where an integer index points, and along which axis; for `pad`, whether zeros are put in."""
+    """Where an integer index points, and along which axis; for `pad`, how much of what is put where."""
     if call.name == "pad":
-        return {"zeros": float(call.arg(2, "mode", default="constant") == "constant")}
+        return _pad(call)
     if call.name != "getitem":
         return {}
     index = call.args[1]
@@ -254,6 +255,18 @@ def _index(call: Call) -> dict[str, float]:
         if part is None or part is Ellipsis or isinstance(part, torch.Tensor):
             return {}
     return {}
+
+
+def _pad(call: Call) -> dict[str, float]:
+    """Positions put before and behind along each axis, and what they hold: a number, or copies (its place in `PADS`)."""
+    mode, value = call.arg(2, "mode", default="constant"), call.arg(3, "value")
+    found = {"mode": float(PADS.index(mode)), "value": float(value or 0.0)}
+    amounts, dims = list(call.arg(1, "pad")), call.arg(0, "input").ndim
+    for place in range(len(amounts) // 2):  # the last axis comes first
+        low, high = amounts[2 * place : 2 * place + 2]
+        if low or high:
+            found |= {f"low {dims - 1 - place}": float(low), f"high {dims - 1 - place}": float(high)}
+    return found
 
 
 def _input(call: Call, data: Value) -> dict[str, float]:
