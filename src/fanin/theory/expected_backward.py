@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fanin.theory import averages as attend
-from fanin.theory import gaussian, mixing, steps
+from fanin.theory import gaussian, made, mixing, norms, steps
 from fanin.theory.backward import _pair_share
 from fanin.theory.elementwise import Named
 from fanin.theory.expected import Expected, walk_windows
@@ -149,17 +149,19 @@ def _pointwise(walk: Expected, op: Op, place: int, source: int) -> float:
         return share
     law = walk.law(op, "norm_scale", "scale", "position", "other")
     if law is not None:
-        return (law.variance + law.mean**2) * share
+        found = made.factor(walk, op, law)
+        return found[0] * share if found is not None else UNKNOWN
     rms = op.facts.get("constant_rms", UNKNOWN)
     return share * (rms**2 if "mul" in op.name else 1 / rms**2 if rms else UNKNOWN)
 
 
 def _norm(walk: Expected, op: Op, place: int, source: int) -> float:
     """γ² / variance, less the directions that a norm takes out (van Laarhoven 2017); through its statistics nothing goes."""
-    x = walk.arriving(op)
-    if place > 0 or x is None or op.name in ("normalize", "local_response_norm"):
+    signal = norms.signal_place(walk, op)
+    x, level = walk.arriving(op, signal), norms.written_power(walk, op)
+    if place != signal or x is None or level is None or op.name in ("normalize", "local_response_norm"):
         return UNKNOWN
-    power, eps = walk.norm_power(op), op.facts.get("eps", DEFAULT_EPS)
+    power, eps = walk.norm_power(op) * level, op.facts.get("eps", DEFAULT_EPS)
     if "batch" in op.name:
         variance = x.s if walk.trace.training else 1.0
         return power / (variance + eps) if variance + eps > 0 else UNKNOWN

@@ -59,7 +59,25 @@ def product(walk: "Expected", op: Op, x: State | None) -> State | None:
     if len(sources) == 1 and not (source is not None and source.name in ("chunk", "split", "unbind", "tensor_split")):
         fourth = 3 * x.variance**2 + 6 * x.mean**2 * x.variance + x.mean**4
         return State(x.q, fourth, min(2 * x.s * (2 * x.q - x.s), 2 * fourth))
+    if len(sources) == 2 and (_again(walk, sources[0], sources[1]) or _again(walk, sources[1], sources[0])):
+        return walk._unknown(op, "multiplied with the same signal again (a recurrence written step by step)")
     return _multiplied(x, y)
+
+
+def _again(walk: "Expected", factor: int, other: int) -> bool:
+    """Whether the other signal has been multiplied with this one, or with another part of it, before."""
+    root, todo, seen = walk.root(factor), [other], 0
+    while todo and seen < BACK and root != INPUT:
+        here = todo.pop()
+        seen += 1
+        if here == INPUT or here <= root:
+            continue
+        op = walk.trace.ops[here]
+        if op.kind == "mul" and len(op.inputs) == 2 and root in (walk.root(i) for i in op.inputs):
+            return True
+        if op.kind in ("mul", "add", "shape") or (op.kind == "pointwise" and not op.weights):
+            todo += op.inputs
+    return False
 
 
 def _multiplied(x: State, y: State) -> State:
