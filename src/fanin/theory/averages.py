@@ -28,31 +28,55 @@ def shares(count: np.ndarray, logits: float) -> np.ndarray:
     """E Σ_j a_j² of each query, over `count` keys whose logits have this variance."""
     if logits < SMALL:
         return 1 / (1 + (count - 1) * math.exp(-max(logits, 0.0)))
-    # Between two points of a table, in logarithms.
+    return _between(count, logits, 0)
+
+
+def slopes(count: np.ndarray, logits: float) -> np.ndarray:
+    """E Σ_j a_j² (v_j - Σ_l a_l v_l)² of each query, for unrelated values v of variance 1: the gradients of its logits.
+
+    With S = Σ a² it is E [S + S² - 2 Σ a³]: S (1 - S) where all shares are alike, and far less where one key wins.
+    """
+    if logits < SMALL:
+        share = shares(count, logits)
+        return share * (1 - share)
+    return _between(count, logits, 1)
+
+
+def _between(count: np.ndarray, logits: float, which: int) -> np.ndarray:
+    """Between two points of a table, in logarithms."""
     place = math.log(min(logits, LARGE)) / STEP
     low = math.floor(place)
     given = tuple(np.asarray(count, dtype=float).tolist())
-    a, b = (np.log(_shares(given, math.exp(STEP * k))) for k in (low, low + 1))
+    a, b = (np.log(np.maximum(_integrals(given, math.exp(STEP * k))[which], 1e-300)) for k in (low, low + 1))
     return np.exp(a + (b - a) * (place - low))
 
 
 @functools.lru_cache(maxsize=512)
-def _shares(count: tuple[float, ...], logits: float) -> np.ndarray:
-    """n E[e^2l / (Σ e^l)²] by 1 / S² = ∫ t e^(-t S) dt."""
+def _integrals(count: tuple[float, ...], logits: float) -> tuple[np.ndarray, np.ndarray]:
+    """E S and E [S + S² - 2 Σ a³] by Z^-k = ∫ t^(k-1) e^(-t Z) dt / (k-1)!, Z = Σ e^l."""
     z = np.linspace(-8, 8, 241)
     w = np.exp(-0.5 * z**2)
     w /= w.sum()
     level = np.exp(math.sqrt(logits) * z)
     reach = 8 * math.sqrt(logits) + 12 + math.log(max(count))
     log_t = np.linspace(-reach, 8 * math.sqrt(logits) + 4, 321)
-    t = np.exp(log_t)
-    decay = np.exp(-np.minimum(t[:, None] * level[None, :], 700.0))
-    left, first = decay @ w, decay @ (w * level**2)
+    t = np.exp(log_t)[:, None]
+    each = np.minimum(t * level[None, :], 700.0)  # powers of t and of the level together: alone they would overflow
+    decay = np.exp(-each)
+    square = each * each
+    twice = decay * square
+    left, second, third, fourth = decay @ w, twice @ w, (twice * each) @ w, (twice * square) @ w
     n = np.asarray(count)[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        others = np.where(n > 1, np.exp((n - 1) * np.log(np.maximum(left, 1e-300))), 1.0)
-    total = (others * first * t**2).sum(axis=1) * (log_t[1] - log_t[0])
-    return np.clip(np.where(n[:, 0] <= 1, 1.0, n[:, 0] * total), 1 / n[:, 0], 1.0)
+    log_left = np.log(np.maximum(left, 1e-300))
+    one, two = (np.exp(np.maximum(n - k, 0) * log_left) for k in (1, 2))
+    step = log_t[1] - log_t[0]
+    squares = (n * one * second).sum(axis=1) * step
+    cubes = (n * one * third).sum(axis=1) * step / 2
+    both = (n * one * fourth + n * (n - 1) * two * second**2).sum(axis=1) * step / 6
+    alone = n[:, 0] <= 1
+    share = np.clip(np.where(alone, 1.0, squares), 1 / n[:, 0], 1.0)
+    slope = np.where(alone, 0.0, np.maximum(squares + both - 2 * cubes, 0.0))
+    return share, slope
 
 
 @functools.lru_cache(maxsize=256)
@@ -70,15 +94,27 @@ def looks(op: Op, keys: int, queries: int) -> np.ndarray:
     return counts(m, n, bool(facts.get("causal", 0.0)), facts.get("inverse_keys", 1 / max(n, 1)))
 
 
-def overlap(count: np.ndarray, causal: bool, common: float) -> float:
-    """E Σ_j a_ij a_i'j of two different queries whose logits have the covariance `common`."""
+def growth(count: np.ndarray, share: np.ndarray, logits: tuple[float, float]) -> np.ndarray:
+    """How many times more two queries weigh the same keys than uniform averages would, by the later one's `count`.
+
+    e^c for logits of covariance c and small variance σ²; a query meets itself (c = σ²) at n E Σ a². Between the two the
+    logarithm is taken in proportion to c, so that where one key wins the overlap stays below that of one query with itself.
+    """
+    variance, common = logits
+    if not (variance > 0 and common > 0):
+        return np.ones_like(share)
+    return np.maximum(count * share, 1.0) ** min(common / variance, 1.0)
+
+
+def overlap(count: np.ndarray, causal: bool, more: np.ndarray) -> float:
+    """E Σ_j a_ij a_i'j of two different queries; `more` is their `growth`."""
     n = len(count)
     if causal and n > 1:
         # Two queries share the keys of the earlier one: 1 / the later one's number, averaged over pairs.
-        base = float((2 * (np.arange(n)) / count).sum()) / (n * (n - 1))
+        both = float((2 * (np.arange(n)) / count * more).sum()) / (n * (n - 1))
     else:
-        base = float(np.mean(1 / count))
-    return min(base * math.exp(min(max(common, 0.0), 50.0)), 1.0)
+        both = float(np.mean(more / count))
+    return min(both, 1.0)
 
 
 def logit_variance(query: State, key: State, width: float, scale: float) -> tuple[float, float]:
@@ -94,10 +130,11 @@ def averaged(value: State, count: np.ndarray, causal: bool, logits: tuple[float,
     near = max(value.q - apart, 0.0)
     share = shares(count, logits[0])
     extra = p / (1 - p) * share * value.q if 0 < p < 1 else np.zeros_like(share)
-    kernel = tokens.averaged(value, count, causal, share, logits[1], extra)
+    more = growth(count, share, logits)
+    kernel = tokens.averaged(value, count, causal, share, more, extra)
     level = near + apart * share + extra if kernel is None else np.diagonal(kernel)
     q = float(level.mean())
-    both = overlap(count, causal, logits[1])
+    both = overlap(count, causal, more)
     common = min(value.q - value.s, near)
     s = q - (common + max(value.q - value.s - common, 0.0) * both)
     profile: tuple[Profile, ...] = (tuple((level / q).tolist()),) if q > 0 and len(count) > 1 else ()

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fanin.records import changed
-from fanin.theory import elementwise, gaussian, mixing, positions, steps, tokens
+from fanin.theory import elementwise, gaussian, made, mixing, norms, positions, steps, tokens
 from fanin.theory.elementwise import Named, activated
-from fanin.theory.forward import DEFAULT_EPS, Forward, _from_facts, _measured
+from fanin.theory.forward import Forward, _from_facts, _measured
 from fanin.theory.laws import WeightLaw
-from fanin.theory.state import State, added, alike, pairs_meet, through_dropout, through_norm, through_weight
+from fanin.theory.state import State, added, alike, pairs_meet, through_dropout, through_weight
 from fanin.theory.taps import Window, merged, passed, windows
 from fanin.traces.records import INPUT, Op, Trace
 
@@ -44,6 +44,7 @@ class Expected(Forward):
         blocks: the states of stacked blocks (queries, keys, values), by op, where their laws are stated apart.
         batch: examples of the batch.
         sliding: the windows of each op that was asked for them.
+        makes: the laws of weights behind arithmetic, by weight and op.
         past: (gates, steps, fan_out / fan_in of the input weight) of each layer of a recurrent call.
         attends: (keys of each query, causal, variances of the logits, dropout) behind each softmax over keys.
     """
@@ -52,6 +53,7 @@ class Expected(Forward):
         self.reasons: dict[int, str] = {}
         self.blocks: dict[int, tuple[State, ...]] = {}
         self.attends: dict[int, mixing.Attends] = {}
+        self.makes: dict[tuple[str, int], WeightLaw | None] = {}
         self.replays: dict[int, gaussian.Array] = {}
         self.steps: dict[str, list[float]] = {}
         self.sliding: dict[int, list[Window]] = {}
@@ -87,6 +89,10 @@ class Expected(Forward):
         """The law of the op's weight with one of these roles."""
         return self._law(op, *roles)
 
+    def _law(self, op: Op, *roles: str) -> WeightLaw | None:
+        law = super()._law(op, *roles)
+        return law if law is None or not op.made else made.law_in(self, op, law)
+
     def root(self, index: int, kinds: tuple[str, ...] = ("shape",)) -> int:
         """The op from which this one's output came, through ops of these kinds with one input."""
         while index != INPUT and self.trace.ops[index].kind in kinds and len(self.trace.ops[index].inputs) == 1:
@@ -99,6 +105,8 @@ class Expected(Forward):
             return activated(u, composite.activation, _width(op), self.batch)
         if op.index in self.inner:
             return self._inside(op)
+        if op.made and (why := made.unknown(self, op)):
+            return self._unknown(op, why)
         step = STEPS.get(op.kind)
         x = self.arriving(op)
         if step is None:
@@ -115,7 +123,7 @@ class Expected(Forward):
         return y if math.isfinite(y.q) else self._unknown(op, f"the second moment behind {op.name} does not exist")
 
     def _unknown(self, op: Op, why: str) -> None:
-        self.reasons[op.index] = why
+        self.reasons.setdefault(op.index, why)  # a step that knows why has said so
 
     def _inside(self, op: Op) -> State | None:
         """An op inside an activation written by hand, as a function of what went into the whole."""
@@ -243,60 +251,6 @@ def _embedding(walk: Expected, op: Op, x: State | None) -> State | None:
     return State(mean, q, s, apart=apart, var_q=weight.doubt)
 
 
-def _norm(walk: Expected, op: Op, x: State | None) -> State | None:
-    scale, shift = walk.law(op, "norm_scale"), walk.law(op, "norm_shift")
-    name = op.name if any(k in op.name for k in ("batch", "layer", "group", "instance", "rms")) else "rms"
-    if op.name == "normalize":
-        n = op.shape[1] if len(op.shape) > 1 else 1
-        return State(0.0, 1 / n, (x.s / x.q if x is not None and x.q > 0 else 1.0) / n)
-    if op.name == "local_response_norm":
-        return x
-    if x is None or not x.q > 0:
-        x = x if x is not None else State(0.0, 1.0, 1.0, apart=1.0)
-    if "batch" in name and not walk.trace.training:
-        power = walk.norm_power(op) / (1 + op.facts.get("eps", DEFAULT_EPS))
-        y = x.scaled(power, power)  # running statistics as they are before training: mean 0, variance 1
-        return y if shift is None or shift.zero else summed(y, constant_part(shift))
-    apart = x.apart if math.isfinite(x.apart) else x.s
-    if "instance" in name:
-        x = x.but(q=apart, mean=0.0, s=min(x.s, apart))
-        name = "layer_norm"
-    eps = op.facts.get("eps", _written_eps(walk, op))
-    y = through_norm(x, name, eps, scale, shift)
-    gain = walk.norm_power(op)
-    y = y.but(law=_normed_law(x, y))
-    if "batch" in name:
-        factor = gain / (x.s + eps) if x.s + eps > 0 else 0.0
-        return y.but(apart=factor * min(apart, x.s), profile=x.profile)
-    variance = x.q if "rms" in name else x.variance
-    factor = gain / (variance + eps) if variance + eps > 0 else 0.0
-    return tokens.normed(x, y.but(apart=factor * min(apart, variance)), "rms" not in name, eps, gain)
-
-
-def _normed_law(x: State, y: State) -> tuple[gaussian.Array, gaussian.Array] | None:
-    """The law behind a norm of what comes straight out of an activation or a gate."""
-    law = elementwise.law_of(x)
-    if law is None or x.before is None:
-        return None
-    center = float(law[1] @ law[0])
-    spread = math.sqrt(max(float(law[1] @ (law[0] - center) ** 2), 1e-300))
-    return y.mean + math.sqrt(y.variance) / spread * (law[0] - center), law[1]
-
-
-def _written_eps(walk: Expected, op: Op) -> float:
-    """The number added to the variance in a norm written by hand."""
-    for place in op.inputs[1:]:
-        here = place
-        for _ in range(4):
-            if here == INPUT:
-                break
-            source = walk.trace.ops[here]
-            if source.kind == "pointwise" and source.name in ("add", "radd") and "constant" in source.facts:
-                return source.facts["constant"]
-            here = source.inputs[0] if source.inputs else INPUT
-    return DEFAULT_EPS
-
-
 def _activation(walk: Expected, op: Op, x: State | None) -> State | None:
     f = op.activation or Named.of(op.name, op.facts)
     return activated(x, f, _width(op), walk.batch) if x is not None and f is not None else None
@@ -308,7 +262,7 @@ def _pointwise(walk: Expected, op: Op, x: State | None) -> State | None:
     if op.activation is not None:
         return _activation(walk, op, x)
     if op.weights:
-        return _with_weight(walk, op, x)
+        return made.with_weight(walk, op, x)
     if op.name in MASKS:
         return mixing.masked(walk, op, x)
     constant, rms = op.facts.get("constant"), op.facts.get("constant_rms", math.nan)
@@ -330,24 +284,6 @@ def _pointwise(walk: Expected, op: Op, x: State | None) -> State | None:
     if f is not None and f.name in elementwise.POSITIVE and x.mean > 0:
         return elementwise.of_positive(x, f)
     return activated(x, f, _width(op), walk.batch) if f is not None else None
-
-
-def _with_weight(walk: Expected, op: Op, x: State) -> State | None:
-    if op.name in ("add", "radd", "sub", "subtract"):
-        law = walk.law(op, "bias", "norm_shift", "position", "scale", "embedding", "other")
-        if law is None:
-            return x
-        part = constant_part(law)
-        if walk.slots[law.name].role == "position":
-            part = part.but(apart=law.variance)
-        return x if law.zero else summed(x, part, keep=alike(law))
-    if op.name in ("mul", "rmul", "multiply"):
-        law = walk.law(op, "norm_scale", "scale", "position", "other")
-        if law is None:
-            return None
-        power = law.variance + law.mean**2
-        return x.scaled(power, power).but(mean=x.mean * law.mean)
-    return None
 
 
 def _add(walk: Expected, op: Op, x: State | None) -> State | None:
@@ -381,7 +317,7 @@ STEPS: dict[str, Step] = {
     "conv": _conv,
     "conv_transpose": _conv,
     "embedding": _embedding,
-    "norm": _norm,
+    "norm": norms.norm,
     "activation": _activation,
     "pointwise": _pointwise,
     "add": _add,

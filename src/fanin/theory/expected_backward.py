@@ -6,14 +6,14 @@ from collections.abc import Callable
 import numpy as np
 
 from fanin.theory import averages as attend
-from fanin.theory import gaussian, mixing, steps
+from fanin.theory import gaussian, made, mixing, norms, steps
 from fanin.theory.backward import _pair_share
 from fanin.theory.elementwise import Named
 from fanin.theory.expected import Expected, walk_windows
 from fanin.theory.forward import DEFAULT_EPS, WEIGHT_KINDS
 from fanin.theory.laws import WeightLaw
 from fanin.theory.state import WEIGHT_WOBBLE, State, pairs_meet
-from fanin.theory.taps import pairs, passed
+from fanin.theory.taps import inner, pairs, passed
 from fanin.traces.records import INPUT, LossFacts, Op
 
 UNKNOWN = math.nan
@@ -95,24 +95,7 @@ def _factor(walk: Expected, op: Op, place: int, source: int) -> tuple[float, flo
 
 
 def _affine(op: Op) -> bool:
-    names = [
-        "add",
-        "radd",
-        "sub",
-        "subtract",
-        "rsub",
-        "mul",
-        "rmul",
-        "multiply",
-        "div",
-        "true_divide",
-        "neg",
-        "negative",
-        "positive",
-        "masked_fill",
-        "where",
-    ]
-    return op.activation is None and op.name in names
+    return op.activation is None and op.name in AFFINE
 
 
 def _weight(walk: Expected, op: Op, x: State | None) -> tuple[float, float]:
@@ -166,17 +149,19 @@ def _pointwise(walk: Expected, op: Op, place: int, source: int) -> float:
         return share
     law = walk.law(op, "norm_scale", "scale", "position", "other")
     if law is not None:
-        return (law.variance + law.mean**2) * share
+        found = made.factor(walk, op, law)
+        return found[0] * share if found is not None else UNKNOWN
     rms = op.facts.get("constant_rms", UNKNOWN)
     return share * (rms**2 if "mul" in op.name else 1 / rms**2 if rms else UNKNOWN)
 
 
 def _norm(walk: Expected, op: Op, place: int, source: int) -> float:
     """γ² / variance, less the directions that a norm takes out (van Laarhoven 2017); through its statistics nothing goes."""
-    x = walk.arriving(op)
-    if place > 0 or x is None or op.name in ("normalize", "local_response_norm"):
+    signal = norms.signal_place(walk, op)
+    x, level = walk.arriving(op, signal), norms.written_power(walk, op)
+    if place != signal or x is None or level is None or op.name in ("normalize", "local_response_norm"):
         return UNKNOWN
-    power, eps = walk.norm_power(op), op.facts.get("eps", DEFAULT_EPS)
+    power, eps = walk.norm_power(op) * level, op.facts.get("eps", DEFAULT_EPS)
     if "batch" in op.name:
         variance = x.s if walk.trace.training else 1.0
         return power / (variance + eps) if variance + eps > 0 else UNKNOWN
@@ -195,7 +180,20 @@ def _dropout(walk: Expected, op: Op, place: int, source: int) -> float:
 
 
 def _shape(walk: Expected, op: Op, place: int, source: int) -> float:
-    return 1.0 if op.name == "pad" else _share(walk, op, source)
+    if op.name != "pad":
+        return _share(walk, op, source)
+    if op.facts.get("mode", 0.0):  # what copies get comes back to what they are copies of
+        return _share(walk, op, source)
+    readers, factor = walk.readers[op.index], 1.0
+    for axis, n in enumerate(walk.extents(op)):  # what is cut off gets nothing
+        cut = sum(max(-int(op.facts.get(f"{end} {axis}", 0)), 0) for end in ("low", "high"))
+        factor *= max(n - cut, 0) / max(n, 1)
+    reader = walk.trace.ops[readers[0]] if len(readers) == 1 else None
+    if reader is not None and reader.kind == "conv":  # fewer windows reach what was put around than what is inside
+        for axis, window in enumerate(walk_windows(walk, reader), start=2):
+            low, high = (max(int(op.facts.get(f"{end} {axis}", 0)), 0) for end in ("low", "high"))
+            factor *= inner(window, low, high)
+    return factor
 
 
 def _add(walk: Expected, op: Op, place: int, source: int) -> float:
@@ -260,10 +258,8 @@ def _softmax(walk: Expected, op: Op, place: int, source: int) -> float:
         return 1.0
     found = walk.attends.get(op.index)
     if found is None:
-        share = attend.shares(np.array([keys]), x.variance)
-        return float((share * (1 - share)).mean()) / keys
-    share = attend.shares(found.count, found.logits[0])
-    return float((share * (1 - share)).mean()) / keys * _value_share(walk, op.index)
+        return float(attend.slopes(np.array([keys]), x.variance).mean()) / keys
+    return float(attend.slopes(found.count, found.logits[0]).mean()) / keys * _value_share(walk, op.index)
 
 
 def _value_share(walk: Expected, index: int) -> float:
@@ -279,11 +275,11 @@ def _value_share(walk: Expected, index: int) -> float:
 
 
 def _attention(walk: Expected, op: Op, place: int, source: int) -> float:
-    """Of fused attention: the gradients of queries, keys and values, those that one op made together."""
-    states = [walk.arriving(op, i if i < 2 else len(op.inputs) - 1) for i in range(3)]
-    if any(s is None for s in states) or "width" not in op.facts:
+    """Of fused attention: the gradients of queries, keys, values and an added mask, those that one op made together."""
+    states = mixing.parts_of(walk, op)
+    if states is None or "width" not in op.facts or walk.states[op.index] is None:
         return UNKNOWN
-    query, key, value = (s for s in states if s is not None)
+    query, key, value = states
     inward: tuple[WeightLaw, ...] = ()
     above = 1.0
     if op.name == "multi_head_attention_forward":
@@ -295,26 +291,39 @@ def _attention(walk: Expected, op: Op, place: int, source: int) -> float:
         query, key, value = (
             mixing._projected(walk, s, w, None) for s, w in zip((query, key, value), inward, strict=True)
         )
-    parts = list(_shares_of(walk, op, query, key, value))
+    parts = _shares_of(walk, op, query, key, value)
+    if parts is None:
+        return UNKNOWN
     if inward:
-        parts = [p * above * w.fan_out * w.variance for p, w in zip(parts, inward, strict=True)]
-    last = len(op.inputs) - 1
-    return sum(p for i, p in enumerate(parts) if (i if i < 2 else last) == place or (last == 0 and place == 0) or
-               (i == 1 and last == 1 and place == 1))  # fmt: skip
+        parts = [
+            above * p * (w.fan_out * w.variance if w else 1.0) for p, w in zip(parts, (*inward, None), strict=True)
+        ]
+    names = ("query", "key", "value", "attn_mask")
+    return sum(p for part, p in zip(names, parts, strict=True) if mixing.place_of(op, part) == place)
 
 
-def _shares_of(walk: Expected, op: Op, query: State, key: State, value: State) -> tuple[float, float, float]:
+def _shares_of(walk: Expected, op: Op, query: State, key: State, value: State) -> list[float] | None:
+    """Gradients of queries, keys, values and of the mask, an element each, over that of the output."""
     width, scale, p = op.facts["width"], op.facts["scale"], op.facts.get("p", 0.0)
     count = attend.looks(op, int(op.facts.get("keys", 1)), int(op.facts.get("queries", 1)))
-    logits = attend.logit_variance(query, key, width, scale)
+    logits = mixing.logits_of(walk, op, query, key)
+    if logits is None:
+        return None
     share = attend.shares(count, logits[0])
     keys, queries = op.facts.get("keys", 1.0), op.facts.get("queries", 1.0)
     kept = 1 / (1 - p) if walk.trace.training and 0 <= p < 1 else 1.0
-    inside = scale**2 * width * mixing._apart(value) * float((share * (1 - share)).mean()) * kept
-    here = max(math.prod(walk.extents(op, 0)) / queries, 1.0)
-    groups = max(here / max(math.prod(walk.extents(op, len(op.inputs) - 1)) / keys, 1.0), 1.0)
+    inside = (
+        width * mixing._apart(value) * float(attend.slopes(count, logits[0]).mean()) * kept
+    )  # of all logits of one query
+    here = max(math.prod(walk.extents(op, max(mixing.place_of(op, "query"), 0))) / queries, 1.0)
+    groups = max(here / max(math.prod(walk.extents(op, max(mixing.place_of(op, "value"), 0))) / keys, 1.0), 1.0)
     back = queries / keys * groups
-    return inside * mixing._apart(key), inside * query.q * back, float(share.mean()) * kept * back
+    masked, added = 0.0, mixing.place_of(op, "attn_mask")
+    if added >= 0:  # a mask that all examples share collects their gradients
+        logit_count = _elements(walk, op.index) / width * keys
+        masked = inside / keys * logit_count / max(math.prod(walk.extents(op, added)), 1)
+    inside *= scale**2
+    return [inside * mixing._apart(key), inside * query.q * back, float(share.mean()) * kept * back, masked]
 
 
 def _recurrent(walk: Expected, op: Op, place: int, source: int) -> float:

@@ -1,7 +1,8 @@
 """The law that a weight was drawn from, estimated from its stored values."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from fanin.slots import Slot
 from fanin.traces.records import Trace, WeightFacts
@@ -29,6 +30,7 @@ class WeightLaw:
         identity: each output is a multiple of one input (its own), or zero.
         centred: each output's weights sum to zero over the inputs.
         parts: the laws of equal blocks stacked on the outputs (gates; queries, keys and values), where they are stated apart.
+        source: (distribution, shape, multiplier) where the law is stated and not estimated.
     """
 
     name: str
@@ -49,6 +51,7 @@ class WeightLaw:
     identity: bool = False
     centred: bool = False
     parts: tuple["WeightLaw", ...] = ()
+    source: tuple[Any, tuple[int, ...], float] | None = field(default=None, compare=False)
 
     def named(self, name: str) -> "WeightLaw":
         """This law, and its blocks', as one weight's."""

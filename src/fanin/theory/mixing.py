@@ -16,6 +16,23 @@ if TYPE_CHECKING:
     from fanin.theory.expected import Expected
 
 BACK = 12  # ops looked back for where a signal comes from
+WHOLE = frozenset(
+    (
+        "contiguous",
+        "expand",
+        "flatten",
+        "movedim",
+        "permute",
+        "repeat_interleave",
+        "reshape",
+        "squeeze",
+        "to",
+        "transpose",
+        "unflatten",
+        "unsqueeze",
+        "view",
+    )
+)  # views of all elements, where others take a part
 
 
 @dataclass(frozen=True)
@@ -42,7 +59,25 @@ def product(walk: "Expected", op: Op, x: State | None) -> State | None:
     if len(sources) == 1 and not (source is not None and source.name in ("chunk", "split", "unbind", "tensor_split")):
         fourth = 3 * x.variance**2 + 6 * x.mean**2 * x.variance + x.mean**4
         return State(x.q, fourth, min(2 * x.s * (2 * x.q - x.s), 2 * fourth))
+    if len(sources) == 2 and (_again(walk, sources[0], sources[1]) or _again(walk, sources[1], sources[0])):
+        return walk._unknown(op, "multiplied with the same signal again (a recurrence written step by step)")
     return _multiplied(x, y)
+
+
+def _again(walk: "Expected", factor: int, other: int) -> bool:
+    """Whether the other signal has been multiplied with this one, or with another part of it, before."""
+    root, todo, seen = walk.root(factor), [other], 0
+    while todo and seen < BACK and root != INPUT:
+        here = todo.pop()
+        seen += 1
+        if here == INPUT or here <= root:
+            continue
+        op = walk.trace.ops[here]
+        if op.kind == "mul" and len(op.inputs) == 2 and root in (walk.root(i) for i in op.inputs):
+            return True
+        if op.kind in ("mul", "add", "shape") or (op.kind == "pointwise" and not op.weights):
+            todo += op.inputs
+    return False
 
 
 def _multiplied(x: State, y: State) -> State:
@@ -146,15 +181,62 @@ def _logits(walk: "Expected", op: Op) -> bool:
     return False
 
 
+def place_of(op: Op, part: str) -> int:
+    """Which of an attention's inputs is this part of it; -1 where none is. Traces from before that was noted have q, k, v in order."""
+    last = len(op.inputs) - 1
+    usual = {"query": 0, "key": min(1, last), "value": last, "attn_mask": -1}
+    return int(op.facts.get(f"{part} input", usual[part]))
+
+
+def parts_of(walk: "Expected", op: Op) -> tuple[State, State, State] | None:
+    """The queries, keys and values that come into an attention, None where one is not known."""
+    places = [place_of(op, part) for part in ("query", "key", "value")]
+    states = [walk.arriving(op, place) if place >= 0 else None for place in places]
+    query, key, value = states
+    return None if query is None or key is None or value is None else (query, key, value)
+
+
+def logits_of(walk: "Expected", op: Op, query: State, key: State) -> tuple[float, float] | None:
+    """Variance of an attention's logits over keys, and covariance between queries, with the mask that is added to them.
+
+    What a mask adds to all keys of a query alike drops out of the softmax. None where the mask is not known.
+    """
+    variance, common = attend.logit_variance(query, key, op.facts["width"], op.facts["scale"])
+    place = place_of(op, "attn_mask")
+    mask = walk.arriving(op, place) if place >= 0 else None
+    if place >= 0 and mask is None:
+        return None
+    if op.name == "scaled_dot_product_attention" and (table := walk.law(op, "embedding", "other")) is not None:
+        mask = State(table.mean, table.variance + table.mean**2, table.variance, apart=table.variance)
+    if mask is None or not mask.q > 0:
+        return variance, common
+    return variance + _apart(mask), common + _apart(mask) * max(1 - mask.s / mask.q, 0.0)
+
+
+def _one(walk: "Expected", op: Op, first: str, second: str) -> bool:
+    """Whether two parts of an attention are one signal, seen through views of all its elements."""
+    found = []
+    for part in (first, second):
+        here = op.inputs[place_of(op, part)]
+        while here != INPUT and walk.trace.ops[here].name in WHOLE and len(walk.trace.ops[here].inputs) == 1:
+            here = walk.trace.ops[here].inputs[0]
+        found.append(here)
+    return found[0] == found[1]
+
+
+def _along_query(op: Op, y: State, query: State, key: State, share: float) -> State:
+    """Keys that are their own values: their average leans to the query by scale · contrast · (1 - E Σ a²) of it (Stein)."""
+    lean = (op.facts["scale"] * _apart(key) * (1 - share)) ** 2
+    more = lean * query.q
+    return y.but(q=y.q + more, s=y.s + lean * query.s, apart=y.apart + lean * _apart(query), kernel=None)
+
+
 def attention(walk: "Expected", op: Op, x: State | None) -> State | None:
     """A fused attention: of queries, keys and values that come in, or with its projections inside."""
-    if x is None:
+    states = parts_of(walk, op)
+    if states is None or "width" not in op.facts:
         return None
-    width, scale, p = (op.facts.get(k, math.nan) for k in ("width", "scale", "p"))
-    query = x
-    key, value = walk.arriving(op, 1), walk.arriving(op, len(op.inputs) - 1)
-    if key is None or value is None or not math.isfinite(width):
-        return None
+    query, key, value = states
     outward = None
     if op.name == "multi_head_attention_forward":
         laws = [walk.laws[n] for n in op.weights if walk.slots[n].role == "weight" and n in walk.laws]
@@ -168,11 +250,20 @@ def attention(walk: "Expected", op: Op, x: State | None) -> State | None:
             _projected(walk, s, w, b) for s, w, b in zip((query, key, value), inward, beside, strict=True)
         )
     else:
-        query, key, value = (_block(walk, op, i, i) or s for i, s in enumerate((query, key, value)))
+        query, key, value = (
+            _block(walk, op, place_of(op, part), i) or s
+            for i, (part, s) in enumerate(zip(("query", "key", "value"), states, strict=True))
+        )
     count = attend.looks(op, int(op.facts.get("keys", 1)), int(op.facts.get("queries", 1)))
     causal = bool(op.facts.get("causal", 0.0))
-    logits = attend.logit_variance(query, key, width, scale)
-    y = attend.averaged(value, count, causal, logits, p if walk.trace.training else 0.0)
+    logits = logits_of(walk, op, query, key)
+    if logits is None:
+        return None
+    y = attend.averaged(value, count, causal, logits, op.facts.get("p", 0.0) if walk.trace.training else 0.0)
+    if outward is None and _one(walk, op, "query", "key"):
+        return walk._unknown(op, "queries and keys are one signal, so that each position looks at itself")
+    if outward is None and _one(walk, op, "key", "value"):
+        y = _along_query(op, y, query, key, float(attend.shares(count, logits[0]).mean()))
     if outward is None:
         return y
     bias = next((walk.laws[n] for n in op.weights[::-1] if walk.slots[n].role == "bias" and n in walk.laws), None)

@@ -15,6 +15,13 @@ from fanin.traces.records import INPUT, Op
 if TYPE_CHECKING:
     from fanin.theory.expected import Expected
 
+COPIES = (
+    "constant",
+    "reflect",
+    "edge",
+    "wrap",
+)  # numpy's names of what `pad` puts around a signal, in the order of its facts
+
 
 def concat(walk: "Expected", op: Op, x: State | None) -> State | None:
     """Signals (and weights, such as a class token) side by side."""
@@ -50,12 +57,11 @@ def concat(walk: "Expected", op: Op, x: State | None) -> State | None:
 
 
 def shape(walk: "Expected", op: Op, x: State | None) -> State | None:
-    """Views: the same elements, or some of them; zero padding dilutes."""
+    """Views: the same elements, some of them, or padded ones."""
     if x is None:
         return None
-    if op.name == "pad" and op.facts.get("zeros", 1.0):
-        kept = min(math.prod(walk.extents(op)) / max(math.prod(op.shape), 1), 1.0)
-        return x.scaled(kept, kept).but(profile=()) if 0 < kept < 1 else x
+    if op.name == "pad":
+        return _padded(walk, op, x)
     if op.name == "getitem" and "index" in op.facts:
         place, extent = int(op.facts["index"]), int(op.facts["extent"])
         if (len(x.profile) == 1 and len(x.profile[0]) == extent and op.facts["axis"] != 0.0) or (
@@ -64,6 +70,47 @@ def shape(walk: "Expected", op: Op, x: State | None) -> State | None:
             level = x.profile[0][place]
             return x.scaled(level, level).but(profile=(), kernel=None)
     return x
+
+
+def _padded(walk: "Expected", op: Op, x: State) -> State | None:
+    """The signal with numbers or copies of itself put around it: what windows meet at the border is in the profile."""
+    before, after, facts = walk.extents(op), op.shape, op.facts
+    if "mode" not in facts or len(before) != len(after):
+        kept = min(math.prod(before) / max(math.prod(after), 1), 1.0) if before else 1.0
+        return x.scaled(kept, kept).but(mean=x.mean * kept, profile=())
+    mode, value = COPIES[int(facts["mode"])], facts["value"] ** 2
+    kept, axes = 1.0, []
+    positions = range(1, 2) if len(before) == 3 and "low 1" in facts else range(2, len(before))
+    known = x.profile if len(x.profile) == len(positions) else ()
+    uneven = bool(known)
+    for axis, n in enumerate(before):
+        low, high = int(facts.get(f"low {axis}", 0)), int(facts.get(f"high {axis}", 0))
+        level = np.ones(n)
+        if axis in positions and known and len(known[axis - positions[0]]) == n:
+            level = np.asarray(known[axis - positions[0]])
+        level = level[max(-low, 0) : n - max(-high, 0)]
+        around = (max(low, 0), max(high, 0))
+        put = {"constant_values": value / x.q if x.q > 0 else 0.0} if mode == "constant" else {}
+        level = np.pad(level, around, mode=mode, **put)  # type: ignore[call-overload]
+        mean = float(level.mean()) if len(level) else 0.0
+        if axis in positions:
+            axes.append(tuple((level / mean).tolist()) if mean > 0 else ())
+            uneven = uneven or bool(low or high)
+        kept *= mean
+    if mode != "constant":
+        return x.but(q=x.q * kept, s=x.s * kept, profile=tuple(axes) if uneven else (), kernel=None)
+    if value and sum(name.startswith("low ") for name in facts) > 1:
+        return None  # a frame of numbers is no product of profiles
+    share = math.prod(before) / max(math.prod(after), 1)
+    own = x.q * min(share, 1.0) if not value else x.q * share
+    near = (x.q - _apart(x)) * share**2 if share < 1 else x.q - _apart(x)
+    q = x.q * kept if value or share > 1 else own
+    s = x.s * min(share, 1.0)
+    mean_ = x.mean * share + facts["value"] * (1 - share) if share < 1 else x.mean
+    return State(
+        mean_, q, s, x.noise * min(share, 1.0), x.var_q, x.var_r, x.shared * min(share, 1.0),
+        apart=max(q - near, 0.0), profile=tuple(axes) if uneven else (),
+    )  # fmt: skip
 
 
 def pool(walk: "Expected", op: Op, x: State | None) -> State | None:

@@ -94,10 +94,13 @@ class Prediction:
         """The forward and the backward curve, one point an op."""
         reasons = getattr(self.forward, "reasons", {})
         gradient, spread = self.gradients
-        return tuple(
-            _point(op, self.states[op.index], gradient[op.index], spread[op.index], reasons.get(op.index, ""))
-            for op in self.trace.ops
-        )
+        points = []
+        for op in self.trace.ops:
+            state, reason = self.states[op.index], reasons.get(op.index, "")
+            if self.given and "hides" in op.facts:  # what follows needs the rest, but the whole has no size to speak of
+                state, reason = None, "numbers that hide entries from a softmax outweigh all others"
+            points.append(_point(op, state, gradient[op.index], spread[op.index], reason))
+        return tuple(points)
 
     def weight_ops(self) -> list[int]:
         """Indices of the ops that multiply a signal by a weight, in order."""

@@ -102,6 +102,7 @@ def _law(shape: tuple[int, ...], axes: Axes | None, distribution: Distribution, 
         centre=isinstance(base, d.Identity | d.DeltaOrthogonal),
         identity=isinstance(base, d.Identity) and not (mirrored_in or mirrored_out),
         centred=isinstance(distribution, d.Centred),
+        source=(distribution, shape, multiplier),
     )
     parts = _parts(shape, distribution, law, multiplier)
     return replace(law, parts=parts) if parts else law
@@ -270,6 +271,14 @@ def _zeros(distribution: Distribution, shape: tuple[int, ...]) -> float:
 @functools.lru_cache(maxsize=256)
 def _sampled(distribution: Distribution, shape: tuple[int, ...]) -> Numbers:
     """From numbers drawn of it: formulas and weights that are built whole, functions of other distributions, plugins' own."""
+    x = drawn(distribution, shape)
+    mean, variance = float(x.mean()), float(x.var())
+    fourth = float(np.mean((x - mean) ** 4))
+    return Numbers(mean, variance, fourth / variance**2 if variance > 0 else NORMAL)
+
+
+def drawn(distribution: Distribution, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers of a weight of this shape, in no order that matters."""
     from fanin.draws.numpy import draw_distribution
 
     window = None
@@ -279,8 +288,7 @@ def _sampled(distribution: Distribution, shape: tuple[int, ...]) -> Numbers:
         start = (shape[0] - rows) // 2
         window = (slice(start, start + rows),)
     seeds = range(min(-(-SAMPLE // max(size, 1)), 64))  # of small weights several draws
-    drawn = [draw_distribution(distribution, shape, seed=s, name="law", window=window, dtype="float64") for s in seeds]
-    x = np.real(np.stack(drawn)).ravel()
-    mean, variance = float(x.mean()), float(x.var())
-    fourth = float(np.mean((x - mean) ** 4))
-    return Numbers(mean, variance, fourth / variance**2 if variance > 0 else NORMAL)
+    numbers = [
+        draw_distribution(distribution, shape, seed=s, name="law", window=window, dtype="float64") for s in seeds
+    ]
+    return np.real(np.stack(numbers)).ravel()

@@ -81,6 +81,14 @@ def passed(window: Window, profile: Profile | None, centre: bool = False) -> Pas
     return Passed(factor, shape, len(out) / max(window.before, 1) / back)
 
 
+@functools.lru_cache(maxsize=1024)
+def inner(window: Window, low: int, high: int) -> float:
+    """How many more products reach an input that is not among the first `low` and last `high` than reach any, on average."""
+    reached = np.bincount(pairs(window)[1], minlength=window.before)
+    inside = reached[low : window.before - high]
+    return float(inside.mean() / reached.mean()) if len(inside) and reached.any() else 1.0
+
+
 def adaptive(before: int, after: int) -> float:
     """How many positions an adaptive pool's window holds, on average."""
     return before / max(after, 1)

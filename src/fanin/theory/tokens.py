@@ -115,7 +115,7 @@ def activated(u: State, y: State, f: Function) -> State:
     return with_kernel(y, total * level[:, None] * level[None, :])
 
 
-def averaged(value: State, count: Array, causal: bool, share: Array, common: float, extra: Array) -> Array | None:
+def averaged(value: State, count: Array, causal: bool, share: Array, more: Array, extra: Array) -> Array | None:
     """The covariance behind an attention: nearly uniform averages over `count` keys each.
 
     Args:
@@ -123,7 +123,7 @@ def averaged(value: State, count: Array, causal: bool, share: Array, common: flo
         count: keys of each query, (queries,).
         causal: whether they are those before it.
         share: E Σ_j a_j² of each query.
-        common: covariance of two queries' logits.
+        more: how many times more two queries weigh the same keys than uniform averages would, by the later one.
         extra: what dropout of the weights adds on the diagonal.
     """
     n = len(count)
@@ -135,9 +135,12 @@ def averaged(value: State, count: Array, causal: bool, share: Array, common: flo
     else:
         mean = np.full((n, n), float(kernel.mean()))
     apart = value.apart if math.isfinite(value.apart) else value.s
-    later = np.maximum(count[:, None], count[None, :])
-    mean = mean + apart * math.expm1(min(max(common, 0.0), 20.0)) / later
-    diagonal = np.diag_indices(n)
-    before = np.diagonal(mean) - apart * math.expm1(min(max(common, 0.0), 20.0)) / count
-    mean[diagonal] = before + apart * np.maximum(share - 1 / count, 0.0) + extra
+    own = np.diagonal(mean).copy()
+    added = apart * (more - 1) / count
+    if causal:
+        order = np.arange(n)
+        mean = mean + added[np.maximum(order[:, None], order[None, :])]
+    else:
+        mean = mean + added[0]
+    mean[np.diag_indices(n)] = own + apart * np.maximum(share - 1 / count, 0.0) + extra
     return mean

@@ -82,6 +82,19 @@ def forget_bias(weight: str) -> str:
 
 
 @dataclass(frozen=True)
+class Made(Record):
+    """One step of the arithmetic between a weight and the op that it meets, such as `exp` or `1 +`.
+
+    Attributes:
+        name: the framework's name of it.
+        facts: the number beside it (`constant`, `constant_rms`) or its bounds (`min`, `max`).
+    """
+
+    name: str
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Op(Record):
     """One call in the watched pass.
 
@@ -102,6 +115,7 @@ class Op(Record):
             norm: "width", "eps"; conv: "groups"; softmax: "classes", "entropy".
             What no weight changes (windows, constants, who sees whom, the input's own moments) is listed in
             `fanin.traces.torch.geometry`.
+        made: of weights that it meets behind arithmetic (-exp(w), 1 + w), the steps in order, by name.
     """
 
     index: int
@@ -116,6 +130,7 @@ class Op(Record):
     depth: int = 0
     module_input: Signal | None = None
     facts: dict[str, float] = field(default_factory=dict)
+    made: dict[str, tuple[Made, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -316,6 +316,12 @@ class Builder:
             depth=self.graph.depths[node.index],
             module_input=node.input_signal,
             facts=node.facts,
+            made={
+                name: value.made
+                for value in (self.graph.values[i] for i in node.inputs)
+                if value.made and not value.data
+                for name in value.params
+            },
         )
 
     def residual_records(self) -> tuple[ResidualAdd, ...]:

@@ -15,6 +15,7 @@ ARITHMETIC = frozenset(
     ("add", "radd", "sub", "rsub", "mul", "rmul", "div", "rdiv", "true_divide", "pow", "rpow", "maximum", "minimum")
 )
 MASKED = -1e4  # a logit below this is masked
+PADS = ("constant", "reflect", "replicate", "circular")
 LARGEST = 65_536  # elements of a constant that are looked at
 ROWS = 8  # examples compared
 
@@ -29,10 +30,12 @@ def facts(kind: str, call: Call, inputs: list[Value]) -> dict[str, float]:
             found = _pool(call)
         elif kind == "pointwise" and (call.name in ARITHMETIC or call.name.startswith("cl")):
             found = _constant(call)
+        elif kind == "pointwise" and call.name in ("where", "masked_fill"):
+            found = _filled(call)
         elif kind == "matmul":
             found = _contracted(call)
         elif kind in ("softmax", "attention"):
-            found = _keys(call)
+            found = _keys(call) | (_parts(call, inputs) if kind == "attention" else {})
         elif kind == "embedding":
             found = _repeats(call)
         elif kind == "recurrent":
@@ -101,9 +104,21 @@ def _constant(call: Call) -> dict[str, float]:
             if value is None or value.data or value.params or argument.is_complex() or not argument.numel():
                 continue
             x = argument.detach().reshape(-1)[:: -(-argument.numel() // LARGEST)].double()
+            hides = bool(((x <= MASKED) & torch.isfinite(x)).any())
             x = torch.where(x > MASKED, x, 0.0)  # an added mask only takes entries away
             found = {"constant": float(x.mean()), "constant_rms": math.sqrt(float(x.square().mean()))}
+            found |= {"hides": 1.0} if hides else {}
     return found
+
+
+def _filled(call: Call) -> dict[str, float]:
+    """`hides` where entries are overwritten with a finite number that no softmax will see."""
+    for argument in (*call.args[1:], *call.kwargs.values()):
+        if isinstance(argument, torch.Tensor) and argument.numel() == 1 and argument.is_floating_point():
+            argument = float(argument)
+        if isinstance(argument, float | int) and not isinstance(argument, bool) and -math.inf < argument <= MASKED:
+            return {"hides": 1.0}
+    return {}
 
 
 def _contracted(call: Call) -> dict[str, float]:
@@ -155,6 +170,23 @@ def _keys(call: Call) -> dict[str, float]:
     if x.ndim < 2:
         return {"keys": float(logits.shape[dim])}
     return _allowed(x > MASKED, x.shape[0], x.shape[1], False)
+
+
+def _parts(call: Call, inputs: list[Value]) -> dict[str, float]:
+    """Which of an attention's signal inputs are its queries, keys, values and added mask: -1 for what no signal makes.
+
+    An op is named once among the inputs, however many of them it gives, so their number alone does not say.
+    """
+    order = list(dict.fromkeys(v.node for v in inputs if v.data))
+    named: dict[str, Any] = dict(zip(MHA_ARGUMENTS, call.args, strict=False)) | call.kwargs
+    if call.name == "scaled_dot_product_attention":
+        named = {name: call.arg(place, name) for place, name in enumerate(("query", "key", "value", "attn_mask"))}
+    found = {}
+    for part in ("query", "key", "value", "attn_mask"):
+        tensor = named.get(part)
+        value = call.lookup(tensor) if isinstance(tensor, torch.Tensor) else None
+        found[f"{part} input"] = float(order.index(value.node)) if value is not None and value.data else -1.0
+    return found
 
 
 def _allowed(mask: torch.Tensor | None, queries: int, keys: int, causal: bool) -> dict[str, float]:
@@ -210,9 +242,9 @@ def _recurrent(call: Call) -> dict[str, float]:
 
 
 def _index(call: Call) -> dict[str, float]:
-    """Where an integer index points, and along which axis; for `pad`, whether zeros are put in."""
+    """Where an integer index points, and along which axis; for `pad`, how much of what is put where."""
     if call.name == "pad":
-        return {"zeros": float(call.arg(2, "mode", default="constant") == "constant")}
+        return _pad(call)
     if call.name != "getitem":
         return {}
     index = call.args[1]
@@ -223,6 +255,18 @@ def _index(call: Call) -> dict[str, float]:
         if part is None or part is Ellipsis or isinstance(part, torch.Tensor):
             return {}
     return {}
+
+
+def _pad(call: Call) -> dict[str, float]:
+    """Positions put before and behind along each axis, and what they hold: a number, or copies (its place in `PADS`)."""
+    mode, value = call.arg(2, "mode", default="constant"), call.arg(3, "value")
+    found = {"mode": float(PADS.index(mode)), "value": float(value or 0.0)}
+    amounts, dims = list(call.arg(1, "pad")), call.arg(0, "input").ndim
+    for place in range(len(amounts) // 2):  # the last axis comes first
+        low, high = amounts[2 * place : 2 * place + 2]
+        if low or high:
+            found |= {f"low {dims - 1 - place}": float(low), f"high {dims - 1 - place}": float(high)}
+    return found
 
 
 def _input(call: Call, data: Value) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from fanin.traces.records import Signal
+from fanin.traces.records import Made, Signal
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Value:
         view: set where it is one parameter seen through shape-only or elementwise ops.
         unit_axis: which axis counts units.
         origin: (value, meta layout): the weight op's output that this is a shape-only image of.
+        made: the arithmetic between the parameter and this value.
         scalar: the number itself, for tensors of one element that are not data.
     """
 
@@ -70,6 +71,7 @@ class Value:
     scalar: torch.Tensor | None = None
     name: str = ""
     grad_rms: float = float("nan")
+    made: tuple[Made, ...] = ()
 
 
 @dataclass

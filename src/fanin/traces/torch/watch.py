@@ -13,7 +13,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from fanin.activations import KNOWN, Activation
-from fanin.traces.torch import consume, expand, geometry, layout, signals
+from fanin.traces.torch import consume, expand, geometry, layout, made, signals
 from fanin.traces.torch.ops import SILENT, kind_of, plain_name
 from fanin.traces.torch.state import Guard
 from fanin.traces.torch.values import Blank, Node, Ref, TensorBook, Value, WeightView
@@ -161,11 +161,13 @@ class Watch(TorchFunctionMode):
 
     def _derive(self, called: Called, outputs: list[torch.Tensor], params: frozenset[str]) -> None:
         """Tensors made from parameters alone: weights on their way to the op that consumes them."""
+        steps = made.steps(called, self.modules[-1])
         for position, tensor in enumerate(outputs):
             value = Value(len(self.values), -1, "", tuple(tensor.shape), tensor.dtype, data=False, params=params)
             if tensor.numel() == 1:
                 value.scalar = tensor.detach().reshape(())
             value.view = weight_view(called, tensor, position)
+            value.made = steps
             self._enter(value, tensor, called.in_place)
 
     def _add_node(self, called: Called, outputs: list[torch.Tensor], before: Any) -> None:
