@@ -21,10 +21,11 @@ from fanin.theory.maps import (
     signals,
     variance_map,
 )
-from fanin.theory.norm_maps import NormLayer, norm_layer, sphere_moments, weight_standardised
+from fanin.theory.norm_maps import NormLayer, norm_layer, weight_standardised
 from fanin.theory.pairs import PairMoments, pair_moments
 from fanin.theory.prediction import Prediction, predict
 from fanin.theory.residual_maps import Stream, branch_scale, residual
+from fanin.theory.spheres import sphere_moments
 
 __all__ = [
     # a traced model
