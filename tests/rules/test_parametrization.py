@@ -23,6 +23,9 @@ HIDDEN = weight(1024, 1024)
 OUTPUT = weight(10, 1024, head=True)
 INPUT = weight(1024, 32, depth=1)
 TABLE = Slot("e", (50, 1024), "float32", "embedding", axes=Axes.parse("vo", (50, 1024)), depth=1)
+STATE = Slot("h", (1024, 1024), "float32", "recurrent", axes=Axes.parse("oi", (1024, 1024)), depth=1)
+POSITION = Slot("p", (1, 7, 1024), "float32", "position", depth=1)
+TOKEN = Slot("c", (1024,), "float32", "position", depth=1)
 BIAS = Slot("b", (1024,), "float32", "bias", axes=Axes.parse("o", (1024,)), depth=2)
 
 
@@ -31,6 +34,9 @@ BIAS = Slot("b", (1024,), "float32", "bias", axes=Axes.parse("o", (1024,)), dept
     (OUTPUT, 1 / 32 / 4, 1 / 16, 1 / 16),
     (INPUT, 1 / math.sqrt(32), 1, 16),
     (TABLE, 1, 1, 16),
+    (STATE, 1 / 32, 1 / 16, 1),
+    (POSITION, 1, 1, 16),
+    (TOKEN, 1, 1, 16),
 ])  # fmt: skip
 def test_table_3_of_tensor_programs_5(slot: Slot, std: float, adam: float, sgd: float) -> None:
     """16 times as wide as the base: deviations and learning rates against those of the standard parametrization."""
@@ -62,7 +68,8 @@ def test_u_mup() -> None:
         assert width * need.value * rule.lr_scale(slot) == pytest.approx(1)  # aligned: every input pushes the same way
     assert rules.umup().requires(OUTPUT)[0].value == 1 / 1024
     assert rules.umup().lr_scale(OUTPUT) == 1
-    assert rules.umup().lr_scale(TABLE) == pytest.approx(1 / 32)
+    assert rules.umup().lr_scale(TABLE) == rules.umup().lr_scale(POSITION) == pytest.approx(1 / 32)
+    assert rules.umup().requires(STATE)[0].value == rules.ntk().requires(STATE)[0].value == 1 / 32
 
 
 def model(width: int) -> nn.Module:

@@ -42,6 +42,15 @@ def test_class_tokens_are_left_at_zero():
     assert np.array_equal(table[2:], drawn(rules.sinusoid(width=3), slot("vo", (9, 8))))
 
 
+@pytest.mark.parametrize("shape", [(64,), (1, 1, 64), (7, 64), (1, 7, 7, 64), (4, 7, 64)])
+def test_learned_positions_take_a_token_a_table_and_a_grid(shape):
+    """CLIP's class token is one row without an axis of positions."""
+    of = slot(None, shape, "position")
+    weight = np.stack([drawn(rules.learned_positions(0.01), of, seed) for seed in range(40)])
+    assert weight.std() == pytest.approx(0.01, rel=6 / np.sqrt(2 * weight.size))
+    assert abs(weight).max() < 0.01 * 2 / 0.87  # cut at two deviations of the uncut Gaussian
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -54,7 +63,8 @@ def test_class_tokens_are_left_at_zero():
         (lambda: rules.sinusoid()(slot(None, (4,))), "it takes a table of shape"),
         (lambda: rules.sinusoid()(slot("svo", (2, 4, 8))), "axes of length 1 before them"),
         (lambda: rules.sinusoid()(slot("vo", (0, 8))), "it takes a table"),
-        (lambda: rules.learned_positions()(slot(None, (4,))), "it takes a table"),
+        (lambda: rules.learned_positions()(slot(None, ())), "it takes at least one axis"),
+        (lambda: rules.learned_positions()(slot("vo", (0, 8))), "it takes at least one axis"),
         (lambda: rules.learned_positions(-1), "std must be"),
         (lambda: rules.learned_positions(distribution="uniform"), "distribution='uniform' is not known"),
     ],

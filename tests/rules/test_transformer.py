@@ -149,6 +149,13 @@ def test_t_fixup_takes_norms_out_and_scales_embeddings() -> None:
     assert (need.kind, need.where) == ("no_norm", "norm")
     table = Slot("e", (50, D), "float32", "embedding", axes=Axes.parse("vo", (50, D)))
     assert std(rules.t_fixup(layers=6)(table)) == pytest.approx((9 * 6) ** -0.25 / math.sqrt(D))
+    (need,) = rules.t_fixup(layers=6).requires(table)
+    assert (need.kind, need.where, need.value) == (
+        "op_scale",
+        "e",
+        math.sqrt(D),
+    )  # what enters the stream does not shrink with D
+    assert not rules.t_fixup(layers=6, multiplied=False).requires(table)
 
 
 @pytest.mark.parametrize(("rule", "wanted"), [

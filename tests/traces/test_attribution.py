@@ -223,6 +223,26 @@ def test_ties_positions_scalars_and_unused():
     assert seen.slot("head.weight") is tied
 
 
+class Numbers(nn.Module):
+    """Single numbers: a bias behind an activation as in Fixup, and CLIP's temperature, whose logarithm is learned."""
+
+    def __init__(self):
+        super().__init__()
+        self.into, self.out = nn.Linear(6, 8), nn.Linear(8, 8)
+        self.bias, self.temperature = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.tensor(2.66))
+
+    def forward(self, x):
+        x = self.out(torch.relu(self.into(x)) + self.bias)
+        x = x / x.norm(dim=-1, keepdim=True)
+        return self.temperature.exp() * x @ x.T
+
+
+def test_a_single_number_is_no_position_and_no_norms_scale():
+    slots = {s.name: s for s in trace(Numbers(), torch.randn(4, 6)).slots}
+    assert slots["bias"].role == "bias"
+    assert slots["temperature"].role == "scale"
+
+
 WRAPS = {
     "weight norm": lambda m: nn.utils.parametrizations.weight_norm(m),
     "old weight norm": lambda m: torch.nn.utils.weight_norm(m),

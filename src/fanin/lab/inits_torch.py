@@ -75,9 +75,10 @@ def _add(
     model: nn.Module, init: Init, batch: Tensor, targets: Tensor, loss: Callable[..., Tensor], seed: int
 ) -> Initialised:
     """Draws the weights that the additions of a sum are for."""
+    from fanin.plans.completed import completed
     from fanin.plans.context import in_context
     from fanin.plans.entries import Entry
-    from fanin.plans.matching import Gathered, completed, keep_padding, lr_scale
+    from fanin.plans.matching import Gathered, keep_padding, lr_scale
     from fanin.traces.torch import trace
 
     watched = trace(model, batch, targets, loss, seed=seed)
@@ -95,11 +96,12 @@ def _add(
             words = "residual branches" if addition.where == "scales" else addition.words
             raise FaninValueError(f"inits has {init.name!r}, but the model has no {words}")
         for slot in found:
+            whole = completed(rule, slot, watched)
             try:
-                law = keep_padding(slot, completed(rule, slot, watched)(slot))
+                law = keep_padding(slot, whole(slot))
             except FaninError as error:
                 raise FaninValueError(f"inits has {init.name!r}, but {error}") from error
-            gathered.add(slot, Entry(law, f"{rule.spec} for {addition.words}", lr_scale(rule, slot)), rule)
+            gathered.add(slot, Entry(law, f"{rule.spec} for {addition.words}", lr_scale(whole, slot)), whole)
     return apply_plan(model, gathered.plan(seed), True, seed)
 
 

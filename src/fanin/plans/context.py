@@ -2,7 +2,8 @@
 
 The watched pass gives each weight the place of its own op. Where a model writes its attention out, query, key and value are three
 equal linear layers: here the attention that they feed tells them apart. A fused projection whose heads lie outside of its three
-blocks gets axes that say so. Scales that end a branch (a last norm, LayerScale) get the branch's place.
+blocks gets axes that say so. Scales that end a branch (a last norm, LayerScale) get the branch's place. One skip inside of a branch
+(Mamba's D, around the scan) is no stream of its own: what it goes around keeps its place on the branch.
 """
 
 from collections.abc import Iterator
@@ -32,9 +33,11 @@ def in_context(trace: Trace) -> dict[str, Slot]:
     for name, part in parts.items():
         if slots[name].parts is None:
             slots[name] = replace(slots[name], parts=part)
+    inside = _inside_branches(trace, slots)
+    slots |= inside
     for add in trace.residuals:
         place = _place(slots, add)
-        if place is not None:
+        if place is not None and add.weights[-1] not in inside:
             for op in branch_end(trace, add):
                 for name in op.weights:
                     if slots[name].role in ("norm_scale", "norm_shift", "scale"):
@@ -46,6 +49,23 @@ def in_context(trace: Trace) -> dict[str, Slot]:
                 heads = _heads_outside(trace, op)
                 slots[name] = replace(slot, axes=_by_head(slot.axes, heads)) if heads else slot
     return slots
+
+
+def _inside_branches(trace: Trace, slots: dict[str, Slot]) -> dict[str, Slot]:
+    """Slots that a lone skip inside of a branch goes around, with their place on that branch."""
+    sets = [frozenset(add.weights) for add in trace.residuals]
+    inside: dict[int, list[int]] = {}  # add → those that lie on its branch and on no smaller one
+    for i, own in enumerate(sets):
+        around = [k for k, other in enumerate(sets) if own and own < other]
+        if around:
+            inside.setdefault(min(around, key=lambda k: len(sets[k])), []).append(i)
+    found: dict[str, Slot] = {}
+    for outer, adds in inside.items():
+        last = trace.residuals[outer].weights[-1]
+        place = slots[last].residual
+        if len(adds) == 1 and place is not None and last not in sets[adds[0]]:
+            found |= {name: replace(slots[name], residual=replace(place, last=False)) for name in sets[adds[0]]}
+    return found
 
 
 def branch_end(trace: Trace, add: ResidualAdd) -> Iterator[Op]:
@@ -69,6 +89,14 @@ def _place(slots: dict[str, Slot], add: ResidualAdd) -> ResidualPlace | None:
 def attention_parts(trace: Trace) -> dict[str, str]:
     """Weight → "query", "key" or "value", for linear layers of their own that feed an attention."""
     found: dict[str, set[str]] = {}
+    roles_of = {slot.name: slot.role for slot in trace.slots}
+    for op in trace.ops:
+        own = [name for name in op.weights if roles_of[name] == "weight"]
+        if op.name == "multi_head_attention_forward" and len(own) > len(
+            PARTS
+        ):  # in this order, the output projection after them
+            for part, name in zip(PARTS, own, strict=False):
+                found.setdefault(name, set()).add(part)
     for roles in _attentions(trace):
         for part, index in zip(PARTS, roles, strict=True):
             name = _producer(trace, index)

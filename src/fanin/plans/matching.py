@@ -17,14 +17,14 @@ from typing import Any
 from fanin.distributions import Constant, Distribution, ZeroRows
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.names import canonical_names
+from fanin.plans.completed import completed
 from fanin.plans.context import in_context
 from fanin.plans.fits import is_zero
 from fanin.plans.records import Entry, Plan
 from fanin.plans.requirements import placed
 from fanin.rules import parse
-from fanin.rules.branches import deepest
 from fanin.rules.requirement import Requirement
-from fanin.rules.rule import FACTORIES, Rule
+from fanin.rules.rule import FACTORIES
 from fanin.slots import Slot, SlotRole
 from fanin.traces.records import Trace
 
@@ -77,7 +77,7 @@ def plan_from_rules(trace: Trace, rules: Mapping[Any, Any], seed: int = 0, model
     gathered = Gathered(trace)
     for slot in in_context(trace).values():
         if any(slot.name in k.slots for k in keys) and not is_weight_norm_scale(slot, trace):
-            gathered.add(slot, _entry(slot, keys, trace), _rule_for(slot, keys))
+            gathered.add(slot, _entry(slot, keys, trace), completed(_rule_for(slot, keys), slot, trace))
     return gathered.plan(seed)
 
 
@@ -176,13 +176,14 @@ def _entry(slot: Slot, keys: list[_Key], trace: Trace) -> Entry | str | None:
         return None
     if not slot.dtype.startswith(("float", "bfloat")):
         return UNREAL.format(slot.dtype)
-    speed = lr_scale(key.value, slot)
+    value = completed(key.value, slot, trace)
+    speed = lr_scale(value, slot)
     beside = _beside(slot, key, speed)
     if not meant:
         return beside or f"{key.shown!r} is about weights, and this is a scale outside of a norm; name it to draw it"
-    assert key.value is not None
+    assert value is not None
     try:
-        distribution, spec = _distribution(completed(key.value, slot, trace), slot)
+        distribution, spec = _distribution(value, slot)
     except FaninError as error:
         if beside and key.key == ("*",):  # one rule for all, and none of them is a weight: a model of norms
             return beside
@@ -211,16 +212,6 @@ def _beside(slot: Slot, key: _Key, speed: float) -> Entry | None:
 def lr_scale(value: Any, slot: Slot) -> float:
     """The factor on the learning rate that a rule asks for this weight; 1 for what asks for none."""
     return value.lr_scale(slot) if hasattr(value, "lr_scale") else 1.0
-
-
-def completed(value: Any, slot: Slot, trace: Trace) -> Any:
-    """The rule with the number of layers that an embedding or a scale outside of branches cannot know of itself."""
-    aside = slot.role == "scale" or (slot.axes is not None and slot.axes.size("lookup") > 1)
-    unknown = isinstance(value, Rule) and value.arguments.get("layers", 0) is None
-    if not aside or not unknown or slot.residual is not None:
-        return value
-    layers = deepest(trace.slots)
-    return Rule(value.name, {**value.arguments, "layers": layers}) if layers else value
 
 
 def keep_padding(slot: Slot, distribution: Distribution) -> Distribution:

@@ -47,14 +47,15 @@ def placed(trace: Trace, needs: Iterable[Requirement]) -> tuple[Requirement, ...
 
 def _on_branch(trace: Trace, slots: dict[str, Slot], need: Requirement, add: ResidualAdd) -> Requirement:
     weight = slots[need.where]
-    size = 1 if need.kind == "branch_scalar" else _width(weight)
+    size = 1 if need.kind == "branch_scalar" else channels(weight)
     has = "" if need.kind == "skip_weight" else _own(trace, add, slots, size)
     return replace(
-        need, where=_last_module(trace, add), start=_first_module(trace, add), width=_width(weight), met_by=has
+        need, where=_last_module(trace, add), start=_first_module(trace, add), width=channels(weight), met_by=has
     )
 
 
-def _width(slot: Slot) -> int:
+def channels(slot: Slot) -> int:
+    """Channels of what the weight makes; 0 where its axes are not known."""
     return slot.axes.size("out") * slot.axes.size("stack") if slot.axes is not None else 0
 
 

@@ -40,8 +40,12 @@ def kind_of(slot: Slot, kind: str = "") -> str:
     """How the weight grows with the model's width: "input", "hidden", "output" or "vector"; as given, else from the slot."""
     if kind:
         return kind
+    if slot.role == "position":  # rows that are added to the stream, as those of an embedding are
+        return "input"
     if slot.role in VECTORS or slot.axes is None:
         return "fixed" if slot.head else "vector"  # the head's bias does not grow
+    if slot.role == "recurrent":  # from state to state, at any depth
+        return "hidden"
     if slot.axes.size("lookup") > 1 or (slot.depth == 1 and not slot.head):
         return "input"
     return "output" if slot.head else "hidden"
@@ -171,8 +175,8 @@ def mup(
 ) -> Distribution:
     """The maximal update parametrization: every layer's features move as much at any width, with one learning rate.
 
-    At the base width it is the standard parametrization. m_in and m_out are how many times as wide the weight's inputs and
-    outputs are as the base model's.
+    At the base width (m_in = m_out = 1) it is the standard parametrization. m_in and m_out are how many times as wide the weight's
+    inputs and outputs are as the base model's.
 
     Formula:
         input-like (and vectors): W ~ N(0, gain² / fan_in), Adam: lr, SGD: lr · m_out;
@@ -181,15 +185,16 @@ def mup(
         embeddings: N(0, gain²). With `std`, the deviation at the base width: std / √m_in for hidden, std / m_in for output-like.
 
     Args:
-        base_width: width of the base model, that is, the fan_in at which m = 1; the ratio of a weight is its own fan over it.
-            Where fans differ by more than the width (a feed-forward of 4 d), `fanin.plans.mup_rules` takes the ratios from the base
-            model.
+        base_width: width of the base model. In a plan, m is the width of the residual stream over it, for all weights on or beside
+            the stream, so that a feed-forward of 4 d counts as m times as wide. Where there is no stream (or several of different
+            width), and for a slot on its own, m_in and m_out are the weight's own fans over it; `fanin.plans.mup_rules` takes them
+            from the base model instead.
         optimizer: "adam" (and whatever normalises each number's gradient) or "sgd".
         kind: "input", "hidden", "output", "vector" or "fixed" (grows with nothing); from the slot where empty.
         std: deviation at the base width, instead of gain / √fan_in.
         gain: factor on the deviation, such as √2 for ReLU (1 where nothing is said).
-        in_ratio: m_in, instead of fan_in / base_width.
-        out_ratio: m_out, instead of fan_out / base_width.
+        in_ratio: m_in, instead of a width over base_width.
+        out_ratio: m_out, instead of a width over base_width.
 
     Promise:
         The numbers have this deviation.
@@ -229,14 +234,14 @@ def _umup_lr(slot: Slot, kind: str, branches: float | None) -> float:
     depth = count**-0.5
     if which in ("vector", "fixed", "output"):
         return depth if which == "vector" else 1.0
-    lookup = slot.axes is not None and slot.axes.size("lookup") > 1
-    return depth * (axes_of(slot, "umup").size("out") if lookup else _fan_in(slot, "umup")) ** -0.5
+    rows = slot.role == "position" or (slot.axes is not None and slot.axes.size("lookup") > 1)
+    return depth * (_fan_out(slot) if rows else _fan_in(slot, "umup")) ** -0.5
 
 
 def _factor(slot: Slot, value: float, what: str) -> tuple[Requirement, ...]:
     if _tied(slot) and slot.axes is not None:
         return (Requirement("op_scale", _head_name(slot), value, what),)
-    if slot.role != "weight" or value == 1.0:
+    if slot.role not in ("weight", "recurrent") or value == 1.0:
         return ()
     return (Requirement("op_scale", slot.name, value, what),)
 
@@ -254,8 +259,9 @@ def umup(slot: Slot, kind: str = "", branches: float | None = None) -> Distribut
     """The unit-scaled maximal update parametrization: all weights are N(0, 1), and the scale is in the op (for Adam).
 
     Formula:
-        W ~ N(0, 1); op: 1/√fan_in (output-like: 1 / fan_in; embeddings: 1); learning rate of Adam: hidden and input
-        lr / √fan_in, embeddings lr / √width, output-like and vectors lr; on a branch of a stream of L adds, lr / √L besides
+        W ~ N(0, 1); op: 1/√fan_in (output-like: 1 / fan_in; embeddings, positions: 1); learning rate of Adam: hidden and input
+        lr / √fan_in, embeddings and positions lr / √width, output-like and vectors lr; on a branch of a stream of L adds, lr / √L
+        besides
 
     Args:
         kind: "input", "hidden", "output", "vector" or "fixed"; from the slot where empty.

@@ -43,22 +43,22 @@ def sinusoids(
     return np.where(position < 0, 0.0, made)
 
 
-def _table(slot: Slot, name: str, parts: int) -> None:
-    """A table (…, positions, channels) whose channels can be cut into this many parts."""
+def _table(slot: Slot, parts: int) -> None:
+    """A table (…, positions, channels) whose channels can be cut into this many parts; raises for other shapes."""
     if len(slot.shape) < 2 or math.prod(slot.shape[:-2]) != 1 or not slot.size:
         raise FaninValueError(
-            f"{name} cannot fill {slot.name!r} of shape {slot.shape}; it takes a table of shape (positions, channels), with "
+            f"sinusoid cannot fill {slot.name!r} of shape {slot.shape}; it takes a table of shape (positions, channels), with "
             "axes of length 1 before them at most"
         )
     if slot.shape[-1] % parts:
         raise FaninValueError(
-            f"{name}: the {slot.shape[-1]} channels of {slot.name!r} cannot be cut into sines and cosines; it takes a "
+            f"sinusoid: the {slot.shape[-1]} channels of {slot.name!r} cannot be cut into sines and cosines; it takes a "
             f"multiple of {parts}"
         )
 
 
 def _grid(slot: Slot, width: int | None, skip: int) -> None:
-    _table(slot, "sinusoid", 4 if width else 2)
+    _table(slot, 4 if width else 2)
     if width and (slot.shape[-2] - skip) % width:
         raise FaninValueError(
             f"sinusoid: width={width} does not divide the {slot.shape[-2] - skip} positions of {slot.name!r} into rows"
@@ -139,6 +139,9 @@ def sinusoid(
 def learned_positions(slot: Slot, std: float = 0.02, distribution: str = "truncated_normal") -> Distribution:
     """Small random numbers for positions, class tokens and registers that are added to a signal and learned.
 
+    Any shape will do, as no number depends on its place: a table (positions, channels), a grid (1, rows, columns, channels), one
+    token (channels).
+
     Formula:
         W ~ N(0, std²), cut at two sigmas of the uncut Gaussian and scaled back to std ("truncated_normal")
 
@@ -148,7 +151,7 @@ def learned_positions(slot: Slot, std: float = 0.02, distribution: str = "trunca
         distribution: "truncated_normal" or "normal".
 
     Raises:
-        FaninValueError: for a shape that is no table of positions.
+        FaninValueError: for a single number, and for a shape without elements.
 
     Promise:
         The numbers have this deviation.
@@ -162,5 +165,9 @@ def learned_positions(slot: Slot, std: float = 0.02, distribution: str = "trunca
         >>> round(float(w.std()), 3)
         0.02
     """
-    _table(slot, "learned_positions", 1)
+    if not slot.shape or not slot.size:
+        raise FaninValueError(
+            f"learned_positions cannot fill {slot.name!r} of shape {slot.shape}; it takes at least one axis, the channels, with "
+            "numbers in it"
+        )
     return TruncatedNormal(std) if distribution == "truncated_normal" else Normal(std)

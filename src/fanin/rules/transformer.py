@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from fanin.distributions import Constant, Distribution, Normal, Stack
 from fanin.errors import FaninValueError
-from fanin.rules.arguments import choice_check, number_check
+from fanin.rules.arguments import choice_check, flag_check, number_check
 from fanin.rules.branches import COUNTS, FUSED, KEY, QUERY, branch_of, xavier
 from fanin.rules.constant import everywhere
 from fanin.rules.depths import Depths, depths_of, other_of
@@ -86,18 +86,31 @@ def _t_fixup(slot: Slot, layers: float | None, stack: str, part: str) -> Distrib
     return _scaled(slot, "t_fixup", part, factor)
 
 
+def _t_fixup_needs(
+    slot: Slot, layers: float | None, stack: str, part: str, multiplied: bool
+) -> tuple[Requirement, ...]:
+    if slot.role == "norm_scale":
+        return (Requirement("no_norm", slot.module, detail="T-Fixup's branches are small enough without a norm"),)
+    if not multiplied or slot.axes is None or slot.axes.size("lookup") <= 1:
+        return ()
+    factor = math.sqrt(slot.axes.size("out"))
+    return (
+        Requirement("op_scale", slot.name, factor, "looked-up rows are multiplied by the square root of their width"),
+    )
+
+
 @rule(
     aliases=("tfixup",),
-    promise=lambda slot, layers, stack, part: _keeps(t_fixup_law(slot, layers, stack, part), slot, "t_fixup"),
-    requires=lambda slot, layers, stack, part: (
-        (Requirement("no_norm", slot.module, detail="T-Fixup's branches are small enough without a norm"),)
-        if slot.role == "norm_scale"
-        else ()
+    promise=lambda slot, layers, stack, part, multiplied: _keeps(
+        t_fixup_law(slot, layers, stack, part), slot, "t_fixup"
     ),
-    checks=CHECKS,
+    requires=_t_fixup_needs,
+    checks={**CHECKS, "multiplied": flag_check},
     samples=({"layers": 6.0}, {"layers": 6.0, "stack": "decoder", "part": "value"}),
 )
-def t_fixup(slot: Slot, layers: float | None = None, stack: str = "", part: str = "") -> Distribution:
+def t_fixup(
+    slot: Slot, layers: float | None = None, stack: str = "", part: str = "", multiplied: bool = True
+) -> Distribution:
     """A transformer without layer norm and without warm-up: value, output, feed-forward and embeddings shrink with depth.
 
     Formula:
@@ -111,6 +124,8 @@ def t_fixup(slot: Slot, layers: float | None = None, stack: str = "", part: str 
         stack: "alone" (an encoder or a decoder on its own) and "encoder" take the encoder's factor, "decoder" the decoder's; from
             the slot where empty.
         part: "query", "key", "value" or "qkv"; from the slot where empty.
+        multiplied: whether looked-up rows are multiplied by √d, as fairseq does: the plan then requires it. Without it and without a
+            norm, tokens come into the stream √d times as small as the authors trained them.
 
     Raises:
         FaninValueError: where the slot does not say how many layers there are and `layers` is not given (a tensor on its own, a
@@ -120,12 +135,13 @@ def t_fixup(slot: Slot, layers: float | None = None, stack: str = "", part: str 
         The numbers have Xavier's deviation times the factor (of a fused projection: its blocks' together).
 
     Requires:
-        No layer norms.
+        No layer norms; with `multiplied`, looked-up rows that are multiplied by √d.
 
     Paper:
         Huang, Pérez, Ba & Volkovs 2020, "Improving transformer optimization through better initialization", section 3.2; the
         authors' code multiplies the value by √2 besides, because fairseq draws q, k and v with gain 1/√2, and takes the N of
-        their own stack for embeddings (the paper has as many layers in both).
+        their own stack for embeddings (the paper has as many layers in both); looked-up rows it multiplies by √d
+        (`transformer.py`: `embed_scale`).
 
     Example:
         >>> from fanin import draws

@@ -64,7 +64,8 @@ def vit(slot: Slot, mode: str = "timm", head_bias: float = 0.0) -> Distribution:
 
     "jax" and "moco" draw queries, keys and values as three weights, also where they are fused. timm does so in its mode "moco" only: its
     mode "jax" reads the fans of the whole, which makes them smaller by √½ than the JAX code that it follows. A rule sees one weight, so
-    "reset" cannot give a bias PyTorch's U(±1/√fan_in) of the weight beside it; biases are zero.
+    it cannot give a bias PyTorch's U(±1/√fan_in) of the weight beside it (of patches in "timm" and "moco", everywhere in "reset"): biases
+    are zero here, and as timm has them in the presets `vit-timm`, `vit-jax`, `vit-moco` and `vit-reset`.
 
     Formula:
         dense: timm N(0, .02²); jax, moco Xavier's uniform, jax with the head zero; reset U(±1/√fan_in)

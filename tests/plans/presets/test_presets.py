@@ -43,11 +43,15 @@ class Defaults(nn.Module):
         self.conv, self.grouped = nn.Conv1d(48, 64, 3, padding=1), nn.Conv1d(64, 64, 3, padding=1, groups=4)
         self.norm, self.slope = nn.LayerNorm(64), nn.PReLU()
         self.attention = nn.MultiheadAttention(64, 4, batch_first=True)
-        self.lstm, self.head = nn.LSTM(64, 80, batch_first=True), nn.Linear(80, 50)
+        self.cross = nn.MultiheadAttention(64, 4, batch_first=True, kdim=48, vdim=40, add_bias_kv=True)
+        self.both, self.lstm = nn.Bilinear(64, 30, 64), nn.LSTM(64, 80, batch_first=True, proj_size=60)
+        self.head = nn.Linear(60, 50)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.norm(self.slope(self.grouped(self.conv(self.embed(x).mT))).mT)
-        return self.head(self.lstm(self.attention(h, h, h, need_weights=False)[0])[0])
+        h = self.attention(h, h, h, need_weights=False)[0]
+        h = self.cross(h, h[..., :48], h[..., :40], need_weights=False)[0]
+        return self.head(self.lstm(self.both(h, h[..., :30].contiguous()))[0])
 
 
 TRUTH = {
@@ -100,9 +104,15 @@ def test_flax_and_keras_have_these_defaults() -> None:
     os.environ.setdefault("KERAS_BACKEND", "torch")
     jax, keras = pytest.importorskip("jax"), pytest.importorskip("keras")
     linear = pytest.importorskip("flax.nnx.nn.linear")
-    model = nn.Sequential(nn.Embedding(200, 48), nn.Linear(48, 300), nn.ReLU(), nn.Linear(300, 10))
+    model = nn.Sequential(
+        nn.Embedding(200, 48), nn.Linear(48, 300), nn.Unflatten(-1, (3, 10, 10)), nn.Flatten(0, 1), nn.Conv2d(3, 40, 5)
+    )
     watched = trace(model, ids() % 200)
     laws = {name: plan_from_preset(watched, find(name)).entries for name in ("flax", "keras", "tensorflow")}
+
+    def built(layer, shape: tuple[int | None, ...]):
+        layer.build(shape)
+        return layer
 
     def ours(name: str, key: str, shape: tuple[int, ...]) -> float:
         return float(draw_distribution(laws[name][key].distribution, shape, seed=0, name=key).std())
@@ -111,11 +121,13 @@ def test_flax_and_keras_have_these_defaults() -> None:
     theirs = {
         ("flax", "1.weight"): linear.default_kernel_init(key, (48, 300)),
         ("flax", "0.weight"): linear.default_embed_init(key, (200, 48)),
-        ("keras", "1.weight"): keras.initializers.get("glorot_uniform")((48, 300)),
-        ("keras", "0.weight"): keras.initializers.get("uniform")((200, 48)),
+        ("keras", "1.weight"): built(keras.layers.Dense(300), (None, 48)).kernel,
+        ("keras", "0.weight"): built(keras.layers.Embedding(200, 48), (None, 8)).embeddings,
+        ("keras", "4.weight"): built(keras.layers.Conv2D(40, 5), (None, 10, 10, 3)).kernel,
     }
+    shapes = {"0.weight": (200, 48), "1.weight": (300, 48), "4.weight": (40, 3, 5, 5)}
     for (name, weight), drawn in theirs.items():
-        shape = (300, 48) if weight == "1.weight" else (200, 48)
+        shape = shapes[weight]
         wanted = float(np.asarray(keras.ops.convert_to_numpy(drawn) if name == "keras" else drawn).std())
         assert ours(name, weight, shape) == pytest.approx(wanted, rel=0.03), (name, weight)
     assert {k: e.distribution for k, e in laws["tensorflow"].items()} == {

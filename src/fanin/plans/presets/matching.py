@@ -5,17 +5,21 @@ import re
 from fnmatch import fnmatchcase
 
 from fanin.errors import FaninError, FaninValueError
+from fanin.plans.completed import completed
 from fanin.plans.context import in_context
 from fanin.plans.entries import Entry
-from fanin.plans.matching import UNREAL, Gathered, completed, is_weight_norm_scale, keep_padding, lr_scale
+from fanin.plans.matching import UNREAL, Gathered, is_weight_norm_scale, keep_padding, lr_scale
 from fanin.plans.presets.records import Preset, Recipe
 from fanin.plans.records import Plan
+from fanin.plans.steps import step_biases
 from fanin.rules import parse
 from fanin.rules.rule import Rule
 from fanin.slots import Slot
 from fanin.traces.records import Trace
 
 ATTENTION = ("query", "key", "value", "qkv")
+SILENT = "the preset {!r} has no entry for them (role {!r})"
+STEP = "the preset {!r} does not name the bias behind step sizes"
 
 
 def plan_from_preset(trace: Trace, preset: Preset, seed: int = 0) -> Plan:
@@ -25,27 +29,36 @@ def plan_from_preset(trace: Trace, preset: Preset, seed: int = 0) -> Plan:
         FaninValueError: a rule of the preset cannot serve a weight that it is for.
     """
     gathered = Gathered(trace)
-    slots = in_context(trace)
+    slots, steps = in_context(trace), step_biases(trace)
     for slot in slots.values():
         if is_weight_norm_scale(slot, trace):
             continue
-        chosen = [recipe for recipe in preset.recipes if matches(recipe, slot)]
+        chosen = [recipe for recipe in preset.recipes if matches(recipe, slot, trace)]
+        if slot.name in steps:
+            chosen = [recipe for recipe in chosen if "name" in recipe.words]
         if not slot.dtype.startswith(("float", "bfloat")):
             gathered.add(slot, UNREAL.format(slot.dtype), None)
         elif not chosen:
-            gathered.add(slot, f"the preset {preset.name!r} says nothing of the role {slot.role!r}", None)
+            why = STEP if slot.name in steps else SILENT
+            gathered.add(slot, why.format(preset.name, slot.role), None)
         elif chosen[-1].rule:
-            rule = rule_for(preset, chosen[-1], slot)
-            gathered.add(slot, _entry(preset, rule, chosen[-1], slot, slots, trace), rule)
+            about = slots.get(slot.weight or "", slot) if chosen[-1].from_weight else slot
+            rule = rule_for(preset, chosen[-1], about)
+            whole = completed(rule, about, trace)
+            gathered.add(slot, _entry(preset, rule, whole, slot, about), whole)
     return gathered.plan(seed)
 
 
 def rule_for(preset: Preset, recipe: Recipe, slot: Slot) -> Rule:
-    """The rule of an entry with its numbers filled in."""
-    known = dict(preset.parameters)
-    if slot.hidden:
-        known["per_root_hidden"] = slot.hidden**-0.5
-    known["per_root_branches"] = (slot.residual.branches if slot.residual is not None else 1.0) ** -0.5
+    """The rule of an entry with its numbers filled in, as far as the weight knows them."""
+    inputs = [f.size for axis in (slot.axes.factors if slot.axes is not None else ()) for f in axis if f.role == "in"]
+    sizes = {
+        "per_root_hidden": slot.hidden,
+        "per_root_branches": slot.residual.branches if slot.residual is not None else 1.0,
+        "per_root_channels": slot.shape[-1] if slot.shape else 0,
+        "per_root_first_in": inputs[0] if inputs else 0,
+    }
+    known = {**preset.parameters, **{name: size**-0.5 for name, size in sizes.items() if size}}
 
     def product(found: re.Match[str]) -> str:
         factors = [word.strip() for word in found[1].split("*")]
@@ -57,21 +70,21 @@ def rule_for(preset: Preset, recipe: Recipe, slot: Slot) -> Rule:
     return parse(re.sub(r"\{([^{}]+)\}", product, recipe.rule))
 
 
-def _entry(preset: Preset, rule: Rule, recipe: Recipe, slot: Slot, slots: dict[str, Slot], trace: Trace) -> Entry:
-    about = slots.get(slot.weight or "", slot) if recipe.from_weight else slot
+def _entry(preset: Preset, rule: Rule, whole: Rule, slot: Slot, about: Slot) -> Entry:
+    """The entry of a rule, where it is known as `rule` and has all its numbers as `whole`."""
     try:
-        law = completed(rule, about, trace)(about)
+        law = whole(about)
     except FaninError as error:
         raise FaninValueError(f"preset {preset.name!r} cannot serve {slot.name}: {error}") from None
-    return Entry(keep_padding(slot, law), f"{rule.spec} in {preset.name}", lr_scale(rule, slot))
+    return Entry(keep_padding(slot, law), f"{rule.spec} in {preset.name}", lr_scale(whole, slot))
 
 
-def matches(recipe: Recipe, slot: Slot) -> bool:
+def matches(recipe: Recipe, slot: Slot, trace: Trace) -> bool:
     """Whether all criteria of an entry hold for this weight."""
-    if recipe.rank and len(slot.shape) not in recipe.rank:
+    if (recipe.rank and len(slot.shape) not in recipe.rank) or (recipe.from_weight and slot.weight is None):
         return False
     return all(_word(key, slot, words) for key, words in recipe.words.items()) and all(
-        _flag(key, slot) == wanted for key, wanted in recipe.flags.items()
+        _flag(key, slot, trace) == wanted for key, wanted in recipe.flags.items()
     )
 
 
@@ -96,7 +109,7 @@ def _branch(slot: Slot) -> str:
     return "none" if slot.residual is None else "last" if slot.residual.last else "inner"
 
 
-def _flag(key: str, slot: Slot) -> bool:
+def _flag(key: str, slot: Slot, trace: Trace) -> bool:
     match key:
         case "head":
             return slot.head
@@ -112,4 +125,8 @@ def _flag(key: str, slot: Slot) -> bool:
             return slot.activation is not None
         case "taps":
             return slot.axes is not None and any(f.role == "field" for axis in slot.axes.factors for f in axis)
+        case "scalar":
+            return slot.size == 1
+        case "tokens":
+            return slot.role == "embedding" and slot.op_index is not None and bool(trace.ops[slot.op_index].inputs)
     return _branch(slot) == "inner" and slot.activation is None and slot.parts not in ATTENTION

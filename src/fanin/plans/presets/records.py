@@ -17,12 +17,16 @@ One TOML file a preset, `<name>.toml` in this folder:
 Criteria: `role`, `op`, `parts` (as `Slot` has them; `parts` knows "query", "key", "value" of written-out attention too),
 `branch` ("last", "inner", "none": the weight's place on a residual branch), `head`, `tied`, `first`, `normed` (the branch ends in a
 norm), `norm_before`, `activation` (true, false, or names), `gate` (true for the linear half of a gated product: on a branch, not
-its last, no activation, no part of an attention), `taps` (true for convolutions), `rank` (numbers of axes), `name` (patterns over
-names), `module` (class names).
+its last, no activation, no part of an attention), `taps` (true for convolutions), `scalar` (true for a single number), `tokens` (a
+table whose rows the batch picks; false where the rows are always the same, as positions are), `rank` (numbers of axes), `name`
+(patterns over names), `module` (class names).
 
 A rule may use {a product} of parameters, numbers, and what is known of the weight: `per_root_hidden` (1/√hidden size of a
-recurrent layer) and `per_root_branches` (1/√branches of its stream). With `from_weight = true`, the rule is asked about the weight
-that a bias belongs to, and what it says is drawn for the bias (PyTorch's biases follow their weight's fan).
+recurrent layer), `per_root_branches` (1/√branches of its stream), `per_root_channels` (1/√length of the last axis) and
+`per_root_first_in` (1/√extent of the first axis of its inputs). With `from_weight = true`, the entry is about biases that belong to
+a weight: the rule is asked about that weight, and what it says is drawn for the bias (PyTorch's biases follow their weight's fan).
+
+The bias behind the step sizes of a state space (`fanin.plans.steps`) is drawn by entries that name it alone.
 """
 
 from dataclasses import dataclass, field
@@ -30,7 +34,7 @@ from dataclasses import dataclass, field
 from fanin.records import Record
 
 WORDS = ("role", "op", "parts", "branch", "name", "module")
-FLAGS = ("head", "tied", "first", "normed", "norm_before", "gate", "taps")
+FLAGS = ("head", "tied", "first", "normed", "norm_before", "gate", "taps", "scalar", "tokens")
 CRITERIA = (*WORDS, *FLAGS, "activation", "rank")
 
 

@@ -283,7 +283,7 @@ def _recurrent_layer(
     yield from _uses(w_hh, "recurrent", "oi", **facts)
     yield from _uses(b_ih, "bias", "o", **facts)
     yield from _uses(b_hh, "bias", "o", **facts)
-    yield from _uses(w_hr, "weight", "oi", step=layer)
+    yield from _uses(w_hr, "weight", "oi", hidden=hidden, step=layer)
 
 
 def _elementwise(kind: str, call: Call, params: list[Value], data: list[Value]) -> Iterator[Use]:

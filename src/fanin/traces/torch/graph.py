@@ -367,6 +367,12 @@ def _counts_units(graph: Graph, node: Node, parameter: str) -> bool:
     return any(sizes[i] == out.shape[i] for i in axes)
 
 
+def _wide(graph: Graph, node: Node, parameter: str) -> int:
+    """Axes of more than one element that the parameter brings to this call; a single number (a temperature) has none."""
+    brought = next((graph.values[v] for v in node.inputs if parameter in graph.values[v].params), None)
+    return sum(size > 1 for size in brought.shape) if brought is not None else 0
+
+
 def _bias_role(graph: Graph, node: Node, parameter: str) -> str:
     """A parameter added to a signal is a norm's shift, a bias, or a position."""
     made_by = graph.values[graph.signals_of(node)[0]].node
@@ -374,8 +380,9 @@ def _bias_role(graph: Graph, node: Node, parameter: str) -> str:
     while previous is not None and previous.kind == "shape":
         made_by = graph.values[graph.signals_of(previous)[0]].node
         previous = graph.nodes[made_by] if made_by >= 0 else None
-    added = next((graph.values[v] for v in node.inputs if parameter in graph.values[v].params), None)
-    wide = sum(size > 1 for size in added.shape) if added is not None else 0
+    wide = _wide(graph, node, parameter)
+    if not wide and not (previous is not None and previous.kind == "norm"):
+        return "bias"  # one number for all channels and positions, as in Fixup
     if previous is not None and wide <= 1:
         if previous.kind == "norm" or any(u.role == "norm_scale" for u in previous.consumed):
             return "norm_shift" if _counts_units(graph, node, parameter) else "bias"
