@@ -573,7 +573,7 @@ def impulse_attention(
     width: int,
     kernel: int = 3,
     norm: float = 7.0,
-    noise: float = 0.003,
+    noise: float = 0.0018,
     in_axis: Axis = -2,
     out_axis: Axis = -1,
     batch_axis: Axis = (),

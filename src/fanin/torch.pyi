@@ -541,7 +541,7 @@ def impulse_attention_(
     width: int,
     kernel: int = 3,
     norm: float = 7.0,
-    noise: float = 0.003,
+    noise: float = 0.0018,
     axes: str | Axes | None = None,
     generator: torch.Generator | None = None,
     seed: int | None = None,

@@ -66,6 +66,11 @@ def _signal_axes(slot: Slot) -> Axes:
     return axes
 
 
+def _scaling(window: str, scaling: str) -> str:
+    """What a window is divided by; nothing where there is none, as Keras has it."""
+    return "none" if window == "none" else scaling
+
+
 def _transform(slot: Slot, side: str, window: str, scaling: str, periodic: bool) -> Promise:
     """What the kernel makes of a frame is NumPy's FFT of the windowed frame."""
     axes = _signal_axes(slot)
@@ -75,7 +80,8 @@ def _transform(slot: Slot, side: str, window: str, scaling: str, periodic: bool)
         kernel = to_blocks(weight, axes)[0, :, 0]
         frame = np.random.default_rng(0).standard_normal(length)
         shape = _window(length, periodic, *WINDOWS[window])
-        size = {"density": np.linalg.norm(shape), "spectrum": np.abs(shape).sum(), "none": 1.0}[scaling]
+        sizes = {"density": np.linalg.norm(shape), "spectrum": np.abs(shape).sum(), "none": 1.0}
+        size = sizes[_scaling(window, scaling)]
         folded = np.zeros(-(-length // period) * period)
         folded[:length] = frame * shape / size
         wanted = np.fft.rfft(folded.reshape(-1, period).sum(axis=0))
@@ -107,7 +113,8 @@ def stft(
     Args:
         side: "real" or "imag".
         window: "hann", "hamming", "blackman" or "none".
-        scaling: what the window is divided by: "density" its root of the sum of squares, "spectrum" its sum, "none" nothing.
+        scaling: what the window is divided by: "density" its root of the sum of squares, "spectrum" its sum, "none" nothing. Without
+            a window nothing is divided, as in Keras.
         periodic: whether the window's period is the frame (as for spectra), or one less (symmetric, as Keras has it).
 
     Raises:
@@ -121,8 +128,8 @@ def stft(
 
     Example:
         >>> from fanin import draws
-        >>> draws.draw(stft(window="none", scaling="none"), (3, 1, 4), seed=0, name="w", axes="oik")[:, 0].round(6).tolist()
+        >>> draws.draw(stft(window="none"), (3, 1, 4), seed=0, name="w", axes="oik")[:, 0].round(6).tolist()
         [[1.0, 1.0, 1.0, 1.0], [1.0, 0.0, -1.0, -0.0], [1.0, -1.0, 1.0, -1.0]]
     """
-    numbers = (SIDES.index(side), SCALINGS.index(scaling), periodic, *WINDOWS[window])
+    numbers = (SIDES.index(side), SCALINGS.index(_scaling(window, scaling)), periodic, *WINDOWS[window])
     return Formula("windowed_dft", tuple(float(x) for x in numbers), _signal_axes(slot))

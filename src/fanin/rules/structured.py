@@ -113,7 +113,7 @@ def _looks(slot: Slot, heads: int, height: int, width: int, kernel: int, norm: f
     samples=({"heads": 2, "height": 4, "width": 4},),
 )
 def impulse_attention(
-    slot: Slot, heads: int, height: int, width: int, kernel: int = 3, norm: float = 7.0, noise: float = 3e-3
+    slot: Slot, heads: int, height: int, width: int, kernel: int = 3, norm: float = 7.0, noise: float = 1.8e-3
 ) -> Distribution:
     """Queries and keys of a vision transformer with which each head starts as one tap of a convolution over the patches.
 
@@ -130,7 +130,7 @@ def impulse_attention(
         height, width: patches of the grid.
         kernel: side of the window.
         norm: Frobenius norm of each head's query and key weight.
-        noise: deviation of the noise beside the impulse, which is 1.
+        noise: deviation of the noise beside the impulse, which is 1; the authors' code has 3 · 0.6 beside 1000.
 
     Raises:
         FaninValueError: for a weight that is no fused projection, heads that do not divide it, inputs that are no multiple of 4, or a
@@ -141,7 +141,9 @@ def impulse_attention(
         that have it; a head of small rank cannot tell all apart).
 
     Paper:
-        Zheng, Li, Saratchandran & Lucey 2025, "Structured initialization for vision transformers", section 4 and code.
+        Zheng, Li, Saratchandran & Lucey 2025, "Structured initialization for vision transformers", section 4 and code
+        (osiriszjq/structured_initialization, `vision_transformer.py`). The code besides multiplies the positions by 18, and draws
+        values and output projections by mimetic initialization (as `mimetic`, with 0.4 and 0.4); both are left to the user here.
 
     Example:
         >>> from fanin import draws
