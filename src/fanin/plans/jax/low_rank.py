@@ -3,9 +3,9 @@
 from typing import Any
 
 import jax
-import jax.core
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 from fanin.draws import low_rank
 from fanin.errors import FaninTypeError, FaninValueError
@@ -128,7 +128,7 @@ def _made(
     seed: int = 0,
     name: str = "",
 ) -> tuple[Array, Array, Array]:
-    if isinstance(weight, jax.core.Tracer):
+    if isinstance(weight, Tracer):
         raise FaninTypeError(
             f"{option}: weight is traced; its numbers are read, so call it outside of jit, vmap and grad"
         )
