@@ -567,7 +567,7 @@ def impulse_attention(
 ) -> Initializer:
     """Queries and keys of a vision transformer with which each head starts as one tap of a convolution over the patches."""
 
-def init_(model: Any, rules: Any, *, seed: int | None = None, axes: Mapping[str, str | Axes] | None = None) -> Any:
+def init_(model: Any, rules: Any, *, seed: Any = None, axes: Mapping[str, str | Axes] | None = None) -> Any:
     """Draw the parameters of a Flax NNX model anew, in place, whole or not at all; returns the model."""
 
 def initializer(
@@ -971,7 +971,7 @@ def orthogonal_gates(
 ) -> Initializer:
     """Each gate of a fused recurrent weight drawn for itself, by a rule for all gates or one for each."""
 
-def plan(model: Any, rules: Any, *, seed: int = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
+def plan(model: Any, rules: Any, *, seed: Any = 0, axes: Mapping[str, str | Axes] | None = None) -> Plan:
     """A plan for the parameters (`nnx.Param`) of a Flax NNX model; nothing is drawn."""
 
 def qkv_blocks(
