@@ -33,7 +33,8 @@ def in_double(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _with_one_slope(layer: Any) -> Callable[[Any], Any]:
     if not layer.built:
         raise FaninValueError(f"nonlinearity={layer!r} has no slope yet; build the layer first")
-    slopes = np.unique(keras.ops.convert_to_numpy(layer.alpha))
+    held: Any = keras.ops.convert_to_numpy(layer.alpha)
+    slopes = np.unique(held)
     if len(slopes) != 1:
         raise FaninValueError(
             f"nonlinearity={layer!r} has slopes from {slopes.min():g} to {slopes.max():g}, and a gain is of one function; "

@@ -587,7 +587,7 @@ def init_(
     model: Any,
     rules: Any,
     *,
-    seed: int | None = None,
+    seed: Any = None,
     axes: Mapping[str, str | Axes] | None = None,
     branches: str | Sequence[str | tuple[str, ...]] | None = None,
 ) -> Any:
@@ -1056,7 +1056,7 @@ def plan(
     model: Any,
     rules: Any,
     *,
-    seed: int = 0,
+    seed: Any = 0,
     axes: Mapping[str, str | Axes] | None = None,
     branches: str | Sequence[str | tuple[str, ...]] | None = None,
 ) -> Plan:

@@ -46,7 +46,7 @@ def apply_plan(plan: Plan, model: Any, seed: Any = None) -> Any:
 
 
 def _largest(place: Place) -> float | None:
-    return float(jnp.finfo(place.dtype).max) if jnp.issubdtype(place.dtype, jnp.inexact) else None
+    return float(jnp.finfo(place.dtype).max) if jnp.issubdtype(place.dtype, jnp.floating) else None
 
 
 def _drawn(name: str, entry: Entry, place: Place, seed: int) -> Array:
