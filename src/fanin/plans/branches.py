@@ -108,9 +108,8 @@ def on_branches(slots: Sequence[Slot], branches: Sequence[Branch]) -> tuple[Slot
             if slot.role == "weight":
                 came_through[name] = before
                 before = slot.activation
-            if (
-                slot.role in ("weight", "recurrent") or place > end
-            ):  # norms and scales after the last weight end the branch
+            ends = place > end and slot.role in ("norm_scale", "norm_shift", "scale")
+            if slot.role in ("weight", "recurrent") or ends:
                 places[name] = ResidualPlace(index, len(branches), place >= end, normed)
     return tuple(
         replace(slot, residual=places[slot.name], input_activation=slot.input_activation or came_through.get(slot.name))
