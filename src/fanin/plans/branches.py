@@ -42,7 +42,8 @@ def told_branches(branches: Any, slots: Sequence[Slot]) -> tuple[Branch, ...]:
             multiplies, or a weight is on two branches.
 
     Example:
-        >>> slots = [Slot(f"blocks.{i}.{n}.kernel", (4, 4), "float32", "weight") for i in range(2) for n in ("up", "down")]
+        >>> paths = [f"blocks.{i}.{layer}" for i in range(2) for layer in ("up", "down")]
+        >>> slots = [Slot(f"{path}.kernel", (4, 4), "float32", "weight", module=path) for path in paths]
         >>> [branch.last for branch in told_branches([("*.up", "*.down")], slots)]
         ['blocks.0.down.kernel', 'blocks.1.down.kernel']
     """
