@@ -110,6 +110,7 @@ class Stacks(nn.Module):
 def stream(*streams: str, at: int = -1):
     seen = trace(Stacks(*streams), tuple(torch.randn(2, 5, 8) for _ in streams))
     (place,) = places(seen, f"parts.{range(len(streams))[at]}")
+    assert place is not None
     return place
 
 
