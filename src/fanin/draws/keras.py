@@ -55,13 +55,10 @@ def draw(
             place = "cpu" if sample.is_meta else sample.device
             return draw_tensor(law, shape, seed=seed, name=name, dtype=sample.dtype, device=place)
         case "jax":
-            import jax
-
             from fanin.draws.jax import draw as draw_array
 
-            dtype = str(
-                jax.dtypes.canonicalize_dtype(dtype)
-            )  # without jax_enable_x64 Keras, too, makes float64 float32
+            # Without jax_enable_x64 Keras makes float64 float32, with JAX's warning; so does this.
+            dtype = keras.backend.standardize_dtype(keras.ops.convert_to_tensor(0.0, dtype=dtype).dtype)
             placed = getattr(layout, "backend_layout", layout)
             return draw_array(law, shape, seed=seed, name=name, dtype=dtype, sharding=placed)
     return keras.ops.convert_to_tensor(draw_numpy(law, shape, seed=seed, name=name, dtype=dtype), dtype=dtype)
