@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fanin.theory import attended_backward as attended
 from fanin.theory import averages as attend
-from fanin.theory import gaussian, made, mixing, norms, steps
+from fanin.theory import coherence, gaussian, made, norms, steps
 from fanin.theory.backward import _pair_share
+from fanin.theory.coherence import elements
 from fanin.theory.elementwise import Named
 from fanin.theory.expected import Expected, walk_windows
 from fanin.theory.forward import DEFAULT_EPS, WEIGHT_KINDS
-from fanin.theory.laws import WeightLaw
 from fanin.theory.state import WEIGHT_WOBBLE, State, pairs_meet
 from fanin.theory.taps import inner, pairs, passed
 from fanin.traces.records import INPUT, LossFacts, Op
@@ -24,16 +25,28 @@ AFFINE = frozenset(
     )
 )  # fmt: skip
 
+# Ops through which a gradient goes; of the others (a sort, an index, a mask) an unknown one may be none.
+CARRIES = frozenset(
+    (
+        "linear", "conv", "conv_transpose", "norm", "activation", "add", "mul", "matmul", "attention", "softmax", "pool",
+        "recurrent", "concat",
+    )
+)  # fmt: skip
+
 
 def expected_gradients(walk: Expected) -> tuple[list[float], list[float]]:
     """Second moment of the loss gradient with respect to each op's output, per element, and the variance of its log.
 
-    Gradients that meet at one signal are taken as unrelated, as are the weights of the way back from those of the way
+    Gradients that meet at one signal from different ops are taken as unrelated, as are the weights of the way back from those of the way
     forward (Schoenholz et al. 2017; Yang 2020 says when that holds). NaN where it is not known.
     """
     trace = walk.trace
     total = [UNKNOWN] * len(trace.ops)
     variance = [0.0] * len(trace.ops)
+    near = [0.0] * len(trace.ops)  # of two positions of one example
+    where: dict[int, np.ndarray | None] = {}  # among the tokens
+    mixes = any(op.kind in ("attention", "softmax") for op in trace.ops)
+    lost: set[int] = set()  # where a part of the gradient is not known
     loss = trace.loss
     if trace.backward == "loss" and loss is not None and loss.logits >= 0:
         total[loss.logits] = at_the_loss(walk, loss)
@@ -41,29 +54,65 @@ def expected_gradients(walk: Expected) -> tuple[list[float], list[float]]:
     else:
         ends = set(trace.outputs)
         for end in ends:
-            total[end] = 1 / _elements(walk, end) if trace.backward == "probe" else UNKNOWN
+            total[end] = 1 / elements(walk, end) if trace.backward == "probe" else UNKNOWN
     for op in reversed(trace.ops):
+        if op.index in lost:
+            total[op.index] = UNKNOWN
+            lost.update(op.inputs)
         g = total[op.index]
         composite = walk.composites.get(op.index)
         if not math.isfinite(g) or (composite is None and op.index in walk.inner):
             continue
+        shared = near[op.index] / g if mixes and g > 0 else 0.0
         for place, source in enumerate(op.inputs if composite is None else (composite.base,)):
             if source == INPUT or source >= op.index:
                 continue
-            factor, wobble = _factor(walk, op, place, source)
-            part, own = g * factor, variance[op.index] + wobble
+            factor, wobble, kept = (
+                _passed(walk, op, place, source, shared) if mixes else (*_factor(walk, op, place, source), 0.0)
+            )
+            at, more = coherence.placed(walk, op, place, source, where.get(op.index)) if mixes else (None, 1.0)
+            part, own = g * factor * more, variance[op.index] + wobble
             if not math.isfinite(part):
+                if op.kind in CARRIES and not _statistic(walk, op, place):
+                    lost.add(source)
                 continue
             other = total[source] if math.isfinite(total[source]) else 0.0
             total[source] = both = part + other
+            near[source] += g * kept * more
+            if at is not None or source in where:
+                where[source] = coherence.merged(at, part, where.get(source), other)
             if both > 0:
                 variance[source] = (part**2 * own + other**2 * variance[source]) / both**2
     return total, variance
 
 
+def _statistic(walk: Expected, op: Op, place: int) -> bool:
+    """Whether an input is the statistic of a norm written by hand: the norm's own factor counts what goes through it."""
+    return op.kind == "norm" and place != norms.signal_place(walk, op)
+
+
+def _passed(walk: Expected, op: Op, place: int, source: int, shared: float) -> tuple[float, float, float]:
+    """As `_factor`, and the mean product of two positions' gradients at the input over the output's second moment."""
+    if op.kind == "attention":
+        factor, kept = attended.attention(walk, op, place, shared)
+        return factor, 0.0, kept
+    if op.kind == "matmul":
+        factor, kept = attended.matmul(walk, op, place, source, shared)
+        return factor, 0.0, kept
+    factor, wobble = _factor(walk, op, place, source)
+    composite = walk.composites.get(op.index)
+    if shared and (composite is not None or op.kind == "activation"):
+        f = composite.activation if composite is not None else op.activation or Named.of(op.name, op.facts)
+        shared *= coherence.bent(walk.states[composite.base] if composite is not None else walk.arriving(op), f)
+    elif shared and op.kind == "softmax" and (found := walk.attends.get(op.index)) is not None:
+        _, share, both = coherence.overlap(op, found.logits)
+        shared *= min(both / share, 1.0)
+    return factor, wobble, coherence.passed_back(walk, op, 1.0, shared, factor, source)
+
+
 def at_the_loss(walk: Expected, loss: LossFacts) -> float:
     """Second moment of the gradient at the loss's input, from the predicted signal there; NaN for a loss that is not known."""
-    z, n = walk.states[loss.logits], _elements(walk, loss.logits)
+    z, n = walk.states[loss.logits], elements(walk, loss.logits)
     if z is None or loss.weighted:
         return UNKNOWN
     if loss.kind == "cross_entropy" and loss.classes > 1:
@@ -90,6 +139,10 @@ def _factor(walk: Expected, op: Op, place: int, source: int) -> tuple[float, flo
         f = op.activation or Named.of(op.name, op.facts)
         factor, wobble = _slope(x, f, op)
         return factor * _chosen(walk, op, x, f), wobble
+    if op.kind == "attention":
+        return attended.attention(walk, op, place, 0.0)[0], 0.0
+    if op.kind == "matmul":
+        return attended.matmul(walk, op, place, source)[0], 0.0
     step = BACK.get(op.kind)
     return (step(walk, op, place, source) if step is not None else UNKNOWN), 0.0
 
@@ -233,99 +286,6 @@ def _mul(walk: Expected, op: Op, place: int, source: int) -> float:
     return y.q * _share(walk, op, source)
 
 
-def _matmul(walk: Expected, op: Op, place: int, source: int) -> float:
-    y, n = walk.arriving(op, 1 - place), op.facts.get("contracted", UNKNOWN)
-    if y is None:
-        return UNKNOWN
-    uses = _share(walk, op, source) * n
-    for side in (0, 1):
-        found = walk.attends.get(walk.root(op.inputs[min(side, len(op.inputs) - 1)], ("shape", "dropout")))
-        if found is not None and side != place:  # the values, which get Σ_i a_ij² of the outputs' gradients
-            share = attend.shares(found.count, found.logits[0])
-            return float(share.mean()) * len(found.count) / n
-        if found is not None:
-            return uses * y.q
-    # Logits: their gradients sum to zero over the keys, so a query sees what tells its keys apart.
-    return uses * (mixing._apart(y) if place == 0 else y.q)
-
-
-def _softmax(walk: Expected, op: Op, place: int, source: int) -> float:
-    x = walk.arriving(op)
-    if x is None:
-        return UNKNOWN
-    keys = op.facts.get("keys", float(op.shape[-1]))
-    if op.name == "log_softmax":
-        return 1.0
-    found = walk.attends.get(op.index)
-    if found is None:
-        return float(attend.slopes(np.array([keys]), x.variance).mean()) / keys
-    return float(attend.slopes(found.count, found.logits[0]).mean()) / keys * _value_share(walk, op.index)
-
-
-def _value_share(walk: Expected, index: int) -> float:
-    """How much of the values tells positions apart: the gradient of a softmax knows only that."""
-    for reader in walk.readers[index]:
-        op = walk.trace.ops[reader]
-        if op.kind in ("shape", "dropout"):
-            return _value_share(walk, reader)
-        if op.kind == "matmul":
-            value = walk.arriving(op, 1 if op.inputs[0] == index else 0)
-            return mixing._apart(value) / value.q if value is not None and value.q > 0 else 1.0
-    return 1.0
-
-
-def _attention(walk: Expected, op: Op, place: int, source: int) -> float:
-    """Of fused attention: the gradients of queries, keys, values and an added mask, those that one op made together."""
-    states = mixing.parts_of(walk, op)
-    if states is None or "width" not in op.facts or walk.states[op.index] is None:
-        return UNKNOWN
-    query, key, value = states
-    inward: tuple[WeightLaw, ...] = ()
-    above = 1.0
-    if op.name == "multi_head_attention_forward":
-        laws = [walk.laws[n] for n in op.weights if walk.slots[n].role == "weight" and n in walk.laws]
-        if len(laws) not in (2, 4):
-            return UNKNOWN
-        inward = (laws[0].parts or (laws[0],) * 3) if len(laws) == 2 else tuple(laws[:3])
-        above = laws[-1].fan_out * laws[-1].variance
-        query, key, value = (
-            mixing._projected(walk, s, w, None) for s, w in zip((query, key, value), inward, strict=True)
-        )
-    parts = _shares_of(walk, op, query, key, value)
-    if parts is None:
-        return UNKNOWN
-    if inward:
-        parts = [
-            above * p * (w.fan_out * w.variance if w else 1.0) for p, w in zip(parts, (*inward, None), strict=True)
-        ]
-    names = ("query", "key", "value", "attn_mask")
-    return sum(p for part, p in zip(names, parts, strict=True) if mixing.place_of(op, part) == place)
-
-
-def _shares_of(walk: Expected, op: Op, query: State, key: State, value: State) -> list[float] | None:
-    """Gradients of queries, keys, values and of the mask, an element each, over that of the output."""
-    width, scale, p = op.facts["width"], op.facts["scale"], op.facts.get("p", 0.0)
-    count = attend.looks(op, int(op.facts.get("keys", 1)), int(op.facts.get("queries", 1)))
-    logits = mixing.logits_of(walk, op, query, key)
-    if logits is None:
-        return None
-    share = attend.shares(count, logits[0])
-    keys, queries = op.facts.get("keys", 1.0), op.facts.get("queries", 1.0)
-    kept = 1 / (1 - p) if walk.trace.training and 0 <= p < 1 else 1.0
-    inside = (
-        width * mixing._apart(value) * float(attend.slopes(count, logits[0]).mean()) * kept
-    )  # of all logits of one query
-    here = max(math.prod(walk.extents(op, max(mixing.place_of(op, "query"), 0))) / queries, 1.0)
-    groups = max(here / max(math.prod(walk.extents(op, max(mixing.place_of(op, "value"), 0))) / keys, 1.0), 1.0)
-    back = queries / keys * groups
-    masked, added = 0.0, mixing.place_of(op, "attn_mask")
-    if added >= 0:  # a mask that all examples share collects their gradients
-        logit_count = _elements(walk, op.index) / width * keys
-        masked = inside / keys * logit_count / max(math.prod(walk.extents(op, added)), 1)
-    inside *= scale**2
-    return [inside * mixing._apart(key), inside * query.q * back, float(share.mean()) * kept * back, masked]
-
-
 def _recurrent(walk: Expected, op: Op, place: int, source: int) -> float:
     """Back through the steps of every layer, to the input."""
     past = walk.past.get(op.index)
@@ -354,11 +314,7 @@ def _read_at(walk: Expected, op: Op, length: int) -> np.ndarray:
 
 
 def _share(walk: Expected, op: Op, source: int) -> float:
-    return _elements(walk, op.index) / _elements(walk, source)
-
-
-def _elements(walk: Expected, index: int) -> int:
-    return max(math.prod(walk.trace.ops[index].shape), 1)
+    return elements(walk, op.index) / elements(walk, source)
 
 
 BACK: dict[str, Callable[[Expected, Op, int, int], float]] = {
@@ -371,8 +327,6 @@ BACK: dict[str, Callable[[Expected, Op, int, int], float]] = {
     "reduce": _reduce,
     "pool": _pool,
     "mul": _mul,
-    "matmul": _matmul,
-    "softmax": _softmax,
-    "attention": _attention,
+    "softmax": attended.softmax,
     "recurrent": _recurrent,
 }

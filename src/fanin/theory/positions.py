@@ -7,9 +7,10 @@ import numpy as np
 
 from fanin.theory import gaussian
 from fanin.theory.elementwise import compressed, law_of
+from fanin.theory.laws import WeightLaw
 from fanin.theory.mixing import BACK, _apart
 from fanin.theory.state import State
-from fanin.theory.taps import Passed, pairs, passed
+from fanin.theory.taps import Passed, Profile, pairs, passed
 from fanin.traces.records import INPUT, Op
 
 if TYPE_CHECKING:
@@ -53,7 +54,25 @@ def concat(walk: "Expected", op: Op, x: State | None) -> State | None:
         mean(f) for f in ("mean", "q", "s", "noise", "var_q", "var_r", "shared")
     )
     profile = profiles.pop() if len(profiles) == 1 else ()
+    if len(op.shape) == 3 and op.facts.get("axis") == 1.0:
+        profile = _side_by_side(walk, op, laws)
     return State(mean_, q, s, noise, var_q, var_r, shared, apart=apart, profile=profile)
+
+
+def _side_by_side(walk: "Expected", op: Op, laws: list[WeightLaw]) -> tuple[Profile, ...]:
+    """The second moment at each token of signals (and one weight, such as a class token) in a row."""
+    level = np.full(op.shape[1], math.nan)
+    for place in range(len(op.inputs)):
+        x, shape = walk.arriving(op, place), walk.extents(op, place)
+        if x is None or len(shape) != 3 or f"start {place}" not in op.facts:
+            return ()
+        start = int(op.facts[f"start {place}"])
+        own = np.asarray(x.profile[0]) if len(x.profile) == 1 and len(x.profile[0]) == shape[1] else 1.0
+        level[start : start + shape[1]] = x.q * own
+    if len(laws) == 1:
+        level[np.isnan(level)] = laws[0].variance + laws[0].mean ** 2
+    mean = float(level.mean())
+    return (tuple((level / mean).tolist()),) if mean > 0 else ()  # not where a NaN is left
 
 
 def shape(walk: "Expected", op: Op, x: State | None) -> State | None:

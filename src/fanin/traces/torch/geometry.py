@@ -15,6 +15,7 @@ ARITHMETIC = frozenset(
     ("add", "radd", "sub", "rsub", "mul", "rmul", "div", "rdiv", "true_divide", "pow", "rpow", "maximum", "minimum")
 )
 MASKED = -1e4  # a logit below this is masked
+ADDED = -50.0  # and a number below this, added to some of them and nothing to the rest (Swin adds -100)
 PADS = ("constant", "reflect", "replicate", "circular")
 LARGEST = 65_536  # elements of a constant that are looked at
 ROWS = 8  # examples compared
@@ -38,6 +39,8 @@ def facts(kind: str, call: Call, inputs: list[Value]) -> dict[str, float]:
             found = _keys(call) | (_parts(call, inputs) if kind == "attention" else {})
         elif kind == "embedding":
             found = _repeats(call)
+        elif kind == "concat":
+            found = _starts(call, inputs)
         elif kind == "recurrent":
             found = _recurrent(call)
         elif kind == "shape":
@@ -104,6 +107,8 @@ def _constant(call: Call) -> dict[str, float]:
             if value is None or value.data or value.params or argument.is_complex() or not argument.numel():
                 continue
             x = argument.detach().reshape(-1)[:: -(-argument.numel() // LARGEST)].double()
+            if bool(((x == 0) | (x <= ADDED)).all()) and bool((x == 0).any()):
+                x = torch.where(x <= ADDED, -math.inf, x)
             hides = bool(((x <= MASKED) & torch.isfinite(x)).any())
             x = torch.where(x > MASKED, x, 0.0)  # an added mask only takes entries away
             found = {"constant": float(x.mean()), "constant_rms": math.sqrt(float(x.square().mean()))}
@@ -191,16 +196,17 @@ def _parts(call: Call, inputs: list[Value]) -> dict[str, float]:
 
 def _allowed(mask: torch.Tensor | None, queries: int, keys: int, causal: bool) -> dict[str, float]:
     if mask is not None and not mask.is_meta:
-        open_ = mask if mask.dtype == torch.bool else mask > MASKED
-        while open_.ndim > 2:
-            open_ = open_[0]
-        counts = open_.expand(queries, keys).sum(-1).clamp_min(1).double().cpu()
+        open_ = mask if mask.dtype == torch.bool else mask > ADDED
+        every = open_.expand(*open_.shape[:-2], queries, keys).sum(-1).clamp_min(1).double().cpu()
+        inverse = float((1 / every).mean())
+        counts = every.reshape(-1, queries)[0]
     elif causal:
         counts = torch.arange(1, queries + 1).clamp_max(keys).double()
     else:
         counts = torch.full((queries,), float(keys), dtype=torch.float64)
+    inverse = float((1 / counts).mean()) if mask is None or mask.is_meta else inverse
     before = torch.arange(1, queries + 1).double() + (keys - queries)
-    found = {"keys": float(keys), "queries": float(queries), "inverse_keys": float((1 / counts).mean())}
+    found = {"keys": float(keys), "queries": float(queries), "inverse_keys": inverse}
     return found | {"causal": float(queries > 1 and torch.equal(counts, before))}
 
 
@@ -255,6 +261,20 @@ def _index(call: Call) -> dict[str, float]:
         if part is None or part is Ellipsis or isinstance(part, torch.Tensor):
             return {}
     return {}
+
+
+def _starts(call: Call, inputs: list[Value]) -> dict[str, float]:
+    """Along which axis signals are put side by side, and where each begins."""
+    tensors = call.args[0]
+    dim = call.arg(1, "dim", "axis", default=0) if call.name in ("cat", "concat", "concatenate") else 0
+    order = list(dict.fromkeys(v.node for v in inputs if v.data))
+    found, start = {"axis": float(dim % tensors[0].ndim)}, 0
+    for tensor in tensors:
+        value = call.lookup(tensor)
+        if value is not None and value.data:
+            found[f"start {order.index(value.node)}"] = float(start)
+        start += tensor.shape[dim]
+    return found
 
 
 def _pad(call: Call) -> dict[str, float]:
