@@ -17,6 +17,7 @@ from fanin.theory import (
     signals,
     variance_map,
 )
+from fanin.theory.curves import Curve
 
 
 def erf_variance(q: float) -> float:
@@ -104,12 +105,108 @@ def test_schoenholz_second_derivative_form_of_xi_q() -> None:
     assert at.slope_q == pytest.approx(at.chi1 + 1.4**2 * float(weight @ (f * second)), rel=1e-9)
 
 
+@pytest.mark.parametrize("name", ["elu", "celu", "selu", "softsign", "tanh", "erf"])
+def test_signals_that_die_at_the_edge_are_critical(name: str) -> None:
+    """χ₁ of the vanishing variance itself, not of a small one: f is a line on either side of 0."""
+    at = fixed_point(name, critical_point(name))
+    assert (at.phase, at.xi_c) == ("critical", math.inf)
+    assert at.chi1 == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.slow
+def test_a_function_by_hand_has_an_edge_without_variance() -> None:
+    """Its slope at 0 cannot come from its values over no distance."""
+    curve = Curve.of(lambda z: np.arctan(z))
+    edge = critical_point(curve)
+    assert edge == pytest.approx(1.0, rel=1e-10)
+    assert (fixed_point(curve, edge).phase, fixed_point(curve, edge).q) == ("critical", 0.0)
+
+
+@pytest.mark.parametrize(("sigma_w", "sigma_b"), [(1.0, 0.5), (1.0, 1.5), (1.5, 0.1), (1.02, 0.5), (1.0, 0.0)])
+def test_correlations_of_linear_nets_whose_variance_grows(sigma_w: float, sigma_b: float) -> None:
+    """Shared biases make inputs alike: for ever where q grows by a constant a layer, and up to a share where it grows by a factor."""
+    run, at = signals("linear", 100, sigma_w, sigma_b), fixed_point("linear", sigma_w, sigma_b)
+    assert at.c == pytest.approx(run.c[-1], abs=0.04 if sigma_w == 1 else 0.01)
+    assert fixed_point("linear", 1.0, 0.1).c == 1.0
+
+
+@pytest.mark.parametrize(("f", "sigma_w"), [("softshrink", 1.3), ("tanhshrink", 1.6)])
+def test_correlations_on_the_way_to_a_growing_variance(f: str, sigma_w: float) -> None:
+    """Large signals pass as through a linear net; what small ones lose on the way there stays lost."""
+    at, run = fixed_point(f, sigma_w, 0.8), signals(f, 40, sigma_w, 0.8)
+    assert math.isinf(at.q)
+    assert at.c == pytest.approx(run.c[-1], abs=1e-5)
+
+
 def test_dropout_destroys_the_edge() -> None:
-    """Schoenholz et al. 2017, section 5: with any dropout c* < 1, and no depth scale diverges."""
+    """Schoenholz et al. 2017: with any dropout c* < 1, and no depth scale diverges."""
     edge = critical_point("tanh", 0.2)
     at = fixed_point("tanh", edge, 0.2, keep=0.9)
     assert at.c < 1 - 1e-3
     assert at.xi_c < 20
+
+
+@pytest.mark.parametrize(
+    ("name", "sigma_w", "sigma_b", "keep"), [("tanh", 1.5, 0.2, 0.8), ("tanh", 0.9, 0.3, 0.6), ("erf", 1.2, 0.1, 0.9)]
+)
+def test_dropout_against_real_nets(name: str, sigma_w: float, sigma_b: float, keep: float) -> None:
+    """Deep nets with torch's dropout: the variance, the correlation under two masks, and gradients that grow by χ₁ a layer."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(1)
+    width, depth, examples, logs, qs, cs = 500, 20, 16, [], [], []
+    at, f = fixed_point(name, sigma_w, sigma_b, keep), getattr(torch, name)
+    dropout = torch.nn.Dropout(1 - keep)
+    for _ in range(6):
+        h = math.sqrt(at.q) * torch.randn(2 * examples, width)  # example k and k + 16 become the two inputs
+        kept = []
+        for _ in range(depth):
+            h.requires_grad_(True)
+            w, b = torch.randn(width, width) * sigma_w / math.sqrt(width), torch.randn(width) * sigma_b
+            after = dropout(f(h)) @ w + b
+            kept.append((h, after))
+            h = after.detach()
+        pair = h.unflatten(0, (2, examples))
+        qs.append(float(h.square().mean()))
+        cs.append(float((pair[0] * pair[1]).mean()) / qs[-1])
+        g = torch.randn_like(h)
+        norms = [g.square().sum()]
+        for before, after in reversed(kept):
+            (g,) = torch.autograd.grad(after, before, g)
+            norms.append(g.square().sum())
+        logs.append(float(norms[-1] / norms[0]))
+    assert np.mean(qs) == pytest.approx(at.q, rel=0.05)
+    assert np.mean(cs) == pytest.approx(at.c, abs=0.03)
+    assert math.log(np.mean(logs)) / depth == pytest.approx(math.log(at.chi1), abs=0.02)
+    assert at.chi1 == pytest.approx(gradient_map(name, at.q, sigma_w, keep), rel=1e-12)
+    assert at.phase == ("chaotic" if np.mean(logs) > 1 else "ordered")
+
+
+@pytest.mark.parametrize(("name", "keep"), [("tanh", 0.8), ("relu", 0.7)])
+def test_dropout_of_signals_that_die_out(name: str, keep: float) -> None:
+    """The correlation under two masks settles while q vanishes."""
+    at, run = fixed_point(name, 0.7, 0.0, keep), signals(name, 60, 0.7, 0.0, c=0.5, keep=keep)
+    assert (at.q, at.slope_q) == (0.0, pytest.approx(run.q[-1] / run.q[-2], rel=1e-6))
+    assert at.c == pytest.approx(run.c[-1], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh"])
+def test_maps_with_dropout_are_what_a_wide_layer_does(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    n, keep, sigma_w, sigma_b, q, c = 3000, 0.7, 1.4, 0.3, 1.3, 0.8
+    u = torch.randn(16, n) * math.sqrt(q)
+    v = c * u + math.sqrt(1 - c * c) * torch.randn(16, n) * math.sqrt(q)
+    h = torch.stack([u, v]).requires_grad_(True)
+    layer = torch.nn.Sequential(getattr(torch.nn, {"relu": "ReLU", "tanh": "Tanh"}[name])(), torch.nn.Dropout(1 - keep))
+    y = layer(h) @ (torch.randn(n, n) * sigma_w / math.sqrt(n)) + torch.randn(n) * sigma_b
+    second = float(y.detach().square().mean())
+    assert second == pytest.approx(variance_map(name, q, sigma_w, sigma_b, keep), rel=0.05)
+    shared = float((y[0] * y[1]).mean().detach()) / second
+    assert shared == pytest.approx(correlation_map(name, c, q, sigma_w, sigma_b, keep), abs=0.03)
+    g = torch.randn_like(y)
+    (back,) = torch.autograd.grad(y, h, g)
+    growth = float(back.square().sum() / g.square().sum())
+    assert growth == pytest.approx(gradient_map(name, q, sigma_w, keep), rel=0.06)
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])

@@ -114,6 +114,95 @@ def test_what_has_no_finite_moment_says_so(f, part: str, note: str) -> None:
     assert math.isinf(getattr(m, part)) == ("heavy" not in note)
 
 
+@pytest.mark.parametrize(
+    ("f", "steps"),
+    [
+        (lambda z: (z > 0) * 1.0, [(0.0, 0.0, 1.0)]),
+        (np.sign, [(0.0, -1.0, 1.0)]),
+        (lambda z: np.heaviside(z - 0.3, 0.7), [(0.3, 0.0, 1.0)]),
+        (lambda z: np.where(z <= 0.3, 0.0, np.where(z <= 1.7, 1.0, -3.0)), [(0.3, 0.0, 1.0), (1.7, 1.0, -3.0)]),
+        (lambda z: 2.0 * np.round(np.clip(z, -1, 1)), [(-0.5, -2.0, 0.0), (0.5, 0.0, 2.0)]),
+    ],
+    ids=["step", "sign", "heaviside", "two", "rounded"],
+)
+def test_steps_by_hand_are_jumps_and_not_singular(f, steps) -> None:
+    """What f is at the place itself does not matter; E f f' is half the derivative of E f² by the mean."""
+
+    def second(mean: float) -> float:
+        """E f² from the normal law's distribution function: f is constant between its steps."""
+        below = [0.5 * (1 + math.erf((place - mean) / math.sqrt(2))) for place, *_ in steps]
+        levels = [steps[0][1], *(high for _, _, high in steps)]
+        return sum(v**2 * (b - a) for v, a, b in zip(levels, [0.0, *below], [*below, 1.0], strict=True))
+
+    for mean in (0.0, 0.4):
+        m = moments(f, mean)
+        assert any(f"jumps at {steps[0][0]:g}" in note for note in m.notes)
+        assert not any("singular" in note or "grows" in note for note in m.notes)
+        assert m.f2 == pytest.approx(second(mean), rel=1e-12)
+        assert math.isinf(m.df2)
+        assert m.fdf == pytest.approx((second(mean + 1e-4) - second(mean - 1e-4)) / 4e-4, abs=1e-7)
+
+
+def test_torchs_sign_is_a_jump() -> None:
+    torch = pytest.importorskip("torch")
+    m = moments(torch.sign)
+    assert (m.fdf, m.f2) == (pytest.approx(0.0, abs=1e-15), pytest.approx(1.0))
+    assert m.notes == ("f jumps at 0: E f'² is infinite",)
+
+
+def test_steep_is_not_singular() -> None:
+    m = moments(lambda z: np.tanh(1e5 * (z - 0.2)))
+    density = math.exp(-0.02) / math.sqrt(2 * math.pi)
+    assert m.df2 == pytest.approx(density * 1e5 * 4 / 3, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("f", "second"),
+    [
+        (lambda z: 1 / z, math.inf),
+        (lambda z: np.log(np.abs(z)), math.pi**2 / 8 + (np.euler_gamma + math.log(2)) ** 2 / 4),
+        (lambda z: np.abs(z) ** -0.25, math.gamma(0.25) * 2**-0.25 / math.sqrt(math.pi)),
+    ],
+    ids=["1/z", "log", "root"],
+)
+@pytest.mark.filterwarnings("error")
+def test_singular_points_on_the_tables_own_places_are_reported(f, second: float) -> None:
+    m = moments(f)
+    assert any("singular at 0" in note for note in m.notes), m.notes
+    assert m.f2 == pytest.approx(second, rel=1e-8)
+    assert math.isinf(m.df2)
+
+
+def test_a_hole_that_can_be_filled_is_no_singular_point() -> None:
+    m = moments(lambda z: np.sin(z) / np.where(z == 0, np.nan, z))
+    assert m.notes == ()
+    z = np.linspace(-12, 12, 200_001)
+    p = np.exp(-0.5 * z**2)
+    assert m.f2 == pytest.approx(float(p @ np.sinc(z / math.pi) ** 2 / p.sum()), rel=1e-9)
+
+
+def test_nothing_but_zeros_says_so() -> None:
+    assert "is 0 wherever" in moments(lambda z: 0.0 * z).notes[0]
+    assert moments(lambda z: 0.0 * z + 2.0).df2 == 0.0
+
+
+@pytest.mark.parametrize(
+    ("f", "mean", "slopes"),
+    [
+        (np.arctan, 0.0, (1.0, 1.0)),
+        (lambda z: np.tanh(z + 0.25), 0.0, (1 - math.tanh(0.25) ** 2,) * 2),
+        (lambda z: np.where(z > 0.5, np.arctan(z), 0.5 * z), 0.2, (0.5, 0.5)),
+        (lambda z: np.where(z > 0, z, 0.9 * np.arctan(z)), 0.0, (0.9, 1.0)),
+    ],
+)
+def test_functions_by_hand_have_slopes_without_variance(f, mean: float, slopes) -> None:
+    m = moments(f, mean, 0.0)
+    value = float(f(np.array([mean]))[0])
+    assert (m.f, m.f2) == (value, value**2)
+    assert m.df2 == pytest.approx((slopes[0] ** 2 + slopes[1] ** 2) / 2, rel=1e-10)
+    assert m.fdf == pytest.approx(value * (slopes[0] + slopes[1]) / 2, rel=1e-10)
+
+
 def test_float32_functions_are_evaluated_in_64_bits_or_say_their_digits() -> None:
     torch = pytest.importorskip("torch")
     assert moments(torch.nn.GELU()).f2 == moments("gelu").f2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fanin.activations import KNOWN, Activation, Array, table_points
-from fanin.callables import framework_callers, prepared, resolution
+from fanin.callables import callers, framework_callers, prepared, resolution
 from fanin.theory.derivatives import DERIVATIVES, Jump
 from fanin.theory.quadrature import differentiation, integrate, legendre, to_ends
 
@@ -17,6 +17,9 @@ Function = str | Activation | Callable[[Any], Any]
 EXACT = 1e-13  # a function is the known one where 95 % of its values are this near …
 MOST_PLACES = 64  # more rough places than this within ±12 are noise
 SEARCH = np.linspace(-12.0 - math.pi / 100, 12.0 + math.e / 100, 50)  # no panel ends at a round number, where kinks are
+TOWARDS = 10.0 ** -np.arange(
+    2, 9, 3
+)  # distances from a place (known to 1e-9) at which f is looked at: 1e-2, 1e-5, 1e-8
 NEAR = 4e-9  # … and all are this near: PyTorch's softplus turns into a line at 20, where it is off by 2e-9
 
 
@@ -46,12 +49,15 @@ class Curve:
 
     @classmethod
     def of(cls, f: "Function | Curve") -> "Curve":
-        """A curve from a name, an `Activation`, or a function; raises as `Activation.of` does."""
+        """A curve from a name, an `Activation`, or a function; raises as `Activation.of` does.
+
+        A function may have no finite value at single places (1/z, log|z|): these are singular points, to be reported.
+        """
         if isinstance(f, Curve):
             return f
         if isinstance(f, str | Activation):
             return _known(Activation.of(f))
-        activation = Activation.of(f)
+        activation = Activation.of(_finite(f) if callable(f) and not isinstance(f, type) else f)
         run, rounding = _in_64_bits(f)
         points = table_points()
         if activation.table is None and _same(run(points), activation(points), rounding):
@@ -93,7 +99,8 @@ def _in_64_bits(f: Callable[[Any], Any]) -> tuple[Callable[[Array], Array], floa
     probe = np.linspace(-1.0, 1.0, 5)
     for run in (f, *framework_callers(f, double=True)):
         try:
-            y = np.asarray(run(probe))
+            with np.errstate(all="ignore"):
+                y = np.asarray(run(probe))
         except Exception:  # a user's function may raise anything; `Activation.of` has found a way that works
             continue
         if y.shape != probe.shape or y.dtype.kind != "f":
@@ -106,6 +113,33 @@ def _in_64_bits(f: Callable[[Any], Any]) -> tuple[Callable[[Array], Array], floa
     if best is None:  # number by number, in as many bits as one number comes back in
         best = (_flat(np.vectorize(f, otypes=[np.float64])), resolution(np.asarray(f(0.5)).dtype))
     return best
+
+
+def _finite(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """f itself, or f with zeros where it has no finite value, if these are single places between finite ones."""
+    with np.errstate(all="ignore"):
+        for run in callers(f):
+            try:
+                y = np.asarray(run(table_points()))
+            except Exception:  # as in `_in_64_bits`; what no way can call is for `Activation.of` to refuse
+                continue
+            if y.shape != table_points().shape or y.dtype.kind != "f":
+                continue
+            lost = ~np.isfinite(y)
+            if not lost.any() or lost[[0, -1]].any() or (lost[1:] & lost[:-1]).any():
+                return f
+            return _zeros_where_lost(f, run)
+    return f
+
+
+def _zeros_where_lost(f: Callable[[Any], Any], run: Callable[[Array], Any]) -> Callable[[Any], Any]:
+    def filled(z: Array) -> Array:
+        with np.errstate(all="ignore"):
+            y = np.asarray(run(z), dtype=np.float64)
+        return np.where(np.isfinite(y), y, 0.0)
+
+    filled.__name__ = getattr(f, "__name__", type(f).__name__)
+    return filled
 
 
 def _flat(run: Callable[[Array], Any]) -> Callable[[Array], Array]:
@@ -126,7 +160,9 @@ def rough_places(f: Callable[[Array], Array]) -> tuple[tuple[float, ...], tuple[
         return np.exp(-0.125 * np.square(z)) * np.stack([y, slope, np.square(slope)])
 
     x, _ = legendre()
-    size = max(float(np.nanmax(np.abs(f(np.linspace(-3.0, 3.0, 61))))), 1e-300)
+    with np.errstate(all="ignore"):
+        seen = np.abs(f(np.linspace(-3.0, 3.0, 61)))
+    size = max(float(np.max(seen[np.isfinite(seen)], initial=0.0)), 1e-300)
 
     def defect(low: Array, high: Array) -> Array:
         half = 0.5 * (high - low)[:, None]
@@ -142,18 +178,32 @@ def rough_places(f: Callable[[Array], Array]) -> tuple[tuple[float, ...], tuple[
             return (), (), ()
         jumps, singular = [], []
         for i, place in enumerate(places):
+            if not np.isfinite(f(np.array([round(place, 9)]))[0]):  # where f has no value is where it goes wrong
+                places[i] = place = round(place, 9) + 0.0  # no -0
+            if _unbounded(f, place, size):
+                singular.append(place)
+                continue
             low, high = _closed_in(f, place)
-            below, above, near, far = (float(v) for v in f(np.array([low, high, low - 1e-6, high + 1e-6])))
+            gap = 4 * float(np.spacing(max(abs(low), 1.0)))  # what f is at the place itself (sign: 0) is of no matter
+            below, above, near, far = (float(v) for v in f(np.array([low - gap, high + gap, low - 1e-6, high + 1e-6])))
             drift = max(abs(below - near), abs(above - far))
             change = abs(above - below)
-            if not np.isfinite([below, above]).all() or drift > 0.1 * max(abs(above), abs(below), size):
-                singular.append(place)
-            elif change > 1e-7 * max(abs(above), abs(below)) and change > 1e-3 * drift:
-                jumps.append((low, below, above))
-            else:
-                continue
-            places[i] = low
+            if change > 1e-7 * max(abs(above), abs(below)) and change > 1e-3 * drift:
+                places[i] = low if abs(low) > gap else 0.0
+                jumps.append((places[i], below, above))
     return tuple(places), tuple(jumps), tuple(singular)
+
+
+def _unbounded(f: Callable[[Array], Array], place: float, size: float) -> bool:
+    """Whether |f| grows for ever towards a place: on one side, over each thousandth of what is left of the way, by as much again.
+
+    A step, a kink or a root comes to rest there, so that each change is a small part of the one before.
+    """
+    for side in (-1.0, 1.0):
+        growth = np.diff(np.abs(f(place + side * TOWARDS)))
+        if not np.isfinite(growth).all() or (growth[-2] > 0 and growth[-1] > max(0.5 * growth[-2], 1e-3 * size)):
+            return True
+    return False
 
 
 def _closed_in(f: Callable[[Array], Array], place: float) -> tuple[float, float]:

@@ -20,6 +20,7 @@ LOW, HIGH = -30.0, 30.0  # decades of q that are searched (base e: 1e-13 to 1e13
 STEP = 0.25
 SAME = 1e-9  # relative differences below this are none
 EDGE = 1e-7  # |χ₁ - 1| below this is the edge of chaos
+MOST_LAYERS, FAR_OFF = 300, 1e5  # of a net whose variance grows for ever, until large signals' law holds
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,15 @@ class FixedPoint(Record):
 
     Attributes:
         q: the variance of the pre-activations; 0 where signals die out, infinite where they grow for ever.
-        c: the correlation of two inputs that were not alike: 1 in the ordered phase.
-        chi1: χ₁ = σ_w² E f'² at q: growth of gradients and of small differences per layer.
+        c: the correlation of two inputs that were not alike: 1 in the ordered phase, and below 1 with dropout, whose masks differ.
+            Where signals die out it is put to 1 (without dropout); where every correlation is kept (linear nets) it is what becomes
+            of 0.
+        chi1: χ₁ = σ_w² E f'² / keep at q: growth per layer of gradients, and of small differences of two inputs under one dropout
+            mask. `gradient_map` at q.
         xi_q: depth scale of the variance, -1 / log |d q'/d q|, in layers.
         xi_c: depth scale of the correlation, -1 / log |d c'/d c| at c, in layers. Infinite at the edge.
-        phase: "critical" (χ₁ = 1), "ordered" (below), "chaotic" (above), or "unbounded" (q grows for ever, χ₁ is not 1).
+        phase: "critical" (χ₁ = 1: gradients neither vanish nor explode), "ordered" (below), "chaotic" (above), or "unbounded" (q
+            grows for ever, χ₁ is not 1).
         slope_q: d q'/d q at q: stable below 1.
         slope_c: χ at c: stable below 1.
     """
@@ -50,15 +55,19 @@ class FixedPoint(Record):
 def fixed_point(f: Function | Curve, sigma_w: float, sigma_b: float = 0.0, keep: float = 1.0) -> FixedPoint:
     """The fixed point of the variance and correlation maps that signals of variance 1 reach.
 
-    q* = σ_w² E f(√q* z)² + σ_b²; χ₁ = σ_w² E f'²; ξ_q⁻¹ = -log |d q'/d q|, where d q'/d q = σ_w² E f f' z / q is
+    q* = σ_w² E f(√q* z)² / p + σ_b²; χ₁ = σ_w² E f'² / p; ξ_q⁻¹ = -log |d q'/d q|, where d q'/d q = σ_w² E f f' z / (p q) is
     Schoenholz et al.'s χ₁ + σ_w² E f f'' without the second derivative; ξ_c⁻¹ = -log χ_c at c* (Poole et al. 2016, eq. 4 to 6;
     Schoenholz et al. 2017, eq. 7 to 9). A positively homogeneous f at its critical σ_w keeps every q: 1 is returned.
+
+    Dropout with the share p = `keep` of the units left makes gradients grow by 1/p, for the mask that divided forward divides
+    backward too. Two inputs with a mask each come apart: c = 1 is no fixed point, whatever χ₁ is, so c* < 1 in both phases and ξ_c
+    is finite where χ₁ = 1 (Schoenholz et al. 2017: dropout destroys the critical point).
 
     Args:
         f: as in `moments`.
         sigma_w: weights have the variance σ_w² / fan_in.
         sigma_b: biases have the variance σ_b².
-        keep: share of units that dropout leaves; below 1, c* is below 1 too (Schoenholz et al. 2017, section 5).
+        keep: share p of units that dropout leaves, in (0, 1]; what is left is divided by it.
 
     Raises:
         FaninValueError: σ_w, σ_b or `keep` is out of range, or f jumps, so that χ₁ is infinite.
@@ -71,14 +80,15 @@ def fixed_point(f: Function | Curve, sigma_w: float, sigma_b: float = 0.0, keep:
     _checked(sigma_w, sigma_b, keep)
     curve = Curve.of(f)
     q = _settled(curve, sigma_w, sigma_b, keep)
-    at = min(max(q, math.exp(LOW)), math.exp(HIGH))
+    at = min(q, math.exp(HIGH))
     m = moments(curve, 0.0, at)
-    chi1 = sigma_w**2 * m.df2
+    chi1 = sigma_w**2 * m.df2 / keep
     if math.isinf(chi1):
         raise FaninValueError(f"{curve.name} jumps, so E f'² is infinite: there is no χ₁ and no depth scale")
-    slope_q = sigma_w**2 / keep * _stretch(m, at)
-    contrast = _settled_contrast(curve, at, sigma_w, sigma_b, keep)
-    slope_c = _slope_c(curve, at, contrast, sigma_w, sigma_b, keep)
+    slope_q = sigma_w**2 / keep * _stretch(m, at) if at > 0 else chi1  # near 0 f is a line on either side
+    near = max(at, math.exp(LOW))  # what dying signals do to correlations, to rounding
+    contrast = _settled_contrast(curve, near, sigma_w, sigma_b, keep)
+    slope_c = _slope_c(curve, near, contrast, sigma_w, sigma_b, keep)
     return FixedPoint(
         q=q,
         c=1.0 - contrast,
@@ -193,8 +203,10 @@ def _settled(curve: Curve, sigma_w: float, sigma_b: float, keep: float) -> float
 
 def _settled_contrast(curve: Curve, q: float, sigma_w: float, sigma_b: float, keep: float) -> float:
     """1 - c*, the stable zero of the contrast map's pull, from above (inputs that were not alike)."""
-    if q <= math.exp(LOW) * 1.01:
+    if q <= math.exp(LOW) * 1.01 and keep == 1:
         return 0.0
+    if q >= math.exp(HIGH) and abs(_slope_c(curve, q, 1.0, sigma_w, 0.0, keep) - 1) < SAME:
+        return _contrast_left(curve, sigma_w, sigma_b, keep)
 
     def pull(log_s: float) -> float:
         s = math.exp(log_s)
@@ -215,14 +227,33 @@ def _settled_contrast(curve: Curve, q: float, sigma_w: float, sigma_b: float, ke
     return 0.0 if start < 0 else 2.0
 
 
+def _contrast_left(curve: Curve, sigma_w: float, sigma_b: float, keep: float) -> float:
+    """1 - c of inputs of correlation 0 and variance 1 where q grows for ever and large signals keep every correlation.
+
+    Each layer's biases are shared by the two inputs, so that 1 - c falls by the share σ_b² / q'. Where q grows by a constant a
+    layer (a linear net at σ_w = 1) these shares add up to infinity and c tends to 1; where it grows by a factor λ the layers behind
+    a variance q leave (λ - 1) q / ((λ - 1) q + σ_b²) of 1 - c.
+    """
+    growth = _after(curve, math.exp(HIGH), sigma_w, 0.0, keep) / math.exp(HIGH)
+    if growth < 1 + SAME:
+        return 0.0 if sigma_b > 0 else 1.0
+    q, s = 1.0, 1.0
+    for _ in range(MOST_LAYERS):
+        if q > FAR_OFF:
+            break
+        s = correlation_map(curve, 1 - s, q, sigma_w, sigma_b, keep, contrast=s)
+        q = _after(curve, q, sigma_w, sigma_b, keep)
+    return s * (growth - 1) * q / ((growth - 1) * q + sigma_b**2)
+
+
 def _after(curve: Curve, q: float, sigma_w: float, sigma_b: float, keep: float) -> float:
     return sigma_w**2 * moments(curve, 0.0, q).f2 / keep + sigma_b**2
 
 
 def _slope_c(curve: Curve, q: float, contrast: float, sigma_w: float, sigma_b: float, keep: float) -> float:
-    """d c'/d c at c*; where q runs away (ReLU above √2) relative to the growth of q."""
+    """d c'/d c at c*; where q runs away (ReLU above √2) or dies out relative to the growth of q."""
     after = _after(curve, q, sigma_w, sigma_b, keep)
-    growth = after / q if q > 0 and after > 0 else 1.0
+    growth = after / q if after > 0 else 1.0
     return sigma_w**2 * pair_moments(curve, 1 - contrast, q, contrast=contrast).dfdf / growth
 
 

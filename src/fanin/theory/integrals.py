@@ -12,13 +12,15 @@ from fanin.activations import Array
 from fanin.errors import FaninValueError
 from fanin.records import Record
 from fanin.theory.curves import Curve, Function
-from fanin.theory.quadrature import SHOWN, Integrals, differentiation, integrate
+from fanin.theory.quadrature import SHOWN, Integrals, differentiation, integrate, legendre, to_ends
 
 NEAR, FAR = 12.0, 38.0  # deviations: almost all of the mass; all that a 64-bit number can hold
 GRADES = 2.0 ** np.arange(
     -4, 40
 )  # distances from kinks at which panels end, so that features of size 1 are never missed
+BESIDE = 1e-2  # distance over which the slope at a place is taken where values are all that is known
 HEAVY = 10.0  # E f⁴ / (E f²)² beyond which an average over units is ruled by few of them (ReLU: 6)
+FLAT = 100.0  # of f's rounding: a sum of 16 values times the weights of their derivative
 NAMES = ("f", "f2", "df2", "fdf", "f4", "df4", "zfdf", "f2df2")
 
 
@@ -30,7 +32,8 @@ class GaussianMoments(Record):
         f: E f(z).
         f2: E f(z)².
         df2: E f'(z)²: times σ_w² it is χ₁. Infinite where f jumps.
-        fdf: E f(z) f'(z); a jump from l to r counts (r² - l²)/2 times the density there.
+        fdf: E f(z) f'(z), as half the derivative of E f² by the mean: a jump from l to r counts (r² - l²)/2 times the density there
+            (a step from 0 to 1 one half of it, a sign nothing), and what f is at the place itself nothing.
         f4: E f(z)⁴: how much one layer of finite width fluctuates.
         df4: E f'(z)⁴.
         zfdf: E (z - mean) f(z) f'(z), which is variance · d E f² / d variance.
@@ -98,6 +101,8 @@ def _moments(curve: Curve, mean: float, variance: float) -> GaussianMoments:
     closed = CLOSED.get(curve.activation.name) if curve.activation is not None else None
     if closed is not None and (values := closed(mean, variance, *curve.activation.parameters)) is not None:  # type: ignore[union-attr]
         return _record(values, 14, [])
+    if variance == 0 and curve.df is None and all(place != mean for place, *_ in curve.jumps):
+        return _record(_at_point(curve, mean), 10, [])
     edges = standard_edges(curve, mean, sd)
     integrands = _integrands(curve, mean, sd)
     few_bits = curve.resolution > 1e-12
@@ -125,7 +130,21 @@ def derivative(curve: Curve, z: Array, y: Array, half: Array) -> Array:
         return curve.df(z)
     if y.shape[-1] == 1:  # single points: only their size is asked for
         return (curve.f(z + 1e-3) - y) / 1e-3
-    return (y @ differentiation().T) / half
+    change = y @ differentiation().T
+    rounding = (
+        FLAT * curve.resolution * np.max(np.abs(y), axis=-1, keepdims=True)
+    )  # a constant has the slope 0, not noise
+    return np.where(np.abs(change) <= rounding, 0.0, change) / half
+
+
+def _at_point(curve: Curve, place: float) -> Array:
+    """The limit for small variances: f there, and half of its slope on either side (over no distance values have no slope)."""
+    reach = min([BESIDE * max(abs(place), 1.0), *(abs(k - place) / 2 for k in curve.kinks if k != place)])
+    sides = place + np.array([[-0.5], [0.5]]) * reach * (1 + legendre()[0])  # nodes from the place outwards
+    outwards = derivative(curve, sides, curve.f(sides), np.full((2, 1), 0.5 * reach)) @ to_ends()[:, 0]
+    f, slope = np.full(2, curve.f(np.array([place]))[0]), np.array([-1.0, 1.0]) * outwards
+    nothing = np.zeros(2)
+    return np.mean([f, f**2, slope**2, f * slope, f**4, slope**4, nothing, (f * slope) ** 2], axis=1)
 
 
 def _integrands(curve: Curve, mean: float, sd: float) -> Callable[[Array, Array], Array]:
@@ -144,15 +163,16 @@ def _judged(
     curve: Curve, found: Integrals, tails: NDArray[np.bool_], mean: float, sd: float
 ) -> tuple[Array, list[str]]:
     """The values with jumps' parts, infinite where they are, and what is to be said of them."""
-    values, notes = found.value.copy(), []
+    values, size, notes = found.value.copy(), found.size.copy(), []
     jumps = [(a, low, high) for a, low, high in curve.jumps if abs(a - mean) <= FAR * sd]
     for place, low, high in jumps:
         t = (place - mean) / sd
         part = 0.5 * (high**2 - low**2) * math.exp(-0.5 * t * t) / math.sqrt(2 * math.pi) / sd
         values[3] += part
         values[6] += sd * t * part
+        size[[3, 6]] += np.abs([part, sd * t * part])
     singular = [a for a in curve.singular if abs(a - mean) <= FAR * sd]
-    unsure = ~np.isfinite(values) | (found.error > 1e-2 * found.size) | tails
+    unsure = ~np.isfinite(values) | (found.error > 1e-2 * size) | tails
     if singular:
         unsure[[2, 3, 5, 6, 7]] = True
     if jumps:
@@ -190,6 +210,8 @@ def _record(values: Array, digits: int, notes: list[str]) -> GaussianMoments:
         )
     elif math.isinf(record.f2) and not notes:
         notes.append("E f² is beyond the largest 64-bit number")
+    elif record.f2 == 0 and not notes:
+        notes.append("f is 0 wherever this Gaussian has mass")
     if digits < 10:
         notes.append(f"{digits} digits: f works in few bits, or its values differ too little over this variance")
     return GaussianMoments(*(float(v) for v in values), digits=digits, notes=tuple(notes))

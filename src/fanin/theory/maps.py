@@ -39,7 +39,7 @@ class Signals(Record):
 def variance_map(f: Function | Curve, q: float, sigma_w: float, sigma_b: float = 0.0, keep: float = 1.0) -> float:
     """The next layer's variance: σ_w² E f(z)² / keep + σ_b², z ~ N(0, q).
 
-    Poole et al. 2016, eq. 3; with dropout Schoenholz et al. 2017, section 5.
+    Poole et al. 2016, eq. 3; with dropout Schoenholz et al. 2017.
 
     Args:
         f: as in `moments`.
@@ -95,7 +95,8 @@ def correlation_map(
 def gradient_map(f: Function | Curve, q: float, sigma_w: float, keep: float = 1.0) -> float:
     """χ₁ = σ_w² E f'(z)² / keep: what a layer multiplies the gradient's second moment by on the way back.
 
-    Schoenholz et al. 2017, eq. 5 and section 3; the same number is the slope of the correlation map at c = 1.
+    Schoenholz et al. 2017 (backpropagation). Without dropout the same number is the slope of the correlation map at c = 1; with it, that
+    of two inputs under one mask.
 
     Example:
         >>> round(gradient_map("tanh", 0.0, sigma_w=1.0), 12)
