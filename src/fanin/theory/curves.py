@@ -17,9 +17,7 @@ Function = str | Activation | Callable[[Any], Any]
 EXACT = 1e-13  # a function is the known one where 95 % of its values are this near …
 MOST_PLACES = 64  # more rough places than this within ±12 are noise
 SEARCH = np.linspace(-12.0 - math.pi / 100, 12.0 + math.e / 100, 50)  # no panel ends at a round number, where kinks are
-TOWARDS = 10.0 ** -np.arange(
-    2, 9, 3
-)  # distances from a place (known to 1e-9) at which f is looked at: 1e-2, 1e-5, 1e-8
+TOWARDS = 10.0 ** -np.arange(2, 9, 3)  # distances from a place (known to 1e-9) at which f is looked at
 NEAR = 4e-9  # … and all are this near: PyTorch's softplus turns into a line at 20, where it is off by 2e-9
 
 
@@ -200,7 +198,7 @@ def _unbounded(f: Callable[[Array], Array], place: float, size: float) -> bool:
     A step, a kink or a root comes to rest there, so that each change is a small part of the one before.
     """
     for side in (-1.0, 1.0):
-        growth = np.diff(np.abs(f(place + side * TOWARDS)))
+        growth = np.diff(np.abs(f(np.add(place, side * TOWARDS))))
         if not np.isfinite(growth).all() or (growth[-2] > 0 and growth[-1] > max(0.5 * growth[-2], 1e-3 * size)):
             return True
     return False
