@@ -251,6 +251,8 @@ class Slot(Record):
         uses: how many ops consume it.
         trainable: whether it requires a gradient.
         weight: for a bias or a scale, the name of the weight of the same op.
+        offset: what its module adds to it before use: 1 where a norm multiplies by 1 + w, as Gemma's do. Filled in where plans
+            are made.
     """
 
     name: str
@@ -278,6 +280,7 @@ class Slot(Record):
     uses: int = 1
     trainable: bool = True
     weight: str | None = None
+    offset: float = 0.0
 
     @property
     def size(self) -> int:

@@ -1,8 +1,11 @@
 """What rules see of a weight beyond its own op."""
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+import fanin
+from fanin.distributions import Constant
 from fanin.plans.context import in_context
 from fanin.traces.torch import trace
 
@@ -68,3 +71,24 @@ def test_several_skips_inside_of_a_branch_are_a_stream() -> None:
         (1, 3, True),
         (2, 3, True),
     ]
+
+
+def test_a_norm_that_multiplies_by_one_plus_its_weight_stores_zeros() -> None:
+    """As in Gemma: what rules say of a norm's scale is the factor, and a weight that the user names stores what is given."""
+    pytest.importorskip("transformers")
+    from transformers import GemmaConfig, GemmaForCausalLM
+
+    config = GemmaConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2,
+        head_dim=8,
+    )  # fmt: skip
+    model, ids = GemmaForCausalLM(config), torch.arange(16).view(2, 8)
+    name = "model.layers.0.input_layernorm.weight"
+    beside = fanin.plan(model, ids, rules="he_normal").entries[name]
+    assert (beside.distribution, beside.reason) == (
+        Constant(0.0),
+        "0, so that the factor is one, beside the weights of '*'",
+    )
+    preset = fanin.plan(model, ids, rules="llama").entries[name]
+    assert (preset.distribution, preset.reason) == (Constant(0.0), "ones() in llama, less the 1 that the norm adds")
+    assert fanin.plan(model, ids, rules={name: "ones()"}).entries[name].distribution == Constant(1.0)

@@ -58,7 +58,8 @@ def draw(
             from fanin.draws.jax import draw as draw_array
 
             # Without jax_enable_x64 Keras makes float64 float32, with JAX's warning; so does this.
-            dtype = keras.backend.standardize_dtype(keras.ops.convert_to_tensor(0.0, dtype=dtype).dtype)
+            held: Any = keras.ops.convert_to_tensor(0.0, dtype=dtype)
+            dtype = keras.backend.standardize_dtype(held.dtype)
             placed = getattr(layout, "backend_layout", layout)
             return draw_array(law, shape, seed=seed, name=name, dtype=dtype, sharding=placed)
     return keras.ops.convert_to_tensor(draw_numpy(law, shape, seed=seed, name=name, dtype=dtype), dtype=dtype)

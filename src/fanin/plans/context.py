@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from fanin.slots import Axes, Factor, ResidualPlace, Slot
-from fanin.traces.records import INPUT, Op, ResidualAdd, Trace
+from fanin.traces.records import INPUT, Made, Op, ResidualAdd, Trace
 
 STEPS = 64  # at most so many ops are walked back
 ALONG = (
@@ -48,7 +48,18 @@ def in_context(trace: Trace) -> dict[str, Slot]:
             if slot.role == "weight" and slot.parts == "qkv" and slot.axes is not None:
                 heads = _heads_outside(trace, op)
                 slots[name] = replace(slot, axes=_by_head(slot.axes, heads)) if heads else slot
+            elif slot.role == "norm_scale" and name in op.made:
+                slots[name] = replace(slot, offset=_offset(op.made[name]))
     return slots
+
+
+def _offset(steps: tuple[Made, ...]) -> float:
+    """The number that is added to a weight, where nothing else is done with it before its op."""
+    if len(steps) != 1 or steps[0].name not in ("add", "radd"):
+        return 0.0
+    facts = steps[0].facts
+    number = facts.get("constant", 0.0)
+    return number if facts.get("constant_rms", abs(number)) == abs(number) else 0.0
 
 
 def _inside_branches(trace: Trace, slots: dict[str, Slot]) -> dict[str, Slot]:

@@ -205,8 +205,15 @@ def _beside(slot: Slot, key: _Key, speed: float) -> Entry | None:
     if slot.role in BIASES:
         return Entry(Constant(0.0), f"zeros beside the weights of {key.shown!r}", speed)
     if slot.role == "norm_scale":
-        return Entry(Constant(1.0), f"ones beside the weights of {key.shown!r}", speed)
+        law = as_stored(Constant(1.0), slot)
+        what = "ones" if law.value == 1 else f"{law.value:g}, so that the factor is one,"
+        return Entry(law, f"{what} beside the weights of {key.shown!r}", speed)
     return None
+
+
+def as_stored(law: Constant, slot: Slot) -> Constant:
+    """What a scale of a norm stores, so that the factor is `law`'s: less by what the norm adds to it."""
+    return Constant(law.value - slot.offset) if slot.offset else law
 
 
 def lr_scale(value: Any, slot: Slot) -> float:

@@ -36,7 +36,8 @@ def matmul(walk: "Expected", op: Op, place: int, source: int, shared: float = 0.
         return factor, factor * shared
     queries = op.shape[-2] if len(op.shape) > 1 else 1
     factor = uses * (y.q + max(queries - 1, 0) * shared * max(y.q - mixing._apart(y), 0.0))
-    return factor, -factor / max(op.shape[-1] - 1, 1)
+    keys = op.shape[-1] if op.shape else 1
+    return factor, -factor / max(keys - 1, 1)
 
 
 def softmax(walk: "Expected", op: Op, place: int, source: int) -> float:

@@ -4,11 +4,12 @@ import math
 import re
 from fnmatch import fnmatchcase
 
+from fanin.distributions import Constant
 from fanin.errors import FaninError, FaninValueError
 from fanin.plans.completed import completed
 from fanin.plans.context import in_context
 from fanin.plans.entries import Entry
-from fanin.plans.matching import UNREAL, Gathered, is_weight_norm_scale, keep_padding, lr_scale
+from fanin.plans.matching import UNREAL, Gathered, as_stored, is_weight_norm_scale, keep_padding, lr_scale
 from fanin.plans.presets.records import Preset, Recipe
 from fanin.plans.records import Plan
 from fanin.plans.steps import step_biases
@@ -76,11 +77,14 @@ def _entry(preset: Preset, rule: Rule, whole: Rule, slot: Slot, about: Slot) -> 
         law = whole(about)
     except FaninError as error:
         raise FaninValueError(f"preset {preset.name!r} cannot serve {slot.name}: {error}") from None
-    return Entry(keep_padding(slot, law), f"{rule.spec} in {preset.name}", lr_scale(whole, slot))
+    reason = f"{rule.spec} in {preset.name}"
+    if isinstance(law, Constant) and slot.offset:  # presets speak of the factor that a norm multiplies by
+        law, reason = as_stored(law, slot), f"{reason}, less the {slot.offset:g} that the norm adds"
+    return Entry(keep_padding(slot, law), reason, lr_scale(whole, slot))
 
 
-def matches(recipe: Recipe, slot: Slot, trace: Trace) -> bool:
-    """Whether all criteria of an entry hold for this weight."""
+def matches(recipe: Recipe, slot: Slot, trace: Trace | None) -> bool:
+    """Whether all criteria of an entry hold for this weight; without a trace, those that only it tells do not."""
     if (recipe.rank and len(slot.shape) not in recipe.rank) or (recipe.from_weight and slot.weight is None):
         return False
     return all(_word(key, slot, words) for key, words in recipe.words.items()) and all(
@@ -109,7 +113,7 @@ def _branch(slot: Slot) -> str:
     return "none" if slot.residual is None else "last" if slot.residual.last else "inner"
 
 
-def _flag(key: str, slot: Slot, trace: Trace) -> bool:
+def _flag(key: str, slot: Slot, trace: Trace | None) -> bool:
     match key:
         case "head":
             return slot.head
@@ -128,5 +132,7 @@ def _flag(key: str, slot: Slot, trace: Trace) -> bool:
         case "scalar":
             return slot.size == 1
         case "tokens":
-            return slot.role == "embedding" and slot.op_index is not None and bool(trace.ops[slot.op_index].inputs)
+            if trace is None or slot.role != "embedding" or slot.op_index is None:
+                return False
+            return bool(trace.ops[slot.op_index].inputs)
     return _branch(slot) == "inner" and slot.activation is None and slot.parts not in ATTENTION

@@ -19,6 +19,7 @@ ASKS = {
     "norm_before": "where norms stand",
     "activation": "which activations stand where",
     "gate": "which weights are gates",
+    "tokens": "which embeddings are of tokens",
 }
 BRANCHES = ASKS["branch"]
 SOME = ResidualPlace(branch=0, branches=2, last=True)
@@ -54,7 +55,7 @@ def _asked(preset: Preset, slots: Sequence[Slot]) -> Iterator[str]:
     for recipe in preset.recipes:
         yield from (ASKS[key] for key in (*recipe.words, *recipe.flags) if key in ASKS)
     for slot in slots:
-        chosen = [recipe for recipe in preset.recipes if matches(recipe, slot)]
+        chosen = [recipe for recipe in preset.recipes if matches(recipe, slot, None)]
         if not chosen or not chosen[-1].rule:
             continue
         try:
