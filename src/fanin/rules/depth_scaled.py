@@ -71,7 +71,7 @@ def gpt2_residual(
 
     Paper:
         Radford et al. 2019, "Language models are unsupervised multitask learners", section 2.3; Shoeybi et al. 2019,
-        "Megatron-LM", section 4.1 (`scaled_init_method_normal`).
+        "Megatron-LM", on the optimization of training (`scaled_init_method_normal`).
 
     Example:
         >>> from fanin import draws

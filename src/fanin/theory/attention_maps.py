@@ -15,6 +15,7 @@ import numpy as np
 from fanin.activations import Array
 from fanin.errors import FaninValueError
 from fanin.records import Record
+from fanin.theory.maps import _checked
 
 POWERS = (0, 2, 3, 4)  # of a token's weight, in the softmax's moments
 MOST_LOGITS = 100.0  # variance of logits up to which the participation is integrated
@@ -81,13 +82,12 @@ def attention(
         >>> round(b.gradient, 2), round(b.value_gradient, 2)
         (1.12, 0.26)
     """
-    if tokens < 1:
-        raise FaninValueError(f"tokens={tokens} is not usable; it must be at least 1")
+    _checked_tokens(tokens)
     if not -1 / max(tokens - 1, 1) - 1e-12 <= c <= 1:
         raise FaninValueError(
             f"c={c} is not usable: {tokens} tokens have correlations from {-1 / max(tokens - 1, 1):.4g} to 1"
         )
-    _checked(q=q, logit_variance=logit_variance, sigma_v=sigma_v, sigma_o=sigma_o)
+    _checked(0.0, 0.0, 1.0, q=q, logit_variance=logit_variance, sigma_v=sigma_v, sigma_o=sigma_o)
     p, steep = _softmax_moments(tokens, (1 - c) * logit_variance)
     shared = (tokens * p) ** max(c, 0.0) / tokens
     scale = sigma_v**2 * sigma_o**2
@@ -118,9 +118,8 @@ def _softmax_moments(tokens: int, logit_variance: float) -> tuple[float, float]:
     With φ_k(s) = E[e^{kl - s e^l}] and S = Σ e^l: E Σ w^k = T ∫ s^{k-1}/(k-1)! φ_k φ_0^{T-1} ds, and the products of two tokens' w² in
     (Σ w²)² have T (T - 1) ∫ s³/6 φ_2² φ_0^{T-2} ds.
     """
-    if not (tokens >= 1 and tokens == int(tokens)):
-        raise FaninValueError(f"tokens={tokens} is not usable; it must be a whole number of at least 1")
-    _checked(logit_variance=logit_variance)
+    _checked_tokens(tokens)
+    _checked(0.0, 0.0, 1.0, logit_variance=logit_variance)
     if tokens == 1:
         return 1.0, 0.0
     if logit_variance <= 1e-14:
@@ -160,7 +159,6 @@ def _log_damped(tau: float, log_s: Array) -> list[Array]:
     return found
 
 
-def _checked(**values: float) -> None:
-    for name, value in values.items():
-        if not (math.isfinite(value) and value >= 0):
-            raise FaninValueError(f"{name}={value} is not usable; it must be a finite number of at least 0")
+def _checked_tokens(tokens: int) -> None:
+    if not (isinstance(tokens, int | np.integer) and tokens >= 1):
+        raise FaninValueError(f"tokens={tokens} is not usable; it must be a whole number of at least 1")

@@ -28,8 +28,8 @@ def kernel_shares(size: int | tuple[int, ...], kind: Literal["uniform", "delta"]
         >>> kernel_shares(3, "delta").tolist()
         [0.0, 1.0, 0.0]
     """
-    shape = (size,) if isinstance(size, int) else tuple(size)
-    if not shape or min(shape) < 1:
+    shape = tuple(size) if isinstance(size, tuple | list) else (size,)
+    if not shape or not all(isinstance(n, int | np.integer) and n >= 1 for n in shape):
         raise FaninValueError(f"size={size!r} must be one or more kernel sizes of at least 1")
     if kind == "uniform":
         return np.full(shape, 1.0 / math.prod(shape))
@@ -62,7 +62,7 @@ def conv_variance_map(
         padding: "zero" or "circular".
 
     Raises:
-        FaninValueError: the kernel has another number of axes than the image, or its shares do not sum to 1.
+        FaninValueError: the kernel has another number of axes than the image, or its shares do not sum to 1; a negative variance.
 
     Example:
         >>> conv_variance_map("relu", [1.0] * 5, sigma_w=2**0.5).round(3).tolist()
@@ -75,6 +75,8 @@ def conv_variance_map(
             f"kernel of shape {shares.shape} and sum {shares.sum():g} does not fit q of shape {image.shape}: "
             "it needs as many axes, and shares of at least 0 with the sum 1"
         )
+    if not (np.isfinite(image).all() and (image >= 0).all()):
+        raise FaninValueError("q has negative or non-finite variances; each must be a finite number of at least 0")
     if padding not in ("zero", "circular"):
         raise FaninValueError(f"padding={padding!r} is not known; accepted are zero, circular")
     curve = Curve.of(f)
@@ -114,6 +116,8 @@ def conv_depth_scales(
     shares = np.asarray(kernel, dtype=np.float64)
     if shares.ndim != len(shape) or any(k > n for k, n in zip(shares.shape, shape, strict=True)):
         raise FaninValueError(f"kernel of shape {shares.shape} does not fit an image of shape {shape}")
+    if abs(shares.sum() - 1) > 1e-9 or not (shares >= 0).all():
+        raise FaninValueError(f"kernel's shares sum to {shares.sum():g}; they must be at least 0 with the sum 1")
     curve = Curve.of(f)
     at = fixed_point(curve, sigma_w, sigma_b)
     slope = at.slope_c if not math.isfinite(at.q) or at.q <= 0 else sigma_w**2 * pair_moments(curve, at.c, at.q).dfdf

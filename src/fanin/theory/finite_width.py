@@ -24,6 +24,7 @@ from fanin.theory.curves import Curve, Function
 from fanin.theory.fixed_points import critical, fixed_point
 from fanin.theory.integrals import moments
 from fanin.theory.layer_laws import MOST_LOG, Layer, Weights, log_table
+from fanin.theory.maps import _checked
 from fanin.theory.wandering import Wandering, between, quantiles, walk, walk_back
 
 HERMITE = 9  # nodes over the law of the log signal, so that curved maps are averaged, not linearised
@@ -112,7 +113,7 @@ def log_norm(
         q0: |x_0|² / n_0 of the input. Unless given it is the fixed point's, or 1 where that is 0, infinite or any (ReLU at √2).
 
     Raises:
-        FaninValueError: a width below 1, no widths, or another kind of weights.
+        FaninValueError: a width below 1, no widths, another kind of weights, or deviations or q0 out of range.
 
     Example:
         >>> law = log_norm("relu", [128] * 50)
@@ -121,7 +122,7 @@ def log_norm(
     """
     curve, n = Curve.of(f), _checked_widths(widths)
     _checked_weights(weights)
-    sigma_w = critical_or_gain(curve, sigma_b) if sigma_w is None else float(sigma_w)
+    sigma_w = _checked_sigma(curve, sigma_w, sigma_b)
     layers = _layers(curve, n, sigma_w, sigma_b, weights)
     start = mean = _log_start(curve, sigma_w, sigma_b, q0)
     variance, fluctuation, grows = 0.0, 0.0, False
@@ -169,7 +170,7 @@ def log_gradient_norm(
     """
     curve, n = Curve.of(f), _checked_widths(widths)
     _checked_weights(weights)
-    sigma_w = critical_or_gain(curve, sigma_b) if sigma_w is None else float(sigma_w)
+    sigma_w = _checked_sigma(curve, sigma_w, sigma_b)
     forward = log_norm(curve, n, sigma_w, weights, sigma_b, q0)
     if not math.isfinite(log_table(curve)(np.zeros(1))[3, 0]):
         raise FaninValueError(f"{curve.name} jumps, so E f'² is infinite: its gradients have no law")
@@ -274,6 +275,8 @@ def critical_or_gain(f: Function | Curve, sigma_b: float = 0.0) -> float:
 
 def _log_start(curve: Curve, sigma_w: float, sigma_b: float, q0: float | None) -> float:
     """log |x_0|² / n_0 of the input."""
+    if q0 is not None and not 0 < q0 < math.inf:
+        raise FaninValueError(f"q0={q0} is not usable; it must be a finite number above 0")
     return math.log(_start(curve, sigma_w, sigma_b) if q0 is None else float(q0))
 
 
@@ -293,13 +296,20 @@ def _nodes(mean: float, variance: float) -> tuple[Array, Array]:
     return mean + math.sqrt(variance) * nodes, weights / weights.sum()
 
 
+def _checked_sigma(curve: Curve, sigma_w: float | None, sigma_b: float) -> float:
+    _checked(1.0 if sigma_w is None else sigma_w, sigma_b, 1.0)
+    if sigma_w == 0:
+        raise FaninValueError("sigma_w=0 is not usable; no signal passes, and the logarithm of its norm is not finite")
+    return critical_or_gain(curve, sigma_b) if sigma_w is None else float(sigma_w)
+
+
 def _checked_weights(weights: str) -> None:
     if weights not in NOISE:
         raise FaninValueError(f"weights={weights!r} is not known; accepted are {', '.join(sorted(NOISE))}")
 
 
 def _checked_widths(widths: Sequence[int]) -> list[int]:
-    n = [int(w) for w in widths]
+    n = [int(w) if math.isfinite(w) else 0 for w in widths]
     if not n or min(n) < 1:
         raise FaninValueError(f"widths={list(widths)!r} must be one or more hidden widths of at least 1")
     return n

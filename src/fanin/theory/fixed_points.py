@@ -168,10 +168,11 @@ def phase_boundary(f: Function | Curve, sigma_b: list[float] | tuple[float, ...]
         >>> [round(w, 3) for w in phase_boundary("tanh", [0.0, 0.1, 0.5])]
         [1.0, 1.193, 1.55]
     """
-    line = []
+    line, curve = [], Curve.of(f)
     for b in sigma_b:
+        _checked(0.0, b, 1.0)
         try:
-            line.append(critical_point(f, b))
+            line.append(critical_point(curve, b))
         except FaninValueError:
             line.append(math.nan)
     return line

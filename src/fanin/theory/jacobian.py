@@ -13,6 +13,7 @@ from fanin.errors import FaninValueError
 from fanin.records import Record
 from fanin.theory.curves import Curve, Function
 from fanin.theory.integrals import moments
+from fanin.theory.maps import _checked, _checked_depth
 
 Weights = Literal["normal", "orthogonal", "mirrored"]
 S1 = {"normal": -1.0, "orthogonal": 0.0}
@@ -58,7 +59,7 @@ def jacobian_spectrum(
         weights: "normal", "orthogonal" or "mirrored".
 
     Raises:
-        FaninValueError: a depth below 1, or other weights.
+        FaninValueError: a depth below 1, other weights, or a negative deviation or variance.
 
     Example:
         >>> he, flat = (jacobian_spectrum("relu", 50, 2**0.5, weights=w) for w in ("normal", "orthogonal"))
@@ -67,8 +68,8 @@ def jacobian_spectrum(
         >>> jacobian_spectrum("relu", 50, 1.0, weights="mirrored").spread
         0.0
     """
-    if depth < 1:
-        raise FaninValueError(f"depth={depth} is not usable; it must be at least 1")
+    _checked_depth(depth)
+    _checked(sigma_w, 0.0, 1.0, q=q)
     if weights == "mirrored":
         return _mirrored(Curve.of(f), depth, sigma_w, q)
     if weights not in S1:

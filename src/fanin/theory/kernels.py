@@ -9,7 +9,7 @@ from fanin.activations import Array
 from fanin.errors import FaninValueError
 from fanin.theory.curves import Curve, Function
 from fanin.theory.integrals import moments
-from fanin.theory.maps import _checked
+from fanin.theory.maps import _checked, _checked_depth
 from fanin.theory.pairs import pair_moments
 
 MOST_DIRECT = 64  # more pairs with the same two variances are interpolated over their angle
@@ -73,8 +73,7 @@ def _kernels(
     b = a if other is None else _matrix("other", other)
     if a.shape[1] != b.shape[1]:
         raise FaninValueError(f"other has width {b.shape[1]}, but x has {a.shape[1]}")
-    if depth < 0:
-        raise FaninValueError(f"depth={depth} is not usable; it must be at least 0")
+    _checked_depth(depth, 0)
     curve, d = Curve.of(f), a.shape[1]
     kernel = sigma_w**2 * (a @ b.T) / d + sigma_b**2
     own_a, own_b = (sigma_w**2 * np.sum(m * m, axis=1) / d + sigma_b**2 for m in (a, b))

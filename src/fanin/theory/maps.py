@@ -5,8 +5,9 @@ layer. Two numbers of two inputs carry their law: q, the variance, and c, the co
 units (and divides by p) adds noise to q that two inputs do not share, so c = 1 is no fixed point any more.
 """
 
-import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from fanin.errors import FaninValueError
 from fanin.records import Record
@@ -15,6 +16,7 @@ from fanin.theory.integrals import moments
 from fanin.theory.pairs import pair_moments
 
 LARGEST = 1e300
+MOST = 1e100  # of what is squared: beyond, numbers end
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def variance_map(f: Function | Curve, q: float, sigma_w: float, sigma_b: float =
         >>> round(variance_map("relu", 1.0, sigma_w=2**0.5), 9)
         1.0
     """
-    _checked(sigma_w, sigma_b, keep)
+    _checked(sigma_w, sigma_b, keep, q=q)
     return sigma_w**2 * moments(f, 0.0, q).f2 / keep + sigma_b**2
 
 
@@ -81,7 +83,11 @@ def correlation_map(
         >>> round(correlation_map("relu", 0.0, 1.0, sigma_w=2**0.5), 6)      # 1/π: Cho & Saul 2009
         0.31831
     """
-    _checked(sigma_w, sigma_b, keep)
+    _checked(sigma_w, sigma_b, keep, q=q)
+    if contrast is None:
+        _checked_correlation(c)
+    elif not 0 <= contrast <= 2:
+        raise FaninValueError(f"contrast={contrast} is not usable; it must be between 0 and 2")
     curve = Curve.of(f)
     m, pair = moments(curve, 0.0, q), pair_moments(curve, c, q, contrast=contrast)
     after = sigma_w**2 * m.f2 / keep + sigma_b**2
@@ -102,7 +108,7 @@ def gradient_map(f: Function | Curve, q: float, sigma_w: float, keep: float = 1.
         >>> round(gradient_map("tanh", 0.0, sigma_w=1.0), 12)
         1.0
     """
-    _checked(sigma_w, 0.0, keep)
+    _checked(sigma_w, 0.0, keep, q=q)
     return sigma_w**2 * moments(f, 0.0, q).df2 / keep
 
 
@@ -115,7 +121,8 @@ def gradient_covariance_map(f: Function | Curve, c: float, q: float, sigma_w: fl
         >>> round(gradient_covariance_map("relu", 0.0, 1.0, sigma_w=2**0.5), 12)       # ReLUs are both on for 1 in 4
         0.5
     """
-    _checked(sigma_w, 0.0, 1.0)
+    _checked(sigma_w, 0.0, 1.0, q=q)
+    _checked_correlation(c)
     return sigma_w**2 * pair_moments(f, c, q).dfdf
 
 
@@ -141,8 +148,9 @@ def signals(
         >>> [round(v, 3) for v in s.c], [round(v, 9) for v in s.gradient]
         ([0.0, 0.318, 0.494], [1.0, 1.0, 1.0])
     """
-    if depth < 1:
-        raise FaninValueError(f"depth={depth} is not usable; it must be at least 1")
+    _checked_depth(depth)
+    _checked(sigma_w, sigma_b, keep, q=q)
+    _checked_correlation(c)
     curve = Curve.of(f)
     qs, contrasts, slopes, covariances = [float(q)], [1.0 - c], [], []
     for _ in range(depth - 1):
@@ -164,9 +172,21 @@ def signals(
     )
 
 
-def _checked(sigma_w: float, sigma_b: float, keep: float) -> None:
-    for name, value in (("sigma_w", sigma_w), ("sigma_b", sigma_b)):
-        if not (math.isfinite(value) and value >= 0):
-            raise FaninValueError(f"{name}={value} is not usable; it must be a finite number of at least 0")
+def _checked(sigma_w: float, sigma_b: float, keep: float, **more: float) -> None:
+    for name, value in {"sigma_w": sigma_w, "sigma_b": sigma_b, **more}.items():
+        if not 0 <= value <= MOST:
+            raise FaninValueError(
+                f"{name}={value} is not usable; it must be a finite number of at least 0 (and at most {MOST:g})"
+            )
     if not 0 < keep <= 1:
         raise FaninValueError(f"keep={keep} is not usable; it must be above 0 and at most 1")
+
+
+def _checked_depth(depth: int, least: int = 1) -> None:
+    if not (isinstance(depth, int | np.integer) and depth >= least):
+        raise FaninValueError(f"depth={depth} is not usable; it must be a whole number of at least {least}")
+
+
+def _checked_correlation(c: float) -> None:
+    if not -1 <= c <= 1:
+        raise FaninValueError(f"c={c} is not usable; it must be between -1 and 1")

@@ -70,6 +70,8 @@ def pair_moments(
         raise FaninValueError(
             f"variance={variance if variance < 0 else other} is not usable; it must be finite and at least 0"
         )
+    if contrast is not None and not 0 <= contrast <= 2:
+        raise FaninValueError(f"contrast={contrast} is not usable; it must be between 0 and 2")
     curve = Curve.of(f)
     s = 1.0 - min(max(correlation, -1.0), 1.0) if contrast is None else contrast
     return _pair(curve, float(s), float(variance), float(other))

@@ -8,7 +8,7 @@ from fanin.errors import FaninValueError
 from fanin.records import Record
 from fanin.theory.curves import Curve, Function
 from fanin.theory.integrals import moments
-from fanin.theory.maps import _checked
+from fanin.theory.maps import MOST, _checked, _checked_correlation, _checked_depth
 from fanin.theory.pairs import pair_moments
 
 Place = Literal["none", "pre", "post"]
@@ -60,7 +60,7 @@ def residual(
         inner: V has the variance inner² / fan_in.
 
     Raises:
-        FaninValueError: another place of the norm, a negative depth, or deviations out of range.
+        FaninValueError: another place of the norm, a negative depth, deviations, q or c out of range, or nothing is left behind a block.
 
     Example:
         >>> residual("relu", 10_000, sigma_w=1.4142, branch=0.0).gradient[0]
@@ -70,9 +70,13 @@ def residual(
     """
     if norm not in PLACES:
         raise FaninValueError(f"norm={norm!r} is not known; accepted are {', '.join(PLACES)}")
-    if depth < 0:
-        raise FaninValueError(f"depth={depth} is not usable; it must be at least 0")
-    _checked(sigma_w, sigma_b, 1.0)
+    _checked_depth(depth, 0)
+    _checked(sigma_w, sigma_b, 1.0, inner=inner)
+    if not all(abs(v) <= MOST for v in (branch, skip)):
+        raise FaninValueError(f"branch={branch} and skip={skip} must be finite numbers (of a size up to {MOST:g})")
+    if not 0 < q <= MOST:
+        raise FaninValueError(f"q={q} is not usable; it must be a finite number above 0")
+    _checked_correlation(c)
     curve = Curve.of(f)
     qs, cs, factors = [float(q)], [float(c)], []
     for _ in range(depth):
@@ -98,15 +102,19 @@ def _block(
     inner: float,
 ) -> tuple[float, float, float]:
     """The stream after a block, and the factor on the squared gradient."""
+    if skip == 0 and branch == 0:
+        raise FaninValueError("skip=0 and branch=0 leave nothing of the stream")
     if branch == 0:
         scale = skip**2 * q if norm == "post" else 1.0
         return skip**2 * q / scale, c, skip**2 / scale
     seen = 1.0 if norm == "pre" else q
     inside = sigma_w**2 * seen + sigma_b**2
     m = moments(curve, 0.0, inside)
-    pair = pair_moments(curve, (sigma_w**2 * seen * c + sigma_b**2) / inside, inside)
+    pair = pair_moments(curve, (sigma_w**2 * seen * c + sigma_b**2) / inside if inside > 0 else 1.0, inside)
     share = (branch * inner) ** 2
     total = skip**2 * q + share * m.f2
+    if not total > 0:
+        raise FaninValueError(f"skip={skip:g} and {curve.name} of variance {inside:g} leave nothing of the stream")
     common = skip**2 * q * c + share * pair.ff
     factor = skip**2 + share * sigma_w**2 * m.df2 * seen / q
     if norm == "post":
@@ -123,6 +131,6 @@ def branch_scale(depth: int, growth: float = math.e) -> float:
         >>> round(branch_scale(100) * 10, 3)
         1.003
     """
-    if depth < 1 or growth <= 1:
+    if not depth >= 1 or not 1 < growth < math.inf:
         raise FaninValueError(f"depth={depth} must be at least 1 and growth={growth} above 1")
     return math.sqrt(math.expm1(math.log(growth) / depth))
