@@ -217,7 +217,7 @@ def test_by_name_with_numbers_and_as_one_rule() -> None:
 
 
 @pytest.mark.parametrize(("rules", "message"), [
-    ("gpt3", r"neither a preset \(.*gpt2.*\) nor a rule"),
+    ("gpt3", r"neither a preset nor a rule; did you mean 'gpt2'\?"),
     ("gpt2(sd=1)", "has no parameter sd; it takes std"),
     ("gpt2(std=)", "does not parse"),
     ("gpt2(1)", "does not parse"),
