@@ -155,5 +155,5 @@ def test_the_steps_are_part_of_the_trace() -> None:
     made = next(op.made for op in trace.ops if op.made)
     assert [step.name for step in made["w"]] == ["exp", "neg"]
     again = type(trace).from_dict(trace.to_dict())
-    curves = [np.array([p.log_second for p in predict(t, {}).curve]) for t in (trace, again)]
-    np.testing.assert_array_equal(*curves)
+    first, second = ([p.log_second for p in predict(t, {}).curve] for t in (trace, again))
+    np.testing.assert_array_equal(first, second)

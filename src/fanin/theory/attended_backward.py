@@ -34,9 +34,8 @@ def matmul(walk: "Expected", op: Op, place: int, source: int, shared: float = 0.
     if place == 0:
         factor = uses * mixing._apart(y)
         return factor, factor * shared
-    queries = op.shape[-2] if len(op.shape) > 1 else 1
+    queries, keys = op.shape[-2:] if len(op.shape) > 1 else (1, 1)
     factor = uses * (y.q + max(queries - 1, 0) * shared * max(y.q - mixing._apart(y), 0.0))
-    keys = op.shape[-1] if op.shape else 1
     return factor, -factor / max(keys - 1, 1)
 
 

@@ -56,10 +56,10 @@ def placed(
         after = (found if found is not None else 1.0) / np.maximum(level, 1e-12)
         mean = float(after.mean())
         return (after / mean, mean) if mean > 0 else (found, 1.0)
+    if op.kind == "attention":
+        return (found, 1.0) if place == mixing.place_of(op, "query") else (_at_keys(op, found), 1.0)
     if found is None or op.kind in ("matmul", "softmax", "reduce"):
         return None, 1.0
-    if op.kind == "attention":
-        return (found, 1.0) if place == mixing.place_of(op, "query") else (None, 1.0)
     if op.kind == "concat":
         start = op.facts.get(f"start {place}")
         if start is None or op.facts.get("axis") != 1.0 or len(op.shape) != 3 or len(found) != op.shape[1]:
@@ -68,6 +68,16 @@ def placed(
         mean = float(part.mean())
         return (part / mean, mean) if mean > 0 else (None, mean)
     return found, 1.0
+
+
+def _at_keys(op: Op, found: np.ndarray | None) -> np.ndarray | None:
+    """Where the gradient of keys and values lies: under a causal mask with the early ones, which all later queries see."""
+    n = int(op.facts.get("queries", 1))
+    if not op.facts.get("causal") or op.facts.get("keys") != n or (found is not None and len(found) != n):
+        return None
+    each = (found if found is not None else 1.0) / np.arange(1.0, n + 1) ** 2
+    seen = np.cumsum(each[::-1])[::-1]
+    return np.asarray(seen / seen.mean())
 
 
 def sizes(x: State | None, length: int) -> np.ndarray | None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from fanin.theory.expected import Expected
 
 Points = tuple[Array, Array]  # values and how likely each is
-WHOLE = ("attention", "recurrent", "concat")  # ops whose laws are taken weight by weight, as they are drawn
+WHOLE = ("recurrent", "concat")  # kinds whose laws are taken weight by weight, as they are drawn
+PROJECTS = "multi_head_attention_forward"  # and an attention with its projections
 GAUSSIAN, UNIFORM = (2.6, 3.4), (1.6, 2.0)  # kurtosis of a law that is known by its moments alone
 TAIL = 1e6  # a kurtosis above which a handful of draws has no second moment to speak of
 
@@ -40,7 +41,7 @@ def unknown(walk: "Expected", op: Op) -> str:
     for name, steps in op.made.items():
         law = walk.laws.get(name)
         words = ", ".join(step.name for step in steps)
-        if law is not None and (op.kind in WHOLE or law_in(walk, op, law) is None):
+        if law is not None and (op.kind in WHOLE or op.name == PROJECTS or law_in(walk, op, law) is None):
             return f"the law of {name} behind {words} is not known"
     return ""
 
