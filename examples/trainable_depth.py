@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from fanin.theory import fixed_point
 
 SIGMA_B = math.sqrt(0.05)
-DEPTHS = (4, 8, 16, 32, 64)
+DEPTHS = (4, 8, 16, 32, 64, 96)
 WEIGHTS = (0.6, 0.9, 1.15, 1.4, 1.7, 2.0, 2.5, 3.0, 3.5)
 
 

@@ -8,10 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from fanin.distributions import Normal
 from fanin.errors import FaninValueError
 from fanin.explain import explain_page, explain_text, topic_name, topics
 from fanin.lessons.own import TOLD, own
 from fanin.lessons.pictures import PICTURES, picture
+from fanin.plans.mup import mup_rules
+from fanin.reports.words import number
 from fanin.traces.torch import trace
 
 
@@ -97,6 +100,57 @@ class TestOwnModel:
         told = own("edge-of-chaos", deep)
         assert "in order" in told.sentences[0]
         assert all(value == pytest.approx(1 / 6, rel=0.1) for value in told.y)
+
+    def test_a_chain_has_a_trainable_depth(self, deep) -> None:
+        assert "trains to about 3.3" in own("edge-of-chaos", deep).sentences[0]
+
+    def test_what_carries_the_signal_past_its_weights_has_none(self) -> None:
+        class Block(nn.Module):
+            def __init__(self, kind: str) -> None:
+                super().__init__()
+                self.kind, self.norm = kind, nn.LayerNorm(32)
+                self.up, self.down = nn.Linear(32, 64), nn.Linear(64, 32)
+
+            def forward(self, x):
+                branch = self.down(torch.relu(self.up(self.norm(x) if "norm" in self.kind else x)))
+                return x + branch if "add" in self.kind else branch
+
+        layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True, norm_first=True)
+        transformer = traced(nn.TransformerEncoder(layer, 12, enable_nested_tensor=False), 4, 6, 32)
+        told = own("edge-of-chaos", transformer).sentences[0]
+        assert "trains to about" not in told
+        assert "residual adds, norms and attention" in told
+        for kind in ("norm", "add", "norm and add"):
+            one = traced(nn.Sequential(*[Block(kind) for _ in range(6)]), 8, 32)
+            told = own("edge-of-chaos", one).sentences[0]
+            assert "trains to about" not in told
+            assert ("residual adds" in told, "norms" in told) == ("add" in kind, "norm" in kind)
+
+    def test_parametrizations_are_told_by_width(self) -> None:
+        """Learning rates, deviations and multipliers that muP and u-muP give to these weights."""
+
+        def net(wide: int) -> nn.Module:
+            return nn.Sequential(
+                nn.Linear(16, 32 * wide), nn.ReLU(), nn.Linear(32 * wide, 32 * wide), nn.ReLU(), nn.Linear(32 * wide, 4)
+            )
+
+        narrow = traced(net(1), 8, 16)
+        told = own("parametrization", narrow)
+        assert (
+            "3 weights: 1 input-like (0.weight, …), 1 hidden (2.weight, …), 1 output-like (4.weight, …)"
+            in told.sentences[0]
+        )
+        assert told.y == pytest.approx([16**-0.5, 32**-0.5, 1 / 32])
+        for line, wide in zip(told.sentences[1:4], (2, 4, 16), strict=True):
+            assert f"at {wide} times the width" in line
+            wider = traced(net(wide), 8, 16)
+            rules = mup_rules(wider, narrow, std=1.0)
+            for kind, name in (("input", "0.weight"), ("hidden", "2.weight"), ("output", "4.weight")):
+                law, speed = rules[name](wider.slot(name)), rules[name].lr_scale(wider.slot(name))
+                assert isinstance(law, Normal)
+                assert f"{kind} lr × {number(speed)}, deviation × {number(law.std)}" in line
+        text = " ".join(told.sentences)
+        assert "hidden: multiplier 0.177, lr × 0.177" in text
 
     def test_the_gradient_is_the_measured_one(self, deep) -> None:
         told = own("vanishing-exploding-gradients", deep)

@@ -96,5 +96,7 @@ def test_presets_that_ask_for_what_only_a_watched_pass_tells_say_so(rules: objec
 
 def test_a_name_that_is_also_a_rules_is_the_rule() -> None:
     assert preset("orthogonal").entries["blocks.0.kernel"].reason == "orthogonal() for '*'"
-    with pytest.raises(FaninValueError, match=r"give layers=, as in deepnorm\(layers=12\)"):  # which the preset would not say
+    with pytest.raises(
+        FaninValueError, match=r"give layers=, as in deepnorm\(layers=12\)"
+    ):  # which the preset would not say
         preset("deepnorm")

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from statistics import median
 
 from fanin.activations import Activation
+from fanin.distributions import Normal
 from fanin.reports.words import number
+from fanin.rules.parametrization import kind_of, mup, umup
 from fanin.slots import Slot
 from fanin.traces.records import INPUT, Op, Trace
 
 SHOWN = 6  # weights that are named one by one
+WIDER = (2.0, 4.0, 16.0)  # times the model's width, for which a parametrization is told
 
 
 @dataclass(frozen=True)
@@ -175,11 +178,7 @@ def _chaos(trace: Trace) -> Own:
         return Own(("No weight stands behind an activation, so there is no χ.",))
     middle = median(chi)
     where = "in order" if middle < 0.95 else "chaotic" if middle > 1.05 else "near the edge"
-    depth = (
-        f" Such a net trains to about {number(6 / abs(math.log(middle)))} layers."
-        if abs(math.log(middle)) > 0.02
-        else ""
-    )
+    depth = _trainable(trace, middle)
     return Own(
         (
             f"χ = fan_in σ² E f'(z)², with the measured sizes of z, is {number(middle)} in the middle of {len(chi)} weights, "
@@ -187,6 +186,25 @@ def _chaos(trace: Trace) -> Own:
         ),
         chi, "χ",
     )  # fmt: skip
+
+
+def _trainable(trace: Trace, chi: float) -> str:
+    """What χ says of depth: six depth scales in a chain of weights and activations, nothing where something else carries the signal."""
+    kinds = {op.kind for op in trace.ops}
+    carried = {
+        "residual adds": bool(trace.residuals),
+        "norms": "norm" in kinds,
+        "attention": "attention" in kinds or {"softmax", "matmul"} <= kinds,
+        "recurrent cells": "recurrent" in kinds,
+    }
+    past = [name for name, there in carried.items() if there]
+    if past:
+        several = f"{', '.join(past[:-1])} and {past[-1]}" if past[1:] else past[0]
+        return (
+            f" It has {several}, which keep a signal where weights alone would lose or blow it up, so no trainable depth follows "
+            "from χ; `fanin explain residual-streams` and `fanin check` look at the whole."
+        )
+    return f" Such a net trains to about {number(6 / abs(math.log(chi)))} layers." if abs(math.log(chi)) > 0.02 else ""
 
 
 def _size_before(trace: Trace, index: int) -> float:
@@ -275,6 +293,43 @@ def _chains(trace: Trace) -> Own:
     )  # fmt: skip
 
 
+def _parametrization(trace: Trace) -> Own:
+    """What each parametrization asks of these weights: as they are, and with the model made wider."""
+    weights = [s for s in _weights(trace) if s.size]
+    if not weights:
+        return Own(("No weight of an op was seen in this pass.",))
+    first = {kind_of(s): s for s in reversed(weights)}  # one of each kind: the first
+    counts = {kind: sum(kind_of(s) == kind for s in weights) for kind in ("input", "hidden", "output") if kind in first}
+    told = [
+        f"{len(weights)} weights: "
+        + ", ".join(
+            f"{n} {kind}{'' if kind == 'hidden' else '-like'} ({first[kind].name}, …)" for kind, n in counts.items()
+        )
+        + "."
+    ]
+    for wide in WIDER:
+        asked = mup(base_width=1.0, std=1.0, in_ratio=wide, out_ratio=wide)
+        parts = []
+        for kind in counts:
+            law = asked(first[kind])
+            size = f", deviation × {number(law.std)}" if isinstance(law, Normal) else ""
+            parts.append(f"{kind} lr × {number(asked.lr_scale(first[kind]))}{size}")
+        told.append(f"muP (Adam, this model as the base) at {wide:g} times the width: {'; '.join(parts)}.")
+    factors = [(s, needs[0].value, umup().lr_scale(s)) for s in weights if (needs := umup().requires(s))]
+    for kind in counts:
+        found = [(factor, speed) for s, factor, speed in factors if kind_of(s) == kind]
+        if found:
+            told.append(
+                f"u-muP at its own widths, {kind}: multiplier {_range([f for f, _ in found])}, lr × {_range([v for _, v in found])}."
+            )
+    return Own(tuple(told), [factor for _, factor, _ in factors], "multiplier of u-muP")
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = number(min(values)), number(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
 TOLD: dict[str, Callable[[Trace], Own]] = {
     "activations": _activations,
     "backpropagation": _gradients,
@@ -286,6 +341,7 @@ TOLD: dict[str, Callable[[Trace], Own]] = {
     "finite-width": _width,
     "gain": _gains,
     "mirrored-chains": _chains,
+    "parametrization": _parametrization,
     "residual-streams": _residual,
     "symmetry-breaking": _symmetry,
     "vanishing-exploding-gradients": _gradients,

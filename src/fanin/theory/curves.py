@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fanin.activations import KNOWN, Activation, Array, table_points
-from fanin.callables import callers, framework_callers, prepared, resolution
+from fanin.callables import framework_callers, prepared, resolution
 from fanin.theory.derivatives import DERIVATIVES, Jump
 from fanin.theory.quadrature import differentiation, integrate, legendre, to_ends
 
@@ -46,6 +46,7 @@ class Curve:
     resolution: float = float(np.finfo(np.float64).eps)
 
     @classmethod
+    @np.errstate(all="ignore")  # of values that are not finite
     def of(cls, f: "Function | Curve") -> "Curve":
         """A curve from a name, an `Activation`, or a function; raises as `Activation.of` does.
 
@@ -55,7 +56,7 @@ class Curve:
             return f
         if isinstance(f, str | Activation):
             return _known(Activation.of(f))
-        activation = Activation.of(_finite(f) if callable(f) and not isinstance(f, type) else f)
+        activation = Activation.of(_finite(f))
         run, rounding = _in_64_bits(f)
         points = table_points()
         if activation.table is None and _same(run(points), activation(points), rounding):
@@ -97,8 +98,7 @@ def _in_64_bits(f: Callable[[Any], Any]) -> tuple[Callable[[Array], Array], floa
     probe = np.linspace(-1.0, 1.0, 5)
     for run in (f, *framework_callers(f, double=True)):
         try:
-            with np.errstate(all="ignore"):
-                y = np.asarray(run(probe))
+            y = np.asarray(run(probe))
         except Exception:  # a user's function may raise anything; `Activation.of` has found a way that works
             continue
         if y.shape != probe.shape or y.dtype.kind != "f":
@@ -113,33 +113,6 @@ def _in_64_bits(f: Callable[[Any], Any]) -> tuple[Callable[[Array], Array], floa
     return best
 
 
-def _finite(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """f itself, or f with zeros where it has no finite value, if these are single places between finite ones."""
-    with np.errstate(all="ignore"):
-        for run in callers(f):
-            try:
-                y = np.asarray(run(table_points()))
-            except Exception:  # as in `_in_64_bits`; what no way can call is for `Activation.of` to refuse
-                continue
-            if y.shape != table_points().shape or y.dtype.kind != "f":
-                continue
-            lost = ~np.isfinite(y)
-            if not lost.any() or lost[[0, -1]].any() or (lost[1:] & lost[:-1]).any():
-                return f
-            return _zeros_where_lost(f, run)
-    return f
-
-
-def _zeros_where_lost(f: Callable[[Any], Any], run: Callable[[Array], Any]) -> Callable[[Any], Any]:
-    def filled(z: Array) -> Array:
-        with np.errstate(all="ignore"):
-            y = np.asarray(run(z), dtype=np.float64)
-        return np.where(np.isfinite(y), y, 0.0)
-
-    filled.__name__ = getattr(f, "__name__", type(f).__name__)
-    return filled
-
-
 def _flat(run: Callable[[Array], Any]) -> Callable[[Array], Array]:
     """Calls with one axis: some functions take no other."""
 
@@ -147,6 +120,26 @@ def _flat(run: Callable[[Array], Any]) -> Callable[[Array], Array]:
         return np.asarray(run(np.ascontiguousarray(z).ravel()), dtype=np.float64).reshape(np.shape(z))
 
     return on_array
+
+
+def _finite(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """f itself, or f with zeros where it has no finite value, if these are single places between finite ones."""
+    try:
+        run, points = _in_64_bits(f)[0], table_points()
+        with np.errstate(all="ignore"):
+            lost = ~np.isfinite(run(points))
+    except Exception:  # a user's function may raise anything, and `Activation.of` says which
+        return f
+    if not lost.any() or lost[[0, -1]].any() or (lost[1:] & lost[:-1]).any():
+        return f
+
+    def filled(z: Array) -> Array:
+        with np.errstate(all="ignore"):
+            y = run(z)
+        return np.where(np.isfinite(y), y, 0.0)
+
+    filled.__name__ = getattr(f, "__name__", type(f).__name__)
+    return filled
 
 
 def rough_places(f: Callable[[Array], Array]) -> tuple[tuple[float, ...], tuple[Jump, ...], tuple[float, ...]]:
