@@ -124,6 +124,25 @@ def test_across_contexts() -> None:
     assert best.profile.share[-1] == 0.0
 
 
+def test_runs_are_compared_within_their_context() -> None:
+    """Contexts are further apart than methods: a method that wins in each wins always, with other numbers of runs too."""
+
+    def score(plan: str, lr: float, context: dict, seed: int, noise: float) -> float | None:
+        if context["depth"] == 2 and seed == 0 and plan == "fanin":
+            return None
+        return {"default": 0.0, "fanin": 0.02}[plan] + 0.03 * context["depth"] + 0.001 * noise
+
+    a = samples.results(
+        scorer=score, plans=("default", "fanin"), models=("mlp(depth={depth})",), variables={"depth": (2, 10, 30)}
+    ).analysis
+    best = a.across[1].improvement
+    assert best is not None
+    assert best.value == 1.0
+    assert a.across[1].best_in == 3
+    spread = a.across[1].mean
+    assert spread.high - spread.low < 0.01  # runs of one context are drawn again within it
+
+
 def test_across_data_sets_scores_are_shares_of_the_way() -> None:
     def score(plan: str, lr: float, context: dict, seed: int, noise: float) -> float:
         return 0.55 + 0.001 * noise

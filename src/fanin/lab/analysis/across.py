@@ -36,11 +36,11 @@ def across_of(
     return tuple(
         Across(
             method=method,
-            mean=interquartile_mean(cells),
+            mean=interquartile_mean(_by_context(cells)),
             improvement=None
             if method == methods[0]
-            else probability_of_improvement(_times(sign, cells), _times(sign, scores[methods[0]])),
-            profile=performance_profile(cells, thresholds) if len(thresholds) and np.ptp(everything) > 0 else None,
+            else probability_of_improvement(_by_context(cells, sign), _by_context(scores[methods[0]], sign)),
+            profile=performance_profile(_by_context(cells), thresholds) if np.ptp(everything) > 0 else None,
             best_in=sum(c.cell(method) is c.cell(c.best) for c in shared),
             contexts=len(shared),
         )
@@ -56,5 +56,6 @@ def _scores(context: ContextAnalysis, cell: Cell | None, raw: bool) -> list[floa
     return [(v - context.constant) / way if way and math.isfinite(way) else math.nan for v in scores]
 
 
-def _times(factor: float, cells: Sequence[Sequence[float]]) -> list[list[float]]:
-    return [[factor * v for v in cell] for cell in cells]
+def _by_context(cells: Sequence[Sequence[float]], factor: float = 1.0) -> dict[int, list[float]]:
+    """Context → scores of its runs, of which there may be another number in each: what is compared is within a context."""
+    return {place: [factor * v for v in cell] for place, cell in enumerate(cells)}
