@@ -55,6 +55,7 @@ def run(text: str, out: str | None, small: bool, seeds: int | None, how: How) ->
         found = find_study(text, small, seeds)
     folder = Path(out or found.study.name)
     check_folder(folder)
+    session.mended(folder)
     with busy("checking the whole grid"), user_output():
         prepared = session.prepare(found.study, found.bindings, folder)
     summary = carried_out(prepared, folder, how, found.source)
@@ -66,6 +67,7 @@ def resume(folder: str, how: How) -> int:
     from fanin.lab.store.study_file import read_study
 
     study = read_study(Path(folder))
+    session.mended(folder)
     source = session.source_of(folder)
     with busy("checking the whole grid"), user_output():
         bindings = find_study(source).bindings if source else {}
@@ -98,7 +100,9 @@ def _cost(prepared: session.Prepared, done: frozenset[str], left: int, how: How)
     try:
         with busy("timing a few steps"), user_output():
             return cost_text(prepared.cost(done), how.workers, how.executor)
-    except FaninError as error:  # a model that fails with one seed: its run will say so, and the others go on
+    except (
+        Exception
+    ) as error:  # a model of the user's that fails where it trains: its runs will say so, and the others go on
         return f"{left:,} runs; what they take cannot be said ({error})"
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from torch import nn
 
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.lab import Comparison, RunResult, compare
+from fanin.lab.data import load
+from fanin.reports.compared import verdict
 
 QUICK: dict[str, Any] = {"data": "digits:256", "steps": 10, "evaluations": 2}
 
@@ -291,3 +294,27 @@ def test_progress_is_shown_on_demand_and_gone_afterwards(capsys: pytest.CaptureF
     compare(models.small, ["default"], seeds=2, progress=True, **QUICK)
     out, _ = capsys.readouterr()
     assert out == ""  # what a pipe reads stays clean
+
+
+def test_a_data_set_with_a_score_of_its_own_is_judged_by_it() -> None:
+    data = load("imbalanced")
+
+    def net() -> nn.Module:
+        return nn.Sequential(nn.Linear(data.forms[0][0], 8), nn.ReLU(), nn.Linear(8, data.classes))
+
+    result = compare(net, {"default": "default", "he": models.he}, seeds=2, steps=10, data="imbalanced", evaluations=2)
+    assert result.score == "balanced_accuracy"
+    assert result.metrics == ("balanced_accuracy", "accuracy", "precision", "recall", "f1", "loss")
+    assert all(0 <= r.metrics["balanced_accuracy"] <= 1 for r in result.results)
+    assert "balanced_accuracy" in verdict(result).headline
+
+
+def test_a_verdict_is_the_paired_tests_after_holms_correction(result: Comparison) -> None:
+    """Three seeds can show nothing, however far apart the inits are; six can, where one beats the other in each."""
+    assert "3 seeds cannot show more than chance" in verdict(result).headline
+    (difference,) = (d for d in result.differences if d.metric == "accuracy")
+    for p, wins, words in ((0.03, 6, ")"), (0.4, 5, "; no difference shown)")):
+        changed = replace(difference, p_adjusted=p, wins=wins, losses=6 - wins, ties=0)
+        found = verdict(replace(result, differences=(changed,)))
+        assert found.headline.endswith(f"over default{words}")
+        assert found.level == ("ok" if p < 0.05 else "info")

@@ -83,3 +83,10 @@ def test_errors_of_the_machine_are_known_by_what_they_are_or_were_raised_from() 
     assert not is_of_the_machine(wrapped)
     wrapped.__cause__ = MemoryError()
     assert is_of_the_machine(wrapped)
+    beside = RuntimeError(
+        "[enforce fail] unexpected pos 64 vs 0"
+    )  # torch.save's own, raised while the disk's is handled
+    beside.__context__ = full
+    assert is_of_the_machine(beside)
+    beside.__suppress_context__ = True
+    assert not is_of_the_machine(beside)

@@ -116,7 +116,7 @@ def compare(
             results[0].init
         )
     score = dataset.score
-    names, places = metrics.NAMES[dataset.task], {init.name: i for i, init in enumerate(chosen)}
+    names, places = metrics.compared(dataset.task, score), {init.name: i for i, init in enumerate(chosen)}
     ordered = sorted(results, key=lambda r: (places[r.init], seed_list.index(r.seed)))
     summaries, differences = summarise(ordered, list(places), names, training.target)
     settings = _settings(fit.data, training, loss)

@@ -74,16 +74,17 @@ def _run(
         weight_decay=training.weight_decay,
     )
     trainee = Single(model, loss, rule, training.lr, given.lr_scales, None, derived_seed(seed, "evaluation"))
-    recorder = Recorder([_config(data, training, init, seed)], None, data.task, training.steps, trace=True)
+    config = _config(data, training, init, seed)
+    recorder = Recorder([config], None, data.task, training.steps, trace=True, score=data.score)
     parts = tensors(data, device_of(model))
     train(trainee, recorder, parts, training.batch_size, (seed,), Checkpoints(None, ()), report)
     final = None
     if not recorder.over:
         losses, outputs = trainee.evaluate(parts.test_x, parts.test_y)
-        final = score_member(data.task, outputs[0], data.test_targets, float(losses[0]))
+        final = score_member(data.task, outputs[0], data.test_targets, float(losses[0]), score=data.score)
     points, target = recorder.points[0], training.target
     reached = [p.step for p in points if target is not None and p.held_score >= target]
-    names = metrics.NAMES[data.task]
+    names = metrics.compared(data.task, data.score)
     scores = final or constant_prediction(data, loss)
     return RunResult(
         init.name,

@@ -45,4 +45,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while found is not None and id(found) not in seen:
         seen.add(id(found))
         yield found
-        found = found.__cause__
+        # torch.save to a full disk raises an error of its own while the disk's is handled
+        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)

@@ -4,7 +4,10 @@ import math
 from dataclasses import dataclass
 
 from fanin.lab.records import Comparison, Difference, Interval, StepsToTarget
+from fanin.lab.statistics.power import smallest_p
 from fanin.reports.words import count, number
+
+ALPHA = 0.05  # p, after Holm's correction, up to which a difference counts as shown
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,20 @@ def verdict(result: Comparison) -> ComparedVerdict:
     if best.init == baseline or difference is None:
         level, text = "info", f"{best.init} is the best of {len(done)}: {result.score} {mean}"
     else:
-        clear = difference.interval.low > 0
-        level = "ok" if clear else "info"
-        against = f"{signed(difference.interval.mean)} over {baseline}" + ("" if clear else ", not clear of chance")
-        text = f"{best.init} is the best: {result.score} {mean} ({against})"
+        level, finding = _finding(result, difference)
+        text = f"{best.init} is the best: {result.score} {mean} ({signed(difference.interval.mean)} over {baseline}{finding})"
     return ComparedVerdict(level, text, setting_text(result))
+
+
+def _finding(result: Comparison, difference: Difference) -> tuple[str, str]:
+    """What the paired test says of the best init, corrected for how many were compared: the level, and words behind the difference."""
+    compared = [d for d in result.differences if d.metric == result.score]
+    if difference.p_adjusted <= ALPHA:
+        return "ok", ""
+    runs = difference.wins + difference.ties + difference.losses
+    if len(compared) * smallest_p(runs) > ALPHA:
+        return "info", f"; {count(runs, 'seed')} cannot show more than chance"
+    return "info", "; no difference shown"
 
 
 def setting_text(result: Comparison) -> str:

@@ -1,5 +1,6 @@
 """Sessions of a study: from its definition to its rows, and on from there."""
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.results import StudyResults
+from fanin.lab.store.schema import FILE
 from fanin.lab.study import session
 from fanin.lab.study.records import Expectation, Study, TrainingSettings
 
@@ -84,3 +86,33 @@ def test_the_cost_counts_what_is_left_and_times_a_part_of_many_kinds(tmp_path: P
     assert (left.runs, left.steps) == (6, whole.steps // 2)
     monkeypatch.setattr(session, "MOST_TIMED", 2)
     assert (prepared.cost().runs, prepared.cost().steps) == (12, whole.steps)
+
+
+@pytest.mark.parametrize("left", ["no tables", "no database's pages", "a config that is no JSON"])
+def test_what_cannot_be_read_is_mended_before_it_is_gone_on_with(tmp_path: Path, left: str) -> None:
+    """As a kill between two writes, or a bad disk, leaves it: resuming needs no knowledge of which."""
+    folder = tmp_path / "s"
+    session.run(TINY, folder, "serial")
+    before, database = keys(folder), folder / FILE
+    if left == "a config that is no JSON":
+        with sqlite3.connect(database) as db:
+            db.execute("UPDATE runs SET config = '{' WHERE position = 1")
+        db.close()
+        with pytest.raises(FaninError, match="resuming the study mends it"):
+            StudyResults.load(folder)
+    else:
+        for file in folder.glob(f"{FILE}*"):
+            file.unlink()
+        if left == "no database's pages":
+            database.write_bytes(b"not a database at all, and long enough to have a header" * 40)
+    session.mended(folder)
+    assert session.source_of(folder) == ""
+    assert session.resume(folder, "serial").pending == 0
+    assert keys(folder) == before
+
+
+def test_a_sound_study_is_not_touched(tmp_path: Path) -> None:
+    session.run(TINY, tmp_path / "s", "serial")
+    before = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file() and "sqlite-" not in p.name}
+    session.mended(tmp_path / "s")
+    assert {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file() and "sqlite-" not in p.name} == before

@@ -13,6 +13,7 @@ from fanin.lab.metrics.scores import (
     SCORE,
     available,
     check,
+    compared,
     higher_is_better,
     score,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "available",
     "check",
     "classification",
+    "compared",
     "confusion",
     "confusion_of_labels",
     "constant",

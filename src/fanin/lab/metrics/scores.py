@@ -55,6 +55,16 @@ def available(task: Task) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*NAMES[task], *_MORE[task])))
 
 
+def compared(task: Task, score: str) -> tuple[str, ...]:
+    """The metrics that a comparison's tables have: the task's own, behind the data's score where that is none of them.
+
+    Example:
+        >>> compared("classification", "balanced_accuracy")
+        ('balanced_accuracy', 'accuracy', 'precision', 'recall', 'f1', 'loss')
+    """
+    return tuple(dict.fromkeys((score, *NAMES[task]))) if score not in NAMES[task] else NAMES[task]
+
+
 def higher_is_better(name: str) -> bool:
     """Whether a larger value of this metric is better.
 

@@ -49,7 +49,7 @@ def settle(path: Path) -> Extent:
     Raises:
         OSError: it is not there, or the disk cannot take it.
     """
-    with open(path, "rb") as file:
+    with open(path, "r+b") as file:  # Windows brings only a file that may be written to the disk
         os.fsync(file.fileno())
         content = file.read()
     return Extent(len(content), zlib.crc32(content))

@@ -1,5 +1,6 @@
 """The store of a study: rows in SQLite, written by the driver alone; curves in files, written by workers."""
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -250,12 +251,30 @@ class Store:
 
         Args:
             after: only those committed later than this number (see `newest`), and then no pending ones.
+
+        Raises:
+            FaninError: what a run is (its config) is damaged.
         """
         where = "committed > ?" if after else "1 OR committed > ?"
         found = self._all(
             f"SELECT {ROW} FROM runs WHERE position IS NOT NULL AND ({where}) ORDER BY position", (after,)
         )
-        return tuple(texts.row_of(key, config, row, Extent(n, c), crc, a) for key, config, row, n, c, crc, a in found)
+        try:
+            return tuple(
+                texts.row_of(key, config, row, Extent(n, c), crc, a) for key, config, row, n, c, crc, a in found
+            )
+        except ValueError as error:
+            raise FaninError(
+                f"folder={str(self.folder)!r}: what one of its runs is cannot be read ({error}); resuming the study mends it"
+            ) from error
+
+    def configs(self) -> tuple[RunConfig, ...]:
+        """What every run of the study is, in the order of the grid; those aside whose config is damaged."""
+        found = []
+        for (text,) in self._all("SELECT config FROM runs WHERE position IS NOT NULL ORDER BY position"):
+            with contextlib.suppress(ValueError):
+                found.append(texts.config_of(text))
+        return tuple(found)
 
     def newest(self) -> int:
         """Number of the newest commit; 0 where there is none."""

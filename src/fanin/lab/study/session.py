@@ -71,6 +71,24 @@ def prepare(study: Study, bindings: Bindings | None = None, folder: str | Path |
     return Prepared(study, {grid.key_of(config): config for config in stacked}, filled)
 
 
+def mended(folder: str | Path) -> None:
+    """Mends a study in `folder` that a kill or a bad disk left so that it cannot be read; any other is not touched.
+
+    Raises:
+        FaninError: a driver is at work on it, or it cannot be written.
+    """
+    if not (Path(folder) / NAME).exists():
+        return
+    try:
+        with Store.open(folder, readonly=True) as store:
+            store.configs()
+            store.choice("source")
+    except FaninValueError:  # of a newer schema, or no study: nothing to mend
+        raise
+    except FaninError:
+        Store.open(folder).close()
+
+
 def finished(folder: str | Path) -> frozenset[str]:
     """Keys of the runs that have a result in `folder`; none where there is no study."""
     if not (Path(folder) / NAME).exists():
@@ -145,6 +163,7 @@ def source_of(folder: str | Path) -> str:
 
 def resume(folder: str | Path, executor: str | Executor = "processes", **options: Any) -> RunSummary:
     """Runs what is missing of the study in `folder`; options as `run`."""
+    mended(folder)
     return run(read_study(Path(folder)), folder, executor, **options)
 
 
@@ -153,7 +172,7 @@ def _earlier(folder: str | Path) -> tuple[RunConfig, ...]:
     if not (Path(folder) / NAME).exists():
         return ()
     with Store.open(folder, readonly=True) as store:
-        return tuple(row.config for row in store.rows())
+        return store.configs()
 
 
 def _keep_whole(prepared: Prepared, folder: Path) -> None:
