@@ -49,7 +49,7 @@ def _finding(result: Comparison, difference: Difference) -> tuple[str, str]:
         return "ok", ""
     runs = difference.wins + difference.ties + difference.losses
     if len(compared) * smallest_p(runs) > ALPHA:
-        return "info", f"; {count(runs, 'seed')} cannot show more than chance"
+        return "info", "; too few seeds to say"
     return "info", "; no difference shown"
 
 

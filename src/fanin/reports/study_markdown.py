@@ -101,7 +101,7 @@ def _context(results: StudyResults, c: ContextAnalysis) -> list[str]:
         known = [v for line in curves.values() for v in line if v == v]
         low, high = min(known), max(known)
         lines += [
-            f"{c.score} on held-out data through training ({low:.3f} at the bottom, {high:.3f} at the top):",
+            f"{c.score} on held-out data through training, of the runs that go on ({low:.3f} at the bottom, {high:.3f} at the top):",
             "",
             "```",
         ]

@@ -9,7 +9,16 @@ from fanin.lab.records import ReferenceLine
 from fanin.lab.results import StudyResults
 from fanin.lab.statistics import Survival
 from fanin.reports.compared import metric_text, signed
-from fanin.reports.study_words import cell_text, estimate_text, finding_counts, lr_note, p_text, share_text, time_text
+from fanin.reports.study_words import (
+    DOUBTED,
+    cell_text,
+    estimate_text,
+    finding_counts,
+    lr_note,
+    p_text,
+    share_text,
+    time_text,
+)
 from fanin.reports.words import number
 
 MOST_METRICS = 6  # columns of the table of means; all of them are in the export
@@ -71,6 +80,9 @@ def means_table(c: ContextAnalysis, references: Sequence[ReferenceLine] = ()) ->
         rows.append(("best constant prediction", "–", metric_text(c.constant), *blank, "–"))
     best = next((i for i, cell in enumerate(c.cells) if cell.plan == c.best), None)
     note = "Mean and 95 % interval over the runs that did not diverge, on the test part, at the learning rate that held-out data chose."
+    if any(DOUBTED in text for row in rows for text in row):
+        note += f" {DOUBTED} So few runs, or ones so skew, do not allow this interval to be trusted."
+    note += "".join(f" {r.name}: {r.note}." for r in references if r.note)
     return Table("Means", (*head, "seconds a run"), tuple(rows), best, note)
 
 
@@ -112,7 +124,7 @@ def differences_table(c: ContextAnalysis) -> Table | None:
     note = (
         f"Seed by seed, diverged runs with what the constant prediction scores. p after Holm's correction over the "
         f"{len(rows)} comparisons here. The last but one column is the true difference that so many seeds would have shown "
-        "4 times in 5."
+        "4 times in 5; the last is the log-rank test's p, which is not corrected."
         if c.target is not None
         else f"Seed by seed, diverged runs with what the constant prediction scores. p after Holm's correction over the "
         f"{len(rows)} comparisons here. The last column is the true difference that so many seeds would have shown 4 times in 5."

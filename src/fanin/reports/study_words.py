@@ -15,6 +15,7 @@ from fanin.reports.words import count, number
 
 Level = Literal["ok", "info", "warning", "error"]
 STATE_LEVELS: dict[str, Level] = {"came out": "ok", "did not come out": "error", "cannot be said": "warning"}
+DOUBTED = "†"  # behind an interval that is not to be trusted
 FINDINGS = ("better", "worse", "no difference shown", "too few seeds to say")
 
 
@@ -196,15 +197,16 @@ def lr_note(cell: Cell) -> str:
 
 
 def estimate_text(e: Estimate | Interval) -> str:
-    """Value and interval: "0.912 ± 0.004"; "0.844 (0.832 to 0.849)" where it lies skew."""
-    value = e.value
+    """Value and interval: "0.912 ± 0.004"; "0.844 (0.832 to 0.849)" where it lies skew; with a † where it is not to be trusted."""
+    value, mark = e.value, "" if e.trusted else DOUBTED
     if not (math.isfinite(e.low) and math.isfinite(e.high)):
         return metric_text(value)
     up, down = e.high - value, value - e.low
     small = max(up, down) < 0.0005
     if abs(up - down) <= 0.1 * max(up, down) or small:
-        return f"{metric_text(value)} ± {'0.000' if small and max(up, down) > 0 else metric_text((up + down) / 2)}"
-    return f"{metric_text(value)} ({metric_text(e.low)} to {metric_text(e.high)})"
+        half = "0.000" if small and max(up, down) > 0 else metric_text((up + down) / 2)
+        return f"{metric_text(value)} ± {half}{mark}"
+    return f"{metric_text(value)} ({metric_text(e.low)} to {metric_text(e.high)}){mark}"
 
 
 def share_text(e: Estimate) -> str:
