@@ -97,7 +97,7 @@ def test_a_fix_tells_the_fate_of_each_finding() -> None:
 
 def test_a_comparison_keeps_what_diverged_and_what_never_arrived() -> None:
     lines = comparison_text(samples.comparison()).splitlines()
-    assert lines[0] == "· fanin is the best: accuracy 0.960 (+0.860 over default; too few seeds to say)"
+    assert lines[0] == "✓ fanin is the best: accuracy 0.960 (+0.860 over default; too few seeds to say)"
     he = next(line for line in lines if line.strip().startswith("he_normal  "))
     assert he.split()[-3:] == [">300", "(1/5)", "1/5"]
     assert next(line for line in lines if line.strip().startswith("default  ")).split()[-2:] == ["never", "0/5"]
