@@ -1,6 +1,7 @@
 """Numbers that a format does not hold are refused before they are drawn, by every way to draw."""
 
 import importlib.util
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from fanin import distributions as d
 from fanin import draws, rules
 from fanin.draws.dtypes import NATIVE
-from fanin.draws.largest import LARGEST, check_size
+from fanin.draws.largest import LARGEST, check_size, largest
 from fanin.errors import FaninValueError
 from fanin.slots import Axes
 
@@ -66,3 +67,12 @@ def test_so_does_keras() -> None:
     with pytest.raises(FaninValueError, match="too large for float16"):
         fill_(variable, d.Normal(1e6), seed=0)
     assert (keras.ops.convert_to_numpy(variable) == 1).all()
+
+
+def test_a_part_in_the_tail_lies_behind_its_nearer_end() -> None:
+    """A narrow interval is drawn with 64 bits, which reach further than six deviations, and no nearer than where it begins."""
+    far = d.NormalBetween(std=1e4, low=7e4, high=8e4)
+    assert largest(far) == 8e4
+    with pytest.raises(FaninValueError, match="too large for float16"):
+        check_size(far, "float16")
+    assert largest(d.NormalBetween(std=0.02, low=-math.inf, high=math.inf)) == pytest.approx(0.184)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanin.distributions import Constant, Normal, NormalBetween, TruncatedNormal, Uniform
+from fanin.distributions import Constant, Distribution, Normal, NormalBetween, TruncatedNormal, Uniform
 from fanin.draws import draw_distribution
 from fanin.draws.recipe import Recipe, Source, recipe
 
@@ -76,3 +76,10 @@ def test_narrow_intervals_take_64_bits() -> None:
 @pytest.mark.parametrize("law", [Constant(1.0)])
 def test_other_distributions_have_none(law: Constant) -> None:
     assert recipe(law) is None
+
+
+@pytest.mark.parametrize("law", [Normal(0.0), Uniform(0.0), NormalBetween(0.0, -1.0, 1.0)])
+def test_no_deviation_is_a_constant_with_one_sign(law: Distribution) -> None:
+    drawn = draw_distribution(law, (257,), seed=0, name="w")
+    assert not np.signbit(drawn).any()
+    assert (drawn == 0).all()

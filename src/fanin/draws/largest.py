@@ -27,6 +27,7 @@ from fanin.distributions import (
 from fanin.draws.quantile import REACH
 from fanin.errors import FaninValueError
 
+REACH64 = 9.2  # no z of 64 bits lies further out: what an interval that is too narrow for 32 takes
 # The largest number of each format that draws make.
 LARGEST = {
     "float64": 1.7976931348623157e308,
@@ -48,7 +49,8 @@ def largest(law: Distribution) -> float | None:
         case TruncatedNormal(std=std, mean=mean):
             return abs(mean) + REACH * std
         case NormalBetween(low=low, high=high, std=std, mean=mean):
-            return min(max(abs(low), abs(high)), abs(mean) + REACH * std)
+            off = max(low - mean, mean - high, 0.0)  # a part beyond the mean: its numbers lie behind its nearer end
+            return min(max(abs(low), abs(high)), abs(mean) + off + REACH64 * std)
         case Uniform(bound=bound, mean=mean):
             return abs(mean) + bound
         case Signs(scale=scale):

@@ -124,6 +124,8 @@ def _recipe(law: Distribution, bits: int, double: bool) -> Recipe | None:
 def _placed(source: Source, size: float, mean: float, bits: int, double: bool) -> Recipe:
     """z in units of `size`, about the mean."""
     size = size + 0.0
+    if size == 0:
+        return Recipe(Source.CONSTANT, mean + 0.0)  # and not zeros of random signs
     unit = {(Source.NORMAL, 32): UNIT32, (Source.NORMAL, 64): UNIT64}.get((source, bits), bits - 1)
     reach = math.ceil(math.ldexp(REACH, unit)) if (source, bits) == (Source.NORMAL, 32) else 2 ** (bits - 1) - 1
     whole = {"span": 2**bits, "least": -reach, "most": reach, "bits": bits}

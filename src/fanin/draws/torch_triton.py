@@ -5,7 +5,9 @@ of neighbouring threads are neighbours. Windows with short runs, or with steps, 
 What the kernels cannot do (64-bit words, float8) is left to `torch_ops`.
 """
 
+import contextlib
 import struct
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,15 +58,22 @@ def engine(recipe: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Range
     if last.step == 1 and len(last) >= TILE_WORDS // 2:
         first = address((*ranges[:-1], last[:1]), shape, flat.device)
         chunks = triton.cdiv(covering(len(last)) * SIDE, BLOCKS)
-        _runs_kernel[(len(first) * chunks,)](  # pyright: ignore[reportIndexIssue]
-            target, numbers, first, table, len(last), chunks, **how
-        )
+        with _on(flat.device):
+            _runs_kernel[(len(first) * chunks,)](  # pyright: ignore[reportIndexIssue]
+                target, numbers, first, table, len(last), chunks, **how
+            )
         return
     for place, piece in tiles(ranges, AT_ONCE):
         index = address(piece, shape, flat.device)
-        _places_kernel[(triton.cdiv(len(index), BLOCKS),)](  # pyright: ignore[reportIndexIssue]
-            target[place], numbers, index, table, len(index), **how
-        )
+        with _on(flat.device):
+            _places_kernel[(triton.cdiv(len(index), BLOCKS),)](  # pyright: ignore[reportIndexIssue]
+                target[place], numbers, index, table, len(index), **how
+            )
+
+
+def _on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Triton starts kernels on the thread's current device, which in a pool of threads is the first one, not the tensor's."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 def _numbers(recipe: Recipe, stream: Stream, double: bool) -> list[int]:
