@@ -84,3 +84,12 @@ def _without_hook(name: str, siblings: Collection[str]) -> str:
             if hooked and base not in siblings and all(base + s in siblings for s in suffixes):
                 return base
     return name
+
+
+def plain_names(names: list[str]) -> dict[str, str]:
+    """Canonical names, each raw one where two would be the same (the halves of a weight norm)."""
+    short = canonical_names(names)
+    count: dict[str, int] = {}
+    for name in short.values():
+        count[name] = count.get(name, 0) + 1
+    return {raw: name if count[name] == 1 else raw for raw, name in short.items()}

@@ -14,7 +14,7 @@ import fanin
 from fanin.errors import FaninValueError
 from fanin.plans import Plan
 from fanin.plans.laws import elementwise
-from fanin.plans.torch.shards import local_of
+from fanin.plans.torch.shards import flat_shards, local_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="gloo over a file: Linux")]
 MATRICES = 1e-6  # how far orthogonal families may be apart
@@ -115,6 +115,9 @@ def fingerprints_agree(rank: int, model: nn.Module, plan: Plan, layout: str) -> 
     ranks.plans()["constant"].apply(alone)
     plan.apply(alone)
     assert fanin.fingerprint(model) == fanin.fingerprint(alone), layout
+    if not flat_shards(model):  # FSDP1 gathers what its state dict holds
+        held, whole = fanin.fingerprint(model.state_dict()).tensors, fanin.fingerprint(alone).tensors
+        assert {name: held[name] for name in whole} == whole, layout
     assert fanin.verify(model, plan).same, layout
     name, world = "mid.weight", torch.distributed.get_world_size()
     parameter: Any = model.get_parameter(name)

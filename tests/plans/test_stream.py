@@ -121,6 +121,17 @@ class TestWithAModel:
             plan.stream(tmp_path / "out", model)
         assert os.listdir(tmp_path) == []
 
+    @pytest.mark.parametrize("norm", [nn.utils.parametrizations.weight_norm, nn.utils.weight_norm])
+    def test_both_halves_of_a_weight_norm_that_the_plan_leaves_are_written(self, norm: Any, tmp_path: Path) -> None:
+        model = nn.Sequential(norm(nn.Linear(3, 4)), nn.Linear(4, 2))
+        plan = fanin.plan(model, torch.randn(2, 3), rules={"1.*": fanin.rules.normal(0.1)})
+        plan.stream(tmp_path / "m.safetensors", model)
+        held = load_file(tmp_path / "m.safetensors")
+        assert set(held) == set(model.state_dict())
+        assert all(
+            torch.equal(held[name], value) for name, value in model.state_dict().items() if name.startswith("0.")
+        )
+
     def test_tied_weights_are_written_once_and_transformers_reads_them(self, tmp_path: Path) -> None:
         transformers = pytest.importorskip("transformers")
         config = transformers.LlamaConfig(

@@ -14,6 +14,7 @@ from fanin.errors import FaninTypeError, FaninValueError
 from fanin.fingerprints import files
 from fanin.fingerprints.hashing import Sums, add, as_bits, compiled, digest, digest_of_all, window_sums
 from fanin.fingerprints.records import Fingerprint, Held, Join
+from fanin.names import plain_names
 from fanin.plans.parts import Part, cut
 from fanin.plans.records import Plan
 from fanin.plans.stream import plan_items
@@ -75,12 +76,13 @@ def held_by(what: Any) -> tuple[list[Held], Together]:
         from fanin.fingerprints.torch import model_tensors, together
 
         held = model_tensors(what)
-        return held, lambda words, how: together(what, held, words, how)
+        return held, lambda words, how: together(what.parameters(), held, words, how)
     if isinstance(what, Mapping):
         if torch is not None and any(isinstance(v, torch.Tensor) for v in what.values()):
-            from fanin.fingerprints.torch import state_tensors
+            from fanin.fingerprints.torch import state_tensors, together
 
-            return state_tensors(what), alone
+            held = state_tensors(what)
+            return held, lambda words, how: together(what.values(), held, words, how)
         return _arrays(what), alone
     raise FaninTypeError(
         f"{type(what).__name__} has no fingerprint; give a model, a mapping from names to arrays, a plan, or a path"
@@ -136,7 +138,7 @@ def _arrays(what: Mapping[str, Any], prefix: str = "") -> list[Held]:
             raise FaninTypeError(f"{prefix}{name} is a {type(value).__name__}, but must be an array of numbers")
         held.append(Held(f"{prefix}{name}", array.dtype.name, array.shape, files.whole(array.shape), _Array(array)))
     if not prefix:
-        names = files.plain_names([h.name for h in held])
+        names = plain_names([h.name for h in held])
         held = [Held(names[h.name], h.dtype, h.shape, h.parts, h.bits) for h in held]
     return held
 

@@ -9,7 +9,7 @@ import numpy as np
 from fanin.errors import FaninValueError
 from fanin.fingerprints.hashing import UNSIGNED, Bits, as_bits
 from fanin.fingerprints.records import Held
-from fanin.names import canonical_names
+from fanin.names import plain_names
 from fanin.plans.parts import Part
 from fanin.plans.safetensors import TYPES, Stored, checkpoint_files, read_header
 
@@ -82,15 +82,6 @@ class _Member:
     def __call__(self, part: Part) -> Bits:
         with np.load(self.path, allow_pickle=False) as file:
             return as_bits(file[self.name][part.window])
-
-
-def plain_names(names: list[str]) -> dict[str, str]:
-    """Canonical names, each raw one where two would be the same (the halves of a weight norm)."""
-    short = canonical_names(names)
-    count: dict[str, int] = {}
-    for name in short.values():
-        count[name] = count.get(name, 0) + 1
-    return {raw: name if count[name] == 1 else raw for raw, name in short.items()}
 
 
 def is_safetensors(path: Path) -> bool:

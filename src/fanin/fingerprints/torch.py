@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from fanin.errors import FaninValueError
-from fanin.fingerprints.files import plain_names, whole
+from fanin.fingerprints.files import whole
 from fanin.fingerprints.hashing import UNSIGNED, Bits
 from fanin.fingerprints.records import Held, Join
-from fanin.names import unwrapped_names
+from fanin.names import plain_names, unwrapped_names
 from fanin.plans.parts import Part
 from fanin.plans.torch.memory import as_array
 from fanin.plans.torch.shards import (
@@ -141,13 +141,15 @@ class _Reader:
         return bits.view(np.uint64).reshape(*block.shape, width // 8)
 
 
-def together(model: nn.Module, held: list[Held], words: list[list[int]], how: Join) -> list[list[int]]:
-    """Words for each tensor, joined over the processes that a sharded model lies on.
+def together(tensors: Iterable[Any], held: list[Held], words: list[list[int]], how: Join) -> list[list[int]]:
+    """Words for each tensor, joined over the processes that a sharded model, or its state dict, lies on.
 
     Small reductions of a few words each: whether all processes hold the same tensors, which group of processes speaks for
     each, and the words. Where processes do not hold the same (stages of a pipeline), all of it is exchanged instead.
 
     Args:
+        tensors: of the model.
+        held: the same, as they are hashed.
         words: as many for each tensor, integers whose sum stays below 2^63.
         how: they are joined.
     """
@@ -155,7 +157,7 @@ def together(model: nn.Module, held: list[Held], words: list[list[int]], how: Jo
         return words
     import torch.distributed as dist
 
-    meshes = (p.device_mesh.device_type for p in model.parameters() if is_dtensor(p))  # type: ignore[attr-defined]
+    meshes = (p.device_mesh.device_type for p in tensors if is_dtensor(p))
     device, count = next(meshes, "cpu"), dist.get_world_size()
     mine = zlib.crc32("\n".join(f"{h.name} {h.shape} {h.dtype} {h.shared}" for h in held).encode()) & 0x7FFFFFFF
     facts = [mine, mine * mine % 0x7FFFFFFF]

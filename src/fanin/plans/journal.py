@@ -81,15 +81,17 @@ class Journal:
         flushed = {name for name, key in kept if key == FLUSHED}
         self._done = {(name, key) for name, key in kept if same or name in flushed}
         if not same:  # from here on, lines are of this start of the machine
+            # In the order in which they came, a file's header before its pieces, and in one write: a kill leaves all or nothing.
+            still = [pair for pair in dict.fromkeys(kept) if pair in self._done and pair[1] != FINISHED]
+            ends = [("", FINISHED)] if self.finished else []
             os.ftruncate(self.descriptor, 0)
-            self._line(self.identity, boot())
-            for name, key in sorted(self._done):
-                self._line(name, key)
-            if self.finished:
-                self._line("", FINISHED)
+            self._write([(self.identity, boot()), *still, *ends])
 
     def _line(self, name: str, key: str) -> None:
-        os.write(self.descriptor, f"{name}\t{key}\n".encode())
+        self._write([(name, key)])
+
+    def _write(self, lines: list[tuple[str, str]]) -> None:
+        os.write(self.descriptor, "".join(f"{name}\t{key}\n" for name, key in lines).encode())
 
     def has(self, name: str, key: str) -> bool:
         """Whether this piece of this file is written."""

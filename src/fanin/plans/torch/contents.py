@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fanin.errors import FaninTypeError, FaninValueError
-from fanin.names import canonical_names
+from fanin.names import plain_names
 from fanin.plans.parts import Window
 from fanin.plans.records import Plan
 from fanin.plans.safetensors import TYPES
@@ -45,7 +45,7 @@ def with_rest(plan: Plan, model: Any, items: list[Item], dtype: str | None) -> l
         )
     planned = {id(target.tensor): item for (_, _, target), item in zip(chosen, items, strict=True)}
     state = _state(model)
-    short = canonical_names(state)
+    short = plain_names(list(state))
     found: list[Item] = []
     lacking: list[str] = []
     seen: set[int] = set()
