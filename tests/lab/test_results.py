@@ -67,5 +67,5 @@ def test_a_folder_without_a_study(tmp_path: Path) -> None:
 
 def test_results_show_themselves() -> None:
     results = samples.results()
-    assert "better in 10 of 10" in str(results)
+    assert "better in 10 of 10" in " ".join(str(results).split())
     assert results._repr_html_().startswith('<div class="fanin fragment">')
