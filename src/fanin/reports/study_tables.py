@@ -80,10 +80,15 @@ def means_table(c: ContextAnalysis, references: Sequence[ReferenceLine] = ()) ->
         rows.append(("best constant prediction", "–", metric_text(c.constant), *blank, "–"))
     best = next((i for i, cell in enumerate(c.cells) if cell.plan == c.best), None)
     note = "Mean and 95 % interval over the runs that did not diverge, on the test part, at the learning rate that held-out data chose."
-    if any(DOUBTED in text for row in rows for text in row):
-        note += f" {DOUBTED} So few runs, or ones so skew, do not allow this interval to be trusted."
+    note += _doubts(rows)
     note += "".join(f" {r.name}: {r.note}." for r in references if r.note)
     return Table("Means", (*head, "seconds a run"), tuple(rows), best, note)
+
+
+def _doubts(rows: Sequence[Sequence[str]]) -> str:
+    """The footnote of a table with intervals that are not to be trusted."""
+    doubted = any(DOUBTED in text for row in rows for text in row)
+    return f" {DOUBTED} So few runs, or ones so skew, do not allow this interval to be trusted." if doubted else ""
 
 
 def _diverged(cell: Cell) -> str:
@@ -200,7 +205,7 @@ def contexts_table(a: StudyAnalysis) -> Table:
         cells = [(cell, marks.get(found.get(cell.plan if cell else "", ""), "")) for cell in here]
         rows.append((c.label, *(cell_text(cell, c.score) + mark if cell else "–" for cell, mark in cells)))
     scores = list(dict.fromkeys(c.score for c in a.contexts if c.score))
-    note = f"▲ better, ▼ worse than {a.baseline}, seed by seed, corrected after Holm within each row."
+    note = f"▲ better, ▼ worse than {a.baseline}, seed by seed, corrected after Holm within each row." + _doubts(rows)
     return Table(f"{_capital(', '.join(scores))} by context", ("context", *a.methods), tuple(rows), None, note)
 
 
@@ -231,7 +236,7 @@ def across_table(a: StudyAnalysis) -> Table | None:
         f"{a.baseline} in the same context (ties count as half); contexts in which it has the best mean; contexts in which a "
         "difference was shown."
     )
-    return Table("Over all contexts", head, tuple(rows), None, note)
+    return Table("Over all contexts", head, tuple(rows), None, note + _doubts(rows))
 
 
 def inputs_table(results: StudyResults) -> Table | None:
