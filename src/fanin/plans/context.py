@@ -55,11 +55,8 @@ def in_context(trace: Trace) -> dict[str, Slot]:
 
 def _offset(steps: tuple[Made, ...]) -> float:
     """The number that is added to a weight, where nothing else is done with it before its op."""
-    if len(steps) != 1 or steps[0].name not in ("add", "radd"):
-        return 0.0
-    facts = steps[0].facts
-    number = facts.get("constant", 0.0)
-    return number if facts.get("constant_rms", abs(number)) == abs(number) else 0.0
+    found = steps[0].affine if len(steps) == 1 else None
+    return found[1] if found is not None and found[0] == found[2] == 1.0 else 0.0
 
 
 def _inside_branches(trace: Trace, slots: dict[str, Slot]) -> dict[str, Slot]:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from fanin.records import changed
 from fanin.slots import Slot
 from fanin.traces.records import Trace, WeightFacts
 
@@ -55,9 +56,7 @@ class WeightLaw:
 
     def named(self, name: str) -> "WeightLaw":
         """This law, and its blocks', as one weight's."""
-        new = object.__new__(WeightLaw)  # `dataclasses.replace` is ten times as slow, and a net has hundreds
-        new.__dict__.update(self.__dict__, name=name, parts=tuple(part.named(name) for part in self.parts))
-        return new
+        return changed(self, name=name, parts=tuple(part.named(name) for part in self.parts))
 
     @property
     def power(self) -> float:

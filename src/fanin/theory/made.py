@@ -2,12 +2,13 @@
 
 import functools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fanin import distributions as d
 from fanin.activations import KNOWN, Activation
+from fanin.records import changed
 from fanin.theory import elementwise, gaussian
 from fanin.theory.gaussian import Array
 from fanin.theory.laws import WeightLaw
@@ -22,6 +23,9 @@ Points = tuple[Array, Array]  # values and how likely each is
 WHOLE = ("recurrent", "concat")  # kinds whose laws are taken weight by weight, as they are drawn
 PROJECTS = "multi_head_attention_forward"  # and an attention with its projections
 GAUSSIAN, UNIFORM = (2.6, 3.4), (1.6, 2.0)  # kurtosis of a law that is known by its moments alone
+DIRECTIONS: dict[str, Any] = {  # what a law that is no multiple of another does not have of it
+    "orthogonal": False, "mirrored_in": False, "mirrored_out": False, "sparse": 0.0, "centre": False, "identity": False, "centred": False,
+}  # fmt: skip
 TAIL = 1e6  # a kurtosis above which a handful of draws has no second moment to speak of
 
 
@@ -50,7 +54,7 @@ def pushed(law: WeightLaw, steps: tuple[Made, ...]) -> WeightLaw | None:
     """The law behind these steps: exact for multiples and shifts, by its points otherwise."""
     scale, shift, power = 1.0, 0.0, 1.0  # of the mean; power: of the variance about it
     for step in steps:
-        found = _affine(step)
+        found = step.affine
         if found is None:
             return _bent(law, steps)
         scale, shift, power = found[0] * scale, found[0] * shift + found[1], found[2] * power
@@ -74,41 +78,10 @@ def changed_law(
     law: WeightLaw, mean: float, variance: float, kurtosis: float, keeps: bool, parts: tuple[WeightLaw, ...] = ()
 ) -> WeightLaw:
     """Another law of the same weight; `keeps` where it is a multiple of the first, with all that holds of its directions."""
-    new = object.__new__(WeightLaw)
-    new.__dict__.update(
-        law.__dict__, mean=mean, variance=max(variance, 0.0), kurtosis=kurtosis, constant=not variance > 0, parts=parts
+    new = changed(
+        law, mean=mean, variance=max(variance, 0.0), kurtosis=kurtosis, constant=not variance > 0, parts=parts
     )
-    if not keeps:
-        new.__dict__.update(
-            orthogonal=False,
-            mirrored_in=False,
-            mirrored_out=False,
-            sparse=0.0,
-            centre=False,
-            identity=False,
-            centred=False,
-        )
-    return new
-
-
-def _affine(step: Made) -> tuple[float, float, float] | None:
-    """(factor, number added, second moment of the factor over the square of its mean); None for another function."""
-    c, rms = step.facts.get("constant", math.nan), step.facts.get("constant_rms", math.nan)
-    if step.name in ("neg", "negative"):
-        return -1.0, 0.0, 1.0
-    if not math.isfinite(c):
-        return None
-    same = rms - abs(c) < 1e-9
-    if step.name in ("mul", "rmul", "multiply"):
-        return (c, 0.0, (rms / c) ** 2) if c else None
-    if not same:
-        return None
-    if step.name in ("div", "true_divide"):
-        return (1 / c, 0.0, 1.0) if c else None
-    sign = {"add": 1.0, "radd": 1.0, "sub": -1.0, "subtract": -1.0}.get(step.name)
-    if sign is not None:
-        return 1.0, sign * c, 1.0
-    return (-1.0, c, 1.0) if step.name == "rsub" else None
+    return new if keeps else changed(new, **DIRECTIONS)
 
 
 def _bent(law: WeightLaw, steps: tuple[Made, ...]) -> WeightLaw | None:

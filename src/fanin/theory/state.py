@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fanin.activations import Activation
+from fanin.records import changed
 from fanin.theory import gaussian
 from fanin.theory.gaussian import Function, Odd
 from fanin.theory.laws import WeightLaw
@@ -56,11 +57,8 @@ class State:
     kernel: gaussian.Array | None = None
 
     def but(self, **changes: Any) -> "State":
-        """This state with some fields changed (`dataclasses.replace`, ten times as fast: a walk does it thousands of times)."""
-        new = object.__new__(State)
-        new.__dict__.update(self.__dict__)
-        new.__dict__.update(changes)
-        return new
+        """This state with some fields changed, as a walk does thousands of times."""
+        return changed(self, **changes)
 
     @property
     def distinct(self) -> float:

@@ -4,6 +4,7 @@
 so the list is the graph. Everything a check or a rule needs is here: none of them sees the model.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -92,6 +93,30 @@ class Made(Record):
 
     name: str
     facts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def affine(self) -> tuple[float, float, float] | None:
+        """(factor, number added, second moment of the factor over the square of its mean); None for another function.
+
+        Example:
+            >>> Made("add", {"constant": 1.0, "constant_rms": 1.0}).affine      # 1 + w
+            (1.0, 1.0, 1.0)
+        """
+        c, rms = self.facts.get("constant", math.nan), self.facts.get("constant_rms", math.nan)
+        if self.name in ("neg", "negative"):
+            return -1.0, 0.0, 1.0
+        if not math.isfinite(c):
+            return None
+        if self.name in ("mul", "rmul", "multiply"):
+            return (c, 0.0, (rms / c) ** 2) if c else None
+        if not rms - abs(c) < 1e-9:  # an array of different numbers
+            return None
+        if self.name in ("div", "true_divide"):
+            return (1 / c, 0.0, 1.0) if c else None
+        sign = {"add": 1.0, "radd": 1.0, "sub": -1.0, "subtract": -1.0}.get(self.name)
+        if sign is not None:
+            return 1.0, sign * c, 1.0
+        return (-1.0, c, 1.0) if self.name == "rsub" else None
 
 
 @dataclass(frozen=True)

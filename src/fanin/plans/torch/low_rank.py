@@ -167,8 +167,12 @@ def adapters_(
     if not jobs:
         raise FaninValueError(f"adapters_: {type(module).__name__} has no low-rank adapter named {adapter!r}")
     if option != "mica":
+        holders: dict[int, list[str]] = {}
+        for name, each in module.named_modules():
+            for parameter in each._parameters.values():
+                holders.setdefault(id(parameter), []).append(name)
         for name, _, _, weight, _, _ in jobs:
-            owners = [n for n, m in module.named_modules() if any(p is weight for p in m._parameters.values())]
+            owners = list(dict.fromkeys(holders.get(id(weight), ())))
             if len(owners) > 1:
                 raise FaninValueError(
                     f"adapters_: the weight of {name!r} is tied ({' and '.join(map(repr, owners))}); {option} would change it for all"

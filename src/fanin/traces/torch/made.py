@@ -1,5 +1,7 @@
 """The arithmetic between a parameter and the op that consumes it, step by step."""
 
+from collections.abc import Iterable
+
 from fanin.traces.records import Made
 from fanin.traces.torch import consume, geometry
 from fanin.traces.torch.values import Value
@@ -29,6 +31,6 @@ def steps(called: Called, module: str) -> tuple[Made, ...]:
     return (*before, Made(name, geometry.facts(called.kind, call, [])))
 
 
-def _hooked(sources: "object") -> bool:
+def _hooked(sources: Iterable[Value]) -> bool:
     """Whether a hook of `torch.nn.utils.spectral_norm` makes the weight: then too its law is that of what comes out."""
-    return any(name.endswith("_orig") for v in sources for name in v.params if isinstance(v, Value))  # type: ignore[attr-defined]
+    return any(name.endswith("_orig") for v in sources for name in v.params)
