@@ -151,6 +151,24 @@ def test_a_run_that_always_dies_is_given_up_after_five_attempts(tmp_path: Path) 
     assert row.error == "its process was killed by signal 9 (out of memory?), 5 times"
 
 
+def test_the_answer_is_not_edited_after_runs_are_done(tmp_path: Path) -> None:
+    study = replace(study_of(seeds=1), answer="It does.")
+    run(study, tmp_path / "s", executor=Scripted(lambda job: None))
+    edited = replace(study_of(seeds=2), answer="It does not.")
+    with pytest.raises(FaninValueError, match="the answer is written before the run, and not edited after it"):
+        run(edited, tmp_path / "s", executor=Scripted(lambda job: None))
+    assert run(edited, tmp_path / "s", executor=Scripted(lambda job: None), replace=True).done == 2
+    with Store.open(tmp_path / "s", readonly=True) as store:
+        assert "the written answer was edited after 1 runs were finished; it was: It does." in store.log()
+
+
+def test_where_a_grown_study_was_found_is_kept(tmp_path: Path) -> None:
+    for seeds, source in ((1, "a.py:study"), (2, ""), (3, "b.py:study")):
+        run(study_of(seeds=seeds), tmp_path / "s", executor=Scripted(lambda job: None), source=source)
+        with Store.open(tmp_path / "s", readonly=True) as store:
+            assert store.choice("source") == (source or "a.py:study")
+
+
 def test_deaths_with_a_new_checkpoint_between_them_do_not_count(tmp_path: Path) -> None:
     def fate(job: Job) -> Died | None:
         if job.attempt == 30:

@@ -13,8 +13,8 @@ from typing import Any
 from fanin.errors import FaninValueError
 from fanin.lab.estimate import Estimate
 from fanin.lab.executors import Serial, make_executor, payload_of
-from fanin.lab.jobs import Died, Executor, Finished, Job, Stepped, checkpoint_file
-from fanin.lab.own_code import note_changed_code
+from fanin.lab.jobs import Died, Executor, Finished, Job, Stepped, checkpoint_files
+from fanin.lab.own_code import note_changed
 from fanin.lab.store import CurveMissing, Store
 from fanin.lab.store.schema import full
 from fanin.lab.store.study_file import NAME, read_study
@@ -91,6 +91,7 @@ def run_study(
     group: Group | None = None,
     workers: int | None = None,
     bindings: Mapping[str, Any] | None = None,
+    source: str = "",
     replace: bool = False,
     retry_failed: bool = False,
     on_event: Callable[[StudyProgress], None] | None = None,
@@ -105,6 +106,7 @@ def run_study(
         group: which runs make one job: unless said, those that train as one stack.
         workers: how many runs at once, for an executor that is named.
         bindings: objects of the caller's own that the study's specs name.
+        source: where they were found, for those who resume it to find them again.
         replace: whether finished runs may drop out of the study (they are kept in the store, but not shown).
         retry_failed: whether runs that failed are tried again.
         on_event: called whenever something happened.
@@ -124,8 +126,8 @@ def run_study(
     begun = time.monotonic()
     if isinstance(executor, str):
         executor = make_executor(executor, workers, payload_of(bindings, here=executor == "serial"))
-    with contextlib.closing(executor), _store_of(study, Path(folder), configs, replace) as store:
-        note_changed_code(store, configs.values(), bindings or {})
+    with contextlib.closing(executor), _store_of(study, Path(folder), configs, source, replace) as store:
+        note_changed(store, configs.values(), bindings or {})
         if retry_failed:
             store.forget_failed()
         pending = {key: configs[key] for key in store.pending_keys()}  # as the caller has them: reading takes longer
@@ -169,13 +171,15 @@ def _noted_interrupt(wanted: bool) -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _store_of(study: Study, folder: Path, configs: Mapping[str, RunConfig], replace: bool) -> Store:
+def _store_of(study: Study, folder: Path, configs: Mapping[str, RunConfig], source: str, replace: bool) -> Store:
     if not (folder / NAME).exists():
         store = Store.create(folder, study)
     else:
         store = Store.open(folder)
     try:
         _check_growth(store, study, configs, replace)
+        if source:  # before the runs that need it are there
+            store.choose("source", source, again=True)
         store.define(study, configs)
     except BaseException:
         store.close()
@@ -191,12 +195,13 @@ def _check_growth(store: Store, study: Study, configs: Mapping[str, RunConfig], 
     lost = len(finished - set(configs))
     before, now = store.study.expectations, study.expectations
     edited = sum(e not in now for e in before)
-    if not replace and (lost or edited):
+    answer = study.answer.strip() != store.study.answer.strip()
+    if not replace and (lost or edited or answer):
         fields = [name for name, value in store.study.to_dict().items() if study.to_dict()[name] != value]
         what = (
             f"{lost} of its {len(finished)} finished runs would no longer be part of it"
             if lost
-            else "expectations are written before the run, and not edited after it"
+            else f"{'expectations are' if edited else 'the answer is'} written before the run, and not edited after it"
         )
         raise FaninValueError(
             f"folder={str(store.folder)!r} holds this study with other {', '.join(fields)}: {what}; "
@@ -204,6 +209,10 @@ def _check_growth(store: Store, study: Study, configs: Mapping[str, RunConfig], 
         )
     if edited:
         store.note(f"{edited} expectations were edited or withdrawn after {len(finished)} runs were finished")
+    if answer:
+        store.note(
+            f"the written answer was edited after {len(finished)} runs were finished; it was: {store.study.answer}"
+        )
     if (added := sum(e not in before for e in now) - edited) > 0:
         store.note(f"{added} expectations were written after {len(finished)} runs were finished")
 
@@ -218,7 +227,7 @@ class _Deaths:
     """How often a job ended without a result since its checkpoint was last written."""
 
     count: int = 0
-    checkpoint: tuple[int, ...] = ()
+    checkpoint: tuple[tuple[int, ...], ...] = ()
 
 
 class _Drive:
@@ -310,7 +319,8 @@ class _Drive:
         for event in finished:
             self.deaths.pop(event.job.keys, None)
             with contextlib.suppress(OSError):
-                checkpoint_file(self.store.folder, event.job).unlink(missing_ok=True)
+                for file in checkpoint_files(self.store.folder, event.job):
+                    file.unlink(missing_ok=True)
         for row in rows:
             self.ran += 1
             self.counts["pending"] -= 1
@@ -324,7 +334,7 @@ class _Drive:
         job = event.job
         if event.full:
             raise full(self.store.folder)
-        before, checkpoint = self.deaths.get(job.keys, _Deaths()), _stamp(checkpoint_file(self.store.folder, job))
+        before, checkpoint = self.deaths.get(job.keys, _Deaths()), _stamps(checkpoint_files(self.store.folder, job))
         count = 1 if checkpoint != before.checkpoint else before.count + 1
         self.deaths[job.keys] = _Deaths(count, checkpoint)
         hopeless = event.hung or event.raised
@@ -360,10 +370,11 @@ class _Drive:
         )  # fmt: skip
 
 
-def _stamp(file: Path) -> tuple[int, ...]:
-    """Another one whenever the file was written anew; () where there is none."""
-    try:
-        found = file.stat()
-    except OSError:
-        return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns
+def _stamps(files: Iterable[Path]) -> tuple[tuple[int, ...], ...]:
+    """Others whenever one of the files was written anew; () where there is none."""
+    found = []
+    for file in files:
+        with contextlib.suppress(OSError):  # removed meanwhile
+            stat = file.stat()
+            found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(found)

@@ -112,6 +112,14 @@ def curve_file(folder: Path, key: str, attempt: int) -> Path:
     return folder / "curves" / f"{key}.{attempt}.jsonl"
 
 
-def checkpoint_file(folder: Path, job: Job) -> Path:
-    """The newest checkpoint of a job, written whole or not at all; kept by the first run's key."""
-    return folder / "checkpoints" / f"{job.keys[0]}.{len(job.keys)}.pt"
+def checkpoint_file(folder: Path, job: Job, group: int = 0) -> Path:
+    """The newest checkpoint of a group of a job's runs that train together, written whole or not at all.
+
+    It goes by the first key of the whole job, which the driver knows: groups are the worker's matter.
+    """
+    return folder / "checkpoints" / f"{job.keys[0]}.{len(job.keys)}.{group}.pt"
+
+
+def checkpoint_files(folder: Path, job: Job) -> list[Path]:
+    """The checkpoints that there are of a job."""
+    return sorted((folder / "checkpoints").glob(f"{job.keys[0]}.{len(job.keys)}.*.pt"))

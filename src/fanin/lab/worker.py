@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fanin.errors import FaninValueError
+from fanin.errors import FaninError, FaninValueError
 from fanin.lab.data import DataSet, load
 from fanin.lab.estimate import Kind, kind_of
 from fanin.lab.inits import Init, parse_init, parse_inits
 from fanin.lab.jobs import Job, Payload
+from fanin.lab.limits import Overdue, within
 from fanin.lab.machine import is_of_the_machine
 from fanin.lab.study.records import Bindings, RunConfig, TrainingSettings
 from fanin.lab.study.rows import RunRow
 from fanin.records import Record
 
 MOST_STACKED = 48  # members of one stack: beyond, the stack's weights leave the cache and nothing more is gained
+LONGEST_TIMED = 300.0  # seconds that are waited for a few steps and an evaluation of a model
 WORTH_TWO = 16  # members that are better halved, so that two workers have something to do
 
 
@@ -167,8 +169,9 @@ def whether_stacked(config: RunConfig, bindings: Bindings) -> bool:
     if config.training.augment:
         return False
     try:
-        return stackable(parts_of(config, bindings), config)
-    except FaninValueError:  # a model that cannot be built is a failed run, and no reason to stop here
+        with within():
+            return stackable(parts_of(config, bindings), config)
+    except (FaninValueError, Overdue):  # a model that cannot be built is a failed run, and no reason to stop here
         return False
 
 
@@ -194,6 +197,9 @@ def estimate(configs: Iterable[RunConfig], bindings: Bindings) -> Cost:
 
     Args:
         configs: with `stacked` set (see `with_stacking`).
+
+    Raises:
+        FaninError: a few steps and an evaluation take longer than `LONGEST_TIMED`.
     """
     from fanin.lab.torch.cost import seconds_of_run
 
@@ -204,7 +210,13 @@ def estimate(configs: Iterable[RunConfig], bindings: Bindings) -> Cost:
     seconds = 0.0
     for alike in kinds.values():
         members = len(_evenly([""] * len(alike))[0])
-        own_steps, own_seconds = seconds_of_run(alike[0], parts_of(alike[0], bindings), members)
+        try:
+            with within(LONGEST_TIMED):
+                own_steps, own_seconds = seconds_of_run(alike[0], parts_of(alike[0], bindings), members)
+        except Overdue:
+            raise FaninError(
+                f"model={alike[0].model!r} takes longer than {LONGEST_TIMED:.0f} s for a few steps and an evaluation"
+            ) from None
         runs += len(alike)
         steps += own_steps * len(alike)
         seconds += own_seconds * len(alike)

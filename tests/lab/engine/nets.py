@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -48,12 +49,28 @@ def raising(model: nn.Module) -> None:
     raise RuntimeError("no such layer")
 
 
+def choosy(outputs: np.ndarray, targets: np.ndarray) -> float:
+    """A metric that refuses large outputs."""
+    if np.abs(outputs).max() > 20:
+        raise ValueError("outputs beyond twenty")
+    return 1.0
+
+
+def large(model: nn.Module) -> None:
+    """An init whose outputs are large and finite."""
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(1000.0)
+
+
 BINDINGS: dict[str, Any] = {
     "chain": chain,
     "skip": Skip,
     "dropping": dropping,
     "exploding": exploding,
     "raising": raising,
+    "choosy": choosy,
+    "large": large,
 }
 
 
@@ -73,11 +90,14 @@ def config(
     return RunConfig(model, plan, data, optimizer, lr, 32, seed, settings, stacked)
 
 
+def job_of(configs: Sequence[RunConfig], folder: Path | None = None, attempt: int = 0) -> Job:
+    """One job of these runs, with keys k0, k1, …"""
+    return Job(0, tuple(f"k{i}" for i in range(len(configs))), tuple(configs), attempt, str(folder or ""))
+
+
 def rows(configs: Sequence[RunConfig], folder: Path | None = None, attempt: int = 0) -> tuple[RunRow, ...]:
     """The rows of one job of these runs."""
-    keys = tuple(f"k{i}" for i in range(len(configs)))
-    job = Job(0, keys, tuple(configs), attempt, str(folder or ""))
-    return run_job(job, parts_of(configs[0], BINDINGS), lambda share: None)
+    return run_job(job_of(configs, folder, attempt), parts_of(configs[0], BINDINGS), lambda share: None)
 
 
 def row(one: RunConfig, folder: Path | None = None) -> RunRow:

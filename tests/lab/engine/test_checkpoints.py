@@ -1,16 +1,18 @@
 """Checkpoints: a run that goes on from one ends as a run that was never interrupted, bit for bit."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.lab.engine.nets import config, rows
+from tests.lab.engine.nets import config, job_of, rows
 
+from fanin.lab.jobs import checkpoint_files
 from fanin.lab.study import RunConfig
 from fanin.lab.torch import train as loop
 from fanin.lab.torch.checkpoints import Checkpoints
-from fanin.lab.torch.state import random_state, random_states, random_states_kept, set_random_states
+from fanin.lab.torch.state import random_state, random_states, random_states_kept, repeatable, set_random_states
 
 
 class Killed(BaseException):
@@ -30,6 +32,7 @@ def interrupted(configs: list[RunConfig], folder: Path, monkeypatch: pytest.Monk
 
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "due", lambda self: True)
+        patch.setattr(loop, "HEARTBEAT", -1.0)  # a checkpoint at every step
         patch.setattr(Checkpoints, "save", save_and_die)
         with pytest.raises(Killed):
             rows(configs, folder)
@@ -48,13 +51,14 @@ def test_a_run_goes_on_as_if_nothing_had_happened(
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     whole = rows(some, tmp_path / "a")
-    interrupted(some, tmp_path / "b", monkeypatch, after=2)
+    interrupted(some, tmp_path / "b", monkeypatch, after=8)  # of 20; between two looks
+    assert [f.name for f in checkpoint_files(tmp_path / "b", job_of(some, tmp_path / "b"))] == [f"k0.{len(some)}.0.pt"]
     begun: list[int] = []
     add = loop.Recorder.add
     with monkeypatch.context() as patch:
         patch.setattr(loop.Recorder, "add", lambda self, losses: (begun.append(self.step), add(self, losses))[1])
         resumed = rows(some, tmp_path / "b", attempt=1)
-    assert begun[0] == 10  # of 20: the second look after the first
+    assert begun[0] == 8
     for a, b in zip(whole, resumed, strict=True):
         assert (a.metrics, a.held, a.confusion, a.signals, a.steps) == (
             b.metrics,
@@ -129,3 +133,14 @@ def test_states_that_are_kept_outside_are_put_back_there_alone() -> None:
     assert torch.equal(before["python"][1], after["python"][1])
     with random_state(5):
         assert drawn() == alone[0]
+
+
+def test_a_gpu_is_asked_for_the_same_bits_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    with repeatable(torch.device("cpu")):
+        assert not torch.are_deterministic_algorithms_enabled()
+    with repeatable(torch.device("cuda")):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.lab.engine.nets import config, row, rows
+from tests.lab.engine.nets import BINDINGS, config, job_of, row, rows
 
 from fanin.lab.data import load
 from fanin.lab.study import CurvePoint
+from fanin.lab.torch.job import run_job
+from fanin.lab.worker import parts_of
 
 
 def numbers(found) -> tuple:
@@ -223,3 +225,43 @@ def test_a_plan_that_fits_no_model_leaves_the_other_plans_of_its_stack_alone(mon
     good, *bad = rows(some)
     assert good.state == "done"
     assert [r.error for r in bad] == ["the plan does not fit the model"] * 2
+
+
+def test_a_metric_that_refuses_one_members_outputs_fails_that_one_alone() -> None:
+    plans = ["default", "large", "default"]
+    some = [config("chain", plan, seed=k, stacked=True, lr=1e-12, metrics=("choosy",)) for k, plan in enumerate(plans)]
+    found = rows(some)
+    assert [r.state for r in found] == ["done", "failed", "done"]
+    assert "ValueError: outputs beyond twenty" in found[1].error
+    assert found[0].metrics["choosy"] == 1.0
+    assert found[0].summary["members"] == 3
+
+
+def test_a_stack_that_cannot_be_trained_raises_and_one_run_gets_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver halves a stack that raises, until the culprit is alone."""
+    import fanin.lab.torch.job as job
+
+    def refuses(configs, *others):
+        if any(c.seed == 1 for c in configs):
+            raise RuntimeError("not this one")
+        return trainee_of(configs, *others)
+
+    trainee_of = job.trainee_of
+    monkeypatch.setattr(job, "trainee_of", refuses)
+    some = [config("chain", seed=k, stacked=True) for k in range(3)]
+    with pytest.raises(RuntimeError, match="not this one"):
+        rows(some)
+    assert rows(some[1:2])[0].state == "failed"
+    assert [r.state for r in rows([some[0], some[2]])] == ["done", "done"]
+
+
+def test_an_evaluation_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fanin.lab.torch import single
+    from fanin.lab.torch import train as loop
+
+    monkeypatch.setattr(loop, "HEARTBEAT", -1.0)
+    monkeypatch.setattr(single, "EVAL_BATCH", 8)
+    heard: list[float] = []
+    one = config("dropping", steps=1, evaluations=1)
+    run_job(job_of([one]), parts_of(one, BINDINGS), heard.append)
+    assert len(heard) > 20  # of one step

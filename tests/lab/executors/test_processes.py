@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -207,4 +208,33 @@ def test_executors_are_made_by_name() -> None:
     with pytest.raises(FaninValueError, match="workers=0 must be a whole number of at least 1"):
         make_executor("processes", 0)
     with pytest.raises(FaninValueError, match=r"mine cannot be sent to another process .* or use executor='serial'"):
-        payload_of({"mine": lambda: None})
+        payload_of({"mine": (i for i in range(3))})
+
+
+def test_what_was_typed_into_a_notebook_travels_whole() -> None:
+    """`__main__` without a file: no other process could import it."""
+    script = """
+from fanin.lab.executors import payload_of
+class Net:
+    def __init__(self, width): self.width = width
+def net(): return Net(3)
+print(payload_of({"net": net, "plan": lambda model: None}).bindings.hex())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert pickle.loads(bytes.fromhex(done.stdout))["net"]().width == 3
+
+
+def test_without_cloudpickle_a_notebook_is_refused() -> None:
+    script = """
+import sys
+sys.modules["cloudpickle"] = None
+from fanin.lab.executors import payload, payload_of
+payload._cloudpickle = lambda: False
+def net(): return 3
+try:
+    payload_of({"net": net})
+except ValueError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("net cannot be sent to another process (it was typed into a notebook or a prompt")

@@ -210,11 +210,11 @@ def test_files_that_no_row_names_are_removed_on_opening(tmp_path: Path) -> None:
     curves, checkpoints = tmp_path / "s" / "curves", tmp_path / "s" / "checkpoints"
     (curves / f"{KEYS[0]}.7.jsonl").write_text("{}\n")
     (checkpoints / f"{KEYS[0]}.4.pt").write_text("old")
-    (checkpoints / "abc.1.pt.123").write_text("half")
-    (checkpoints / "abc.1.pt").write_text("of a run that is not done")
+    (checkpoints / "abc.1.0.pt.123").write_text("half")
+    (checkpoints / "abc.1.0.pt").write_text("of a run that is not done")
     Store.open(tmp_path / "s").close()
     assert sorted(p.name for p in curves.iterdir()) == sorted(Path(r.curve).name for r in rows)
-    assert [p.name for p in checkpoints.iterdir()] == ["abc.1.pt"]
+    assert [p.name for p in checkpoints.iterdir()] == ["abc.1.0.pt"]
 
 
 def test_growing_keeps_what_is_done(tmp_path: Path) -> None:

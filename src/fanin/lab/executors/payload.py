@@ -1,5 +1,6 @@
 """What workers are sent once: the user's own objects, and the modules that they come from."""
 
+import importlib
 import importlib.machinery
 import importlib.util
 import os
@@ -36,14 +37,35 @@ def payload_of(bindings: Mapping[str, Any] | None = None, here: bool = False) ->
         return Payload(here=bindings)
     for name, value in bindings.items():
         try:
-            pickle.dumps(value)
+            _pickled(value)
         except Exception as error:
             raise FaninValueError(
                 f"{name} cannot be sent to another process ({error}); define it at the top of a module, "
                 "or use executor='serial'"
             ) from error
     environment = {name: os.environ[name] for name in VARIABLES if name in os.environ}
-    return Payload(pickle.dumps(bindings) if bindings else b"", modules_of(bindings.values()), environment)
+    return Payload(_pickled(bindings) if bindings else b"", modules_of(bindings.values()), environment)
+
+
+def _pickled(value: Any) -> bytes:
+    """Objects of modules by their names; those of a notebook or a prompt, where no other process finds them, and lambdas whole."""
+    typed_in = not hasattr(sys.modules["__main__"], "__file__")
+    try:
+        plain = pickle.dumps(value)
+        if not (typed_in and b"__main__" in plain):
+            return plain
+    except Exception:
+        if not _cloudpickle():
+            raise
+    if not _cloudpickle():
+        raise FaninValueError(
+            "it was typed into a notebook or a prompt, where only cloudpickle can take it from: pip install 'fanin[lab]'"
+        )
+    return importlib.import_module("cloudpickle").dumps(value)
+
+
+def _cloudpickle() -> bool:
+    return importlib.util.find_spec("cloudpickle") is not None
 
 
 def modules_of(values: Iterable[Any]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from fanin.lab.study.records import RunConfig
 from fanin.lab.study.rows import RunRow
 
 CURVE = re.compile(r"(?P<key>.+)\.(?P<attempt>\d+)\.jsonl")
-CHECKPOINT = re.compile(r"(?P<key>.+)\.\d+\.pt")
+CHECKPOINT = re.compile(r"(?P<key>.+)\.\d+\.\d+\.pt")
 
 
 def sound_connection(folder: Path) -> sqlite3.Connection:

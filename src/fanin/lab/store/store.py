@@ -307,10 +307,12 @@ class Store:
         found = self._all("SELECT name, value FROM choices ORDER BY rowid")
         return {name.removeprefix(f"{kind}:"): json.loads(v) for name, v in found if name.startswith(f"{kind}:")}
 
-    def choose(self, name: str, value: Any) -> Any:
-        """Makes a choice (anything that JSON can say), unless it was made before; returns what holds."""
+    def choose(self, name: str, value: Any, again: bool = False) -> Any:
+        """Makes a choice (anything that JSON can say), unless it was made before and is not to be made again; returns what holds."""
         with one_sentence(self.folder), transaction(self._connection) as db:
-            db.execute("INSERT OR IGNORE INTO choices VALUES (?, ?)", (name, json.dumps(value)))
+            db.execute(
+                f"INSERT OR {'REPLACE' if again else 'IGNORE'} INTO choices VALUES (?, ?)", (name, json.dumps(value))
+            )
         return self.choice(name)
 
     def references(self) -> dict[str, tuple[ReferenceLine, ...]]:

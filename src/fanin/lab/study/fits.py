@@ -10,6 +10,7 @@ from fanin.lab import metrics
 from fanin.lab.analysis.axes import plan_variables, same_plan, same_value
 from fanin.lab.augment import check_augmentations
 from fanin.lab.data import DataSet
+from fanin.lab.limits import Overdue, within
 from fanin.lab.study import grid
 from fanin.lab.study.records import Bindings, Expectation, RunConfig, Study
 from fanin.lab.study.validate import check_study
@@ -42,9 +43,14 @@ def check_grid(study: Study, bindings: Bindings | None = None) -> Study:
     for one in data.values():
         _check_training(study, one, bindings)
     _check_metrics_expected(study, data)
+    hung: set[tuple[str, str]] = set()
     for model, name in grid.models(study, bindings):
-        _check_model(model, data[name], study, bindings)
-    _try_plans(runs, data, study, bindings)
+        try:
+            with within():
+                _check_model(model, data[name], study, bindings)
+        except Overdue:  # its runs will say so, and the others go on
+            hung.add((model, name))
+    _try_plans([c for c in runs if (c.model, c.data) not in hung], data, study, bindings)
     return study
 
 
@@ -170,10 +176,17 @@ def _try_plans(runs: Iterable[RunConfig], data: Mapping[str, DataSet], study: St
     """Builds each model once for each plan that might refuse it."""
     pairs = dict.fromkeys((c.model, c.data, c.plan) for c in runs)
     tried = [pair for pair in pairs if _init(pair[2], bindings).kind in ("rule", "preset", "plan", "sum")][:MOST_TRIED]
-    large: set[tuple[str, str]] = set()
+    left_out: set[tuple[str, str]] = set()
     for model, name, plan in tried:
-        if (model, name) not in large and not _try_plan(model, data[name], plan, study, bindings):
-            large.add((model, name))
+        if (model, name) in left_out:
+            continue
+        try:
+            with within():
+                small = _try_plan(model, data[name], plan, study, bindings)
+        except Overdue:
+            small = False
+        if not small:
+            left_out.add((model, name))
 
 
 def _try_plan(model: str, data: DataSet, plan: str, study: Study, bindings: Bindings) -> bool:

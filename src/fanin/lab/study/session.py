@@ -135,9 +135,6 @@ def run(
     """
     prepared = study if isinstance(study, Prepared) else prepare(study, bindings, folder)
     folder = Path(folder)
-    if not (folder / NAME).exists() and source:
-        with Store.create(folder, prepared.study) as store:
-            store.choose("source", source)
     summary = run_study(
         prepared.study,
         folder,
@@ -146,6 +143,7 @@ def run(
         group=grouping(prepared.configs),
         workers=workers,
         bindings=prepared.bindings,
+        source=source,
         replace=replace,
         retry_failed=retry_failed,
         on_event=on_event,

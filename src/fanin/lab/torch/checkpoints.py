@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-VERSION = 1
+VERSION = 2
 EVERY = 30.0  # seconds of work that a killed worker loses at most
 
 

@@ -28,7 +28,7 @@ from fanin.lab.torch.optimizers import read_optimizer
 from fanin.lab.torch.recorder import Recorder, Trainee, score_member
 from fanin.lab.torch.single import Loss, Single
 from fanin.lab.torch.stacked import Stack, goes_by_hand
-from fanin.lab.torch.state import random_state, random_states_kept, thread_count
+from fanin.lab.torch.state import random_state, random_states_kept, repeatable, thread_count
 from fanin.lab.torch.tensors import Orders, Tensors, tensors
 from fanin.lab.torch.train import train
 from fanin.lab.training import derived_seed, steps_of
@@ -73,14 +73,16 @@ class _Member:
 def run_job(job: Job, parts: Parts, report: Callable[[float], None]) -> tuple[RunRow, ...]:
     """Every run of the job, in its order; one that cannot be started gets a "failed" row and the others go on.
 
-    Members of a stack whose structure differs (a plan that edits the architecture) train apart from each other.
+    Members of a stack whose structure differs (a plan that edits the architecture) train apart from each other. A stack
+    that cannot be trained raises: one member may be at fault, and the driver halves it.
     """
     rows: dict[int, RunRow] = {}
     with thread_count(1), random_states_kept():
-        for group in _groups(job, _started(job, parts, rows, report)):
+        for number, group in enumerate(_groups(job, _started(job, parts, rows, report))):
             places = [member.place for member in group]
-            with _ending(job, places, rows):
-                rows.update(zip(places, _train(job, group, parts, report), strict=True))
+            alone = _ending(job, places, rows) if len(group) == 1 else contextlib.nullcontext()
+            with alone:
+                rows.update(zip(places, _train(job, group, number, parts, report), strict=True))
     return tuple(rows[place] for place in range(len(job.configs)))
 
 
@@ -178,13 +180,17 @@ def _groups(job: Job, members: Sequence[_Member]) -> list[list[_Member]]:
     return [sorted(group, key=lambda member: job.configs[member.place].lr) for group in groups.values()]
 
 
-def _train(job: Job, group: Sequence[_Member], parts: Parts, report: Callable[[float], None]) -> list[RunRow]:
+def _train(
+    job: Job, group: Sequence[_Member], number: int, parts: Parts, report: Callable[[float], None]
+) -> list[RunRow]:
+    """Rows of a group, the `number`-th of its job."""
     begun = time.perf_counter()
     places = [member.place for member in group]
     configs = [job.configs[place] for place in places]
     keys = tuple(job.keys[place] for place in places)
     folder = Path(job.folder) if job.folder else None
-    data = _tensors(parts.data, device_of(group[0].model))
+    device = device_of(group[0].model)
+    data = _tensors(parts.data, device)
     steps = steps_of(configs[0].training, len(data.train_x), configs[0].batch_size)
     files = None
     if folder is not None:
@@ -192,15 +198,20 @@ def _train(job: Job, group: Sequence[_Member], parts: Parts, report: Callable[[f
         files = [curve_file(folder, key, job.attempt) for key in keys]
     recorder = Recorder(configs, files, parts.data.task, steps, score=parts.data.score)
     trainee = trainee_of(configs, [m.model for m in group], [m.given.lr_scales for m in group], parts)
-    part = Job(job.number, keys, tuple(configs), job.attempt, job.folder)
-    checkpoints = Checkpoints(checkpoint_file(folder, part) if folder else None, keys)
+    checkpoints = Checkpoints(checkpoint_file(folder, job, number) if folder else None, keys)
     seeds = tuple(config.seed for config in configs)
-    train(trainee, recorder, data, configs[0].batch_size, seeds, checkpoints, report)
-    scored = _scores(trainee, recorder, data, parts, configs)
+    with repeatable(device):
+        train(trainee, recorder, data, configs[0].batch_size, seeds, checkpoints, report)
+        scored = _scores(trainee, recorder, data, parts, configs)
     share = (time.perf_counter() - begun) / len(group)
-    rows = [_row(job, member, recorder, k, scored[k], files, share) for k, member in enumerate(group)]
+    rows = []
+    for k, (member, found) in enumerate(zip(group, scored, strict=True)):
+        if isinstance(found, Exception):
+            rows.append(failure(job, member.place, found))
+        else:
+            rows.append(_row(job, member, recorder, k, found, files, share))
     target = parts.target if configs[0].training.target is None else configs[0].training.target
-    return [_with_target(row, recorder.points[k], target) for k, row in enumerate(rows)]
+    return [row if row.error else _with_target(row, recorder.points[k], target) for k, row in enumerate(rows)]
 
 
 _kept: dict[Any, tuple[DataSet, Tensors]] = {}  # the last data set of this process
@@ -254,7 +265,8 @@ class _Scored:
 
 def _scores(
     trainee: Trainee, recorder: Recorder, data: Tensors, parts: Parts, configs: Sequence[RunConfig]
-) -> list[_Scored]:
+) -> list[_Scored | Exception]:
+    """Of each member; what was raised where its outputs cannot be scored (a metric of the user's own may refuse some)."""
     task, names = parts.data.task, configs[0].training.metrics
     name = parts.data.score
     names = tuple(n for n in names if n not in parts.extra)
@@ -264,12 +276,18 @@ def _scores(
     worst_test = constant_scores(parts.data, "test", parts.loss, names, parts.extra)
     worst_held = constant_scores(parts.data, "held", parts.loss)
     on_seen = recorder.scores(seen, seen_y, seen_losses)
-    found = []
+    found: list[_Scored | Exception] = []
     for k in range(trainee.members):
         alive = bool(recorder.alive[k])
-        on_test = (
-            score_member(task, test[k], test_y, float(test_losses[k]), names, parts.extra, name) if alive else None
-        )
+        try:
+            on_test = (
+                score_member(task, test[k], test_y, float(test_losses[k]), names, parts.extra, name) if alive else None
+            )
+        except Exception as error:
+            if is_of_the_machine(error):
+                raise
+            found.append(error)
+            continue
         on_held = score_member(task, held[k], held_y, float(held_losses[k]), score=name) if alive else None
         diverged = on_test is None or on_held is None
         confusion: tuple[tuple[int, ...], ...] = ()
@@ -334,6 +352,7 @@ def _summary(recorder: Recorder, k: int, scored: _Scored) -> dict[str, float]:
         "first_loss": float(recorder.first[k]),
         "last_loss": float(recorder.last[k]),
         "constant": scored.constant,
+        "members": len(recorder.configs),
     }
     if recorder.watch and points:
         last = recorder.signals[k][-1].layers if recorder.signals[k] else ()

@@ -27,6 +27,7 @@ class Trainee(Protocol):
 
     members: int
     stacked: bool
+    alive: Callable[[], Any]  # called now and then while it evaluates
 
     def remember_start(self) -> None: ...
     def step(self, x: Tensor, y: Tensor, factor: float) -> list[float]: ...
@@ -193,6 +194,9 @@ class Recorder:
             "step": self.step,
             "looked": self.looked,
             "seconds": self.seconds,
+            "recent": torch.tensor(
+                self.recent, dtype=torch.float64
+            ),  # as they are: folded now, sums would round otherwise
             "points": [[p.to_dict() for p in points] for points in self.points],
             "signals": [[s.to_dict() for s in signals] for signals in self.signals],
         }
@@ -203,6 +207,7 @@ class Recorder:
             setattr(self, name, state[name].numpy())
         self.over = not self.alive.any()
         self.step, self.looked, self.seconds = state["step"], state["looked"], state["seconds"]
+        self.recent = state["recent"].tolist()
         self.points = [[CurvePoint.from_dict(p) for p in points] for points in state["points"]]
         self.signals = [[Signals.from_dict(s) for s in signals] for signals in state["signals"]]
         self._write()

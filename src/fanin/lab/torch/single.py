@@ -60,6 +60,7 @@ class Single:
         self.optimizer = Updates(rule, self.parameters, [[lr * scales.get(name, 1.0)] for name, _ in trained])
         self.start: list[Tensor] = []
         self.size = 0.0  # its norm
+        self.alive: Callable[[], Any] = lambda: None
         self.model.train()
 
     def remember_start(self) -> None:
@@ -91,6 +92,7 @@ class Single:
         try:
             with random_state(self.seed), torch.no_grad():
                 for start in range(0, len(x), EVAL_BATCH):
+                    self.alive()
                     part, targets = x[start : start + EVAL_BATCH], y[start : start + EVAL_BATCH]
                     out = self.model(part)
                     total += float(self.loss(out, targets)) * len(part)

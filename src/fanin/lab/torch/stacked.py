@@ -65,6 +65,7 @@ class Stack:
         self.optimizer = update(rule, self.parameters, rates)
         self.gradients: list[Tensor] = []
         self.start: list[Tensor] = []
+        self.alive: Callable[[], Any] = lambda: None
         self.skeleton.train()
 
     def remember_start(self) -> None:
@@ -117,6 +118,7 @@ class Stack:
         try:
             with torch.no_grad():
                 for start in range(0, len(x), EVAL_BATCH):
+                    self.alive()
                     part, targets = x[start : start + EVAL_BATCH], y[start : start + EVAL_BATCH]
                     if self.chain is not None:
                         out = self.chain.forward(part[None])

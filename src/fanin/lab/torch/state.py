@@ -1,6 +1,7 @@
 """Random states and threads of a run: set while it lasts, and put back."""
 
 import contextlib
+import os
 import random
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -72,6 +73,27 @@ def thread_count(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """On a GPU: algorithms that give the same bits every time, where torch has such; others warn. On a CPU all of them do."""
+    if device.type == "cpu":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when a stream first multiplies matrices
+    wanted, warning = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    searching = torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False  # what is fastest today may round otherwise
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(wanted, warn_only=warning)
+        torch.backends.cudnn.benchmark = searching
 
 
 def random_states() -> dict[str, Any]:

@@ -18,6 +18,26 @@ from fanin.lab.training import derived_seed, evaluation_steps
 HEARTBEAT = 0.2  # seconds between two signs of life
 
 
+class Heart:
+    """Tells of the share of steps that is done, a few times a second at most.
+
+    Args:
+        report: hears the share.
+    """
+
+    def __init__(self, report: Callable[[float], None]) -> None:
+        self.report, self.share, self.heard = report, 0.0, 0.0
+
+    def beat(self) -> bool:
+        """A sign of life, where the last is long enough ago."""
+        now = time.perf_counter()
+        if now - self.heard <= HEARTBEAT:
+            return False
+        self.heard = now
+        self.report(self.share)
+        return True
+
+
 def rate_factor(settings: TrainingSettings, step: int, steps: int) -> float:
     """What the learning rate is multiplied by in step `step` (from 0) of `steps`."""
     rise = round(settings.warmup * steps)
@@ -42,7 +62,8 @@ def train(
 
     Random numbers while it trains (dropout) come from the first seed's own state: a stack has none.
     """
-    settings, steps = recorder.configs[0].training, recorder.planned
+    settings, steps, heart = recorder.configs[0].training, recorder.planned, Heart(report)
+    trainee.alive = heart.beat  # an evaluation may take longer than a worker is waited for
     at = evaluation_steps(steps, settings.evaluations)
     begun = checkpoints.load()
     with random_state(derived_seed(seeds[0], "training")), torch.enable_grad():
@@ -54,21 +75,17 @@ def train(
             recorder.restore(begun["recorder"])
             set_random_states(begun["random"])
         orders = Orders(len(data.train_x), batch_size, seeds, done=recorder.step)
-        heard = 0.0
         while recorder.step < steps and not recorder.over:
             start = time.perf_counter()
             x, y = orders.take(data.train_x, data.train_y, orders.rows(), trainee.stacked)
             x = augmented(x, settings, seeds[0], recorder.step, data.image)
             recorder.add(trainee.step(x, y, rate_factor(settings, recorder.step, steps)))
-            now = time.perf_counter()
-            recorder.seconds += now - start
+            recorder.seconds += time.perf_counter() - start
+            heart.share = recorder.step / steps
             if recorder.step in at or recorder.over:
                 recorder.look(trainee, data)
-                if checkpoints.due() and recorder.step < steps:
-                    checkpoints.save(_state(trainee, recorder))
-            if now - heard > HEARTBEAT:
-                heard = now
-                report(recorder.step / steps)
+            if heart.beat() and checkpoints.due() and recorder.step < steps:
+                checkpoints.save(_state(trainee, recorder))
 
 
 def _state(trainee: Trainee, recorder: Recorder) -> dict[str, Any]:
