@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from tests.lab.fake_runs import CARRY_OUT as FAKE
 
 from fanin.lab.driver import run_study
 from fanin.lab.executors import Processes, Serial
+from fanin.lab.jobs import Job, Payload
 from fanin.lab.store import Store, is_locked
 from fanin.lab.store.study_file import NAME, read_study
 from fanin.lab.study import RunConfig, RunRow, Study
+from fanin.lab.worker import carry_out
 
 ROOT = Path(__file__).parents[2]
 CHANCE = 0.3  # that a kill is the driver's
@@ -159,6 +161,14 @@ def drive(folder: Path, carry_out: str = FAKE) -> None:
     got = run_study(read_study(folder), folder, Processes(2, carry_out=carry_out), configs=configs)
     if got.interrupted:
         print("interrupted")
+
+
+def with_checkpoints(job: Job, payload: Payload, report: Callable[[float], None]) -> tuple[RunRow, ...]:
+    """Carries a job out with a checkpoint at every sign of life, rather than every half minute."""
+    from fanin.lab.torch.checkpoints import Checkpoints
+
+    Checkpoints.due = lambda self: True
+    return carry_out(job, payload, report)
 
 
 if __name__ == "__main__":
