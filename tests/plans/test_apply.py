@@ -14,9 +14,23 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
 from fanin import rules
-from fanin.distributions import Constant, Identity, Normal, Orthogonal, Stack, TruncatedNormal, Uniform, ZeroRows
+from fanin.distributions import (
+    Built,
+    Constant,
+    Formula,
+    Identity,
+    Mapped,
+    Normal,
+    Orthogonal,
+    Sparse,
+    Stack,
+    TruncatedNormal,
+    Uniform,
+    ZeroRows,
+)
 from fanin.draws import draw_distribution
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.formulas import BUILDERS, FORMULAS, MAPPINGS
 from fanin.plans import Entry, Need, Plan, plan_from_rules
 from fanin.plans.torch import apply as module
 from fanin.slots import Axes
@@ -227,6 +241,39 @@ class TestRefused:
             plan_for(mlp()).apply(mlp())
         assert "some are drawn: apply the plan again" in " ".join(stop.value.__notes__)
 
+    @pytest.mark.parametrize("name", ["a.weight", "z.weight"])
+    def test_a_large_model_is_not_drawn_up_to_what_is_refused(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Found before anything is drawn (sparse, formula), or drawn first and put back (functions of random numbers)."""
+        monkeypatch.setattr(module, "KEPT", 100)
+        monkeypatch.setitem(FORMULAS, "last_infinite", lambda places, shape, axes: np.where(places[1] == 9, np.inf, 1))
+        monkeypatch.setitem(MAPPINGS, "root", np.sqrt)
+        monkeypatch.setitem(BUILDERS, "broken", broken)
+        laws = {
+            "zeros=30 is more": Sparse(Normal(1.0), 30),
+            "'last_infinite' gave numbers that are not finite": Formula("last_infinite"),
+            "'root' gave numbers that are not finite": Mapped(Normal(1.0), "root"),
+            "the builder's own": Built("broken", Axes.parse("oi", (20, 10))),
+        }
+        for words, law in laws.items():
+            model = nn.ModuleDict({k: nn.Linear(10, 20, bias=False) for k in "amz"})
+            before = values(model)
+            entries = {f"{k}.weight": Entry(Normal(1.0)) for k in "amz"} | {name: Entry(law)}
+            plan = Plan(entries, requires={n: Need((20, 10)) for n in entries})
+            for threads in (1, 3):
+                with pytest.raises((FaninValueError, ZeroDivisionError), match=words) as error:
+                    plan.apply(model, threads=threads)
+                assert same(values(model), before), words
+                assert not getattr(error.value, "__notes__", None)
+
+    def test_functions_of_a_large_model_have_their_numbers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(MAPPINGS, "square", np.square)
+        plan = by_hand(weight=(Mapped(Normal(1.0), "square"), (20, 10)), bias=(Normal(1.0), (20,)))
+        small, seen = plan.apply(nn.Linear(10, 20)), list[tuple[int, int]]()
+        monkeypatch.setattr(module, "KEPT", 100)
+        large = plan.apply(nn.Linear(10, 20), progress=lambda done, total: seen.append((done, total)))
+        assert same(values(small), values(large))
+        assert seen[-1] == (220, 220)
+
     def test_memory_that_is_read_only(self, tmp_path: Path) -> None:
         """A weight in a file that is mapped to be read: a write would end the process."""
         file = tmp_path / "weight.npy"
@@ -237,6 +284,10 @@ class TestRefused:
             model.weight = nn.Parameter(torch.from_numpy(np.load(file, mmap_mode="r")))
         with pytest.raises(FaninValueError, match="weight lies in memory that is read-only"):
             by_hand(weight=(Normal(1.0), (4, 3))).apply(model)
+
+
+def broken(axes: Any, source: Any) -> Any:
+    raise ZeroDivisionError("the builder's own")
 
 
 class TestManyNumbers:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fanin.distributions import Distribution
-from fanin.draws import backends, compose
+from fanin.draws import backends, compose, precheck
 from fanin.draws.bits import Stream
 from fanin.draws.dtypes import law_dtype, numpy_dtype
 from fanin.draws.householder_numpy import NumpyOps
@@ -126,6 +126,7 @@ def draw_distribution(
         raise FaninValueError("out is read-only; give an array that can be written to")
     if out.shape != asked.wanted:
         raise FaninValueError(f"out has the shape {out.shape}, but the window has {asked.wanted}")
+    precheck.check(distribution, asked.shape, asked.stream, out, bits, NUMPY)
     view = np.expand_dims(out, asked.picked) if asked.picked else out
     compose.fill(distribution, asked.shape, asked.stream, asked.ranges, view, bits, NUMPY)
     return out

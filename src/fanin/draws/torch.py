@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fanin.distributions import Constant, Distribution
-from fanin.draws import backends, compose, torch_ops
+from fanin.draws import backends, compose, precheck, torch_ops
 from fanin.draws.bits import Stream, check_seed
 from fanin.draws.dtypes import DTYPES, NATIVE, numpy_dtype
 from fanin.draws.numpy import draw_distribution
@@ -112,6 +112,7 @@ def fill_(
     asked = compose.Request.of(distribution, whole, seed, name, window, bits)
     if tuple(target.shape) != asked.wanted:
         raise FaninValueError(f"out has the shape {tuple(target.shape)}, but the window has {asked.wanted}")
+    precheck.check(distribution, asked.shape, asked.stream, target, bits, TORCH)
     for axis in asked.picked:
         target = target.unsqueeze(axis)
     with torch.no_grad():

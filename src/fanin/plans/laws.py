@@ -29,7 +29,8 @@ from fanin.distributions import (
     Uniform,
     ZeroRows,
 )
-from fanin.draws import draw_distribution
+from fanin.draws.bits import Stream
+from fanin.draws.precheck import check_formulas
 from fanin.errors import FaninError
 from fanin.plans.records import Entry
 
@@ -91,9 +92,9 @@ def elementwise(law: Distribution) -> bool:
 def refused(law: Distribution, shape: tuple[int, ...], name: str) -> str | None:
     """Why the draw would refuse this distribution for a weight of this shape; None where it would not, or is not known to.
 
-    Elementwise draws refuse for a window without numbers what they refuse for others.
+    All numbers of formulas are computed for it, once for each law and shape.
     """
-    if not shape or not elementwise(law) or _drawable(law, shape):
+    if _drawable(law, shape):
         return None
     return _refusal(law, shape, name)
 
@@ -106,7 +107,7 @@ def _drawable(law: Distribution, shape: tuple[int, ...]) -> bool:
 
 def _refusal(law: Distribution, shape: tuple[int, ...], name: str) -> str | None:
     try:
-        draw_distribution(law, shape, seed=0, name=name, window=(slice(0, 0),) * len(shape))
+        check_formulas(law, shape, Stream(0, name))
     except FaninError as error:
         return str(error)
     return None

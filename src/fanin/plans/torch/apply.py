@@ -1,12 +1,13 @@
 """A plan put into a model: everything is checked, then everything is drawn in place, by several threads.
 
-Weights behind a parametrisation come first: they may refuse their values, and then everything is put back. What comes
-after them can only be stopped from outside.
+Weights behind a parametrisation come first, then functions of random numbers: they may refuse their values, and then
+everything is put back. What comes after them can only be stopped from outside.
 """
 
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from fanin.distributions import Distribution, Normal
 from fanin.draws import draw_distribution
 from fanin.draws.largest import largest
+from fanin.draws.precheck import certain
 from fanin.draws.torch import fill_
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import laws
@@ -120,7 +122,10 @@ def _tie_problems(name: str, need: Need | None, targets: dict[str, Target]) -> l
 def _written(plan: Plan, chosen: Chosen, threads: int, progress: Progress) -> None:
     plain = [c for c in chosen if c[2].plain]
     small = sum(target.local.nbytes for _, _, target in plain) <= KEPT
+    ahead = [c for c in plain if not small and not certain(c[1].distribution)]
+    rest = [c for c in plain if small or certain(c[1].distribution)]
     kept: list[Callable[[], None]] = []
+    lost = False
 
     def put_back() -> None:
         for one in reversed(kept):
@@ -129,12 +134,15 @@ def _written(plan: Plan, chosen: Chosen, threads: int, progress: Progress) -> No
     try:
         wrong = _write_behind([c for c in chosen if not c[2].plain], plan.seed, kept)
         if not wrong:
-            kept += [target.keep() for _, _, target in plain if small]
-            total = sum(target.local.numel() for _, _, target in plain)
-            run(_pieces(plain, plan.seed, total, threads), total, threads, progress)
+            kept += [target.keep() for _, _, target in (plain if small else ahead)]
+            first, total = _numbers(ahead), _numbers(plain)
+            run(_pieces(ahead, plan.seed, first, threads), first, threads, progress=False)
+            lost = not small
+            done: list[Piece] = [(first, lambda: None)] if first else []
+            run(chain(done, _pieces(rest, plan.seed, total, threads)), total, threads, progress)
     except BaseException as error:
         put_back()
-        if not small:
+        if lost:
             error.add_note(
                 "the weights are too large to keep their old values, and some are drawn: apply the plan again"
             )
@@ -144,6 +152,10 @@ def _written(plan: Plan, chosen: Chosen, threads: int, progress: Progress) -> No
         raise FaninValueError("the plan does not fit the model, and nothing was changed:\n  " + "\n  ".join(wrong))
     for _, _, target in plain:
         written(target.tensor)
+
+
+def _numbers(plain: Chosen) -> int:
+    return sum(target.local.numel() for _, _, target in plain)
 
 
 def _pieces(plain: Chosen, seed: int, total: int, threads: int) -> Iterator[Piece]:
