@@ -5,7 +5,9 @@ Triton and on other devices, plain integer operations (`draws.torch_ops`). The b
 """
 
 import functools
+import importlib
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -240,8 +242,40 @@ TORCH = Torch()
 
 def _engine(made: Recipe, out: Tensor) -> torch_ops.Engine | None:
     """The Triton kernel, for CUDA tensors where it can be had."""
-    if out.device.type != "cuda" or importlib.util.find_spec("triton") is None:
-        return None
-    from fanin.draws import torch_triton
+    kernels = _triton() if out.device.type == "cuda" and not _BROKEN else None
+    return _by_triton if kernels is not None and kernels.can(made, out.dtype) else None
 
-    return torch_triton.engine if torch_triton.can(made, out.dtype) else None
+
+_BROKEN: list[BaseException] = []  # what Triton raised, if it did: it is not asked again
+
+
+@functools.cache
+def _triton() -> Any:
+    """The module of kernels; None without Triton, or with one that cannot be loaded."""
+    if importlib.util.find_spec("triton") is None:
+        return None
+    try:
+        return importlib.import_module("fanin.draws.torch_triton")
+    except Exception as error:  # a broken package raises anything
+        _give_up(error)
+        return None
+
+
+def _by_triton(made: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges, flat: Tensor) -> None:
+    """The kernels; where they cannot be compiled or started, plain operations from now on."""
+    try:
+        _triton().engine(made, shape, stream, ranges, flat)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:
+        _give_up(error)
+        torch_ops.plain(made, shape, stream, ranges, flat)
+
+
+def _give_up(error: Exception) -> None:
+    _BROKEN.append(error)
+    what = (str(error).strip() or type(error).__name__).splitlines()[0]
+    warnings.warn(
+        f"Triton does not work here ({what}), so draws on the GPU are done by plain operations, with the same bits, slower",
+        stacklevel=2,
+    )
