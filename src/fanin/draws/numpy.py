@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 from fanin.distributions import Distribution
 from fanin.draws import backends, compose, precheck
 from fanin.draws.bits import Stream
-from fanin.draws.dtypes import law_dtype, numpy_dtype
+from fanin.draws.dtypes import law_dtype, name_for_rules
 from fanin.draws.householder_numpy import NumpyOps
 from fanin.draws.largest import check_size
 from fanin.draws.permutations import orders
@@ -83,7 +83,7 @@ def law_of(
             f"rule={rule!r} cannot be used; give a rule such as fanin.rules.he_normal(), or a distribution"
         )
     shape = check_shape(shape)
-    return rule(Slot(name, shape, numpy_dtype(dtype).name, "weight", axes=_axes(axes, shape)))
+    return rule(Slot(name, shape, name_for_rules(dtype), "weight", axes=_axes(axes, shape)))
 
 
 def _axes(axes: str | Axes, shape: tuple[int, ...]) -> Axes | None:
