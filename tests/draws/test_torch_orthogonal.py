@@ -1,5 +1,6 @@
 """Matrix families by torch's products: NumPy's numbers to 1e-6, whatever the user allows torch to round."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from fanin.draws import compose, draw_distribution  # noqa: E402
 from fanin.draws.bits import Stream  # noqa: E402
 from fanin.draws.householder import orthonormal  # noqa: E402
 from fanin.draws.torch import TORCH, draw, fill_  # noqa: E402
-from fanin.draws.torch_orthogonal import TorchOps, exact_products  # noqa: E402
+from fanin.draws.torch_orthogonal import TorchOps, _is_low, _switches, exact_products  # noqa: E402
 from fanin.draws.windows import resolve  # noqa: E402
 from fanin.errors import FaninTypeError  # noqa: E402
 from fanin.slots import Axes, Pairing  # noqa: E402
@@ -78,6 +79,27 @@ def test_permission_to_round_is_not_taken(permission: str, device: str) -> None:
         inside = x @ x
     assert torch.equal(x @ x, after)  # the user's choice holds again
     assert (inside.double() - x.double() @ x.double()).abs().max() < 1e-4
+
+
+@pytest.mark.usefixtures("_permission")
+def test_a_thread_that_ends_does_not_let_another_round() -> None:
+    torch.set_float32_matmul_precision("medium")
+    entered, left = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with exact_products():
+            entered.set()
+            left.wait(30)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert entered.wait(30)
+    with exact_products():
+        left.set()
+        thread.join()
+        assert not any(_is_low(getattr(holder, name)) for holder, name in _switches())
+    assert any(_is_low(getattr(holder, name)) for holder, name in _switches())
+    assert torch.get_float32_matmul_precision() == "medium"
 
 
 @pytest.mark.parametrize("device", DEVICES)
