@@ -12,6 +12,7 @@ from fanin.distributions import (
     Constant,
     Distribution,
     Formula,
+    Integers,
     Mapped,
     Mirrored,
     Normal,
@@ -23,7 +24,7 @@ from fanin.distributions import (
     Stack,
     ZeroRows,
 )
-from fanin.draws import draw_distribution
+from fanin.draws import draw, draw_distribution
 from fanin.draws.bits import Stream
 from fanin.draws.precheck import certain, check_formulas, leaves
 from fanin.draws.torch import fill_
@@ -91,6 +92,32 @@ def test_formulas_are_computed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(list(leaves(law, shape, Stream(0, "w")))) == 2
     with pytest.raises(FaninValueError, match="not finite for 'w'"):
         check_formulas(law, shape, Stream(0, "w"))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "last"), [("float16", 2048), ("bfloat16", 256), ("float8_e4m3fn", 16), ("float8_e5m2", 8)]
+)
+def test_whole_numbers_that_a_format_does_not_hold(dtype: str, last: int) -> None:
+    pytest.importorskip("ml_dtypes")
+    kind = getattr(torch, dtype)
+    held = torch.arange(last + 2, dtype=torch.float32).to(kind).float()
+    assert (held[: last + 1] == torch.arange(last + 1)).all()
+    assert held[last + 1] != last + 1
+    fits: list[Distribution] = [Integers(-last, last + 1), Permutations(0), Stack((Permutations(0),), (last + 1,))]
+    for law in fits:
+        found = draw(law, (last + 1,), seed=0, name="w", dtype=dtype).astype(np.float64)
+        assert (found == draw(law, (last + 1,), seed=0, name="w", dtype="float64")).all()
+    wrong = [
+        Integers(0, last + 2),
+        Integers(-last - 1, 0),
+        Permutations(0),
+        Sparse(Stack((Permutations(0),), (last + 2,)), 1),
+    ]
+    for law in wrong:
+        words = f"whole numbers up to {last + 1}, but {dtype} holds those up to {last} only"
+        with pytest.raises(FaninValueError, match=words):
+            draw(law, (last + 2,), seed=0, name="w", dtype=dtype)
+        assert draw_distribution(law, (last + 2,), seed=0, name="w", dtype=dtype).shape == (last + 2,), "it rounds"
 
 
 def test_what_is_certain() -> None:

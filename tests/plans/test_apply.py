@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.plans.models import NORMS, Text, mlp, normed, same, text_trace, traced, values
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune
@@ -19,9 +20,11 @@ from fanin.distributions import (
     Constant,
     Formula,
     Identity,
+    Integers,
     Mapped,
     Normal,
     Orthogonal,
+    Permutations,
     Sparse,
     Stack,
     TruncatedNormal,
@@ -33,6 +36,7 @@ from fanin.errors import FaninTypeError, FaninValueError
 from fanin.formulas import BUILDERS, FORMULAS, MAPPINGS
 from fanin.plans import Entry, Need, Plan, plan_from_rules
 from fanin.plans.torch import apply as module
+from fanin.plans.torch.many import apply_many
 from fanin.slots import Axes
 
 WRAPPERS: dict[str, Any] = {
@@ -73,6 +77,26 @@ class TestValues:
         plan = by_hand(weight=(Normal(1.0), (4, 3)))
         double = plan.edit({"weight": Entry(Normal(1.0), multiplier=2.0)})
         assert torch.equal(double.apply(nn.Linear(3, 4)).weight, 2 * plan.apply(nn.Linear(3, 4)).weight)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2])
+    def test_a_multiplier_that_no_law_takes_is_rounded_once(self, dtype: torch.dtype, tmp_path: Path) -> None:
+        """Whole numbers above what the type holds exactly, times a small number."""
+        kind = str(dtype).removeprefix("torch.")
+        for law in (Integers(0, 3001), Permutations(0)):
+            for factor in (0.1, -0.1):
+                entries = {"weight": Entry(law, multiplier=factor)}
+                plan = Plan(entries, requires={"weight": Need((3000,), dtype=kind)})
+                wanted = (torch.from_numpy(draw_distribution(law, (3000,), seed=0, name="weight")) * factor).to(dtype)
+                models = [nn.Module() for _ in range(2)]
+                for model in models:
+                    model.weight = nn.Parameter(torch.zeros(3000, dtype=dtype), requires_grad=False)
+                plan.apply(models[0])
+                apply_many(plan, models[1:], [0])
+                plan.stream(tmp_path / kind / f"{law} {factor}")
+                models.append(nn.Module())
+                models[2].weight = load_file(tmp_path / kind / f"{law} {factor}" / "model.safetensors")["weight"]
+                for model in models:
+                    assert torch.equal(model.weight.float(), wanted.float())
 
     def test_weights_without_an_entry_keep_theirs(self) -> None:
         model = nn.Linear(3, 4)
@@ -212,6 +236,13 @@ class TestRefused:
         before = values(model)
         with pytest.raises(FaninValueError, match="weight .*too large for float16"):
             by_hand(bias=(Constant(0.0), (4,)), weight=(Constant(1e5), (4, 3))).apply(model)
+        assert same(values(model), before)
+
+    def test_whole_numbers_that_the_type_does_not_hold(self) -> None:
+        model = nn.Linear(3, 4).to(torch.bfloat16)
+        before = values(model)
+        with pytest.raises(FaninValueError, match="weight could not be drawn: Integers gives whole .* bfloat16 holds"):
+            by_hand(bias=(Constant(0.0), (4,)), weight=(Integers(0, 1000), (4, 3))).apply(model)
         assert same(values(model), before)
 
     def test_a_stop_while_drawing_puts_the_old_values_back(self, monkeypatch: pytest.MonkeyPatch) -> None:

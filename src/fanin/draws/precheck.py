@@ -14,17 +14,22 @@ from fanin.distributions import (
     Distribution,
     Formula,
     Identity,
+    Integers,
     Mapped,
     Mirrored,
+    Normal,
     Orthogonal,
     Permutations,
     Sparse,
     Stack,
+    TruncatedNormal,
+    Uniform,
     ZeroRows,
 )
 from fanin.draws import host
 from fanin.draws.bits import Stream
 from fanin.draws.compose import Backend, Shape, check_axes, check_rows, check_zeros, stack_parts
+from fanin.draws.largest import EXACT
 from fanin.draws.layout import block_shape
 from fanin.draws.mirrored import halves
 from fanin.draws.recipe import recipe
@@ -32,6 +37,7 @@ from fanin.draws.windows import check_axis, pieces
 from fanin.errors import FaninTypeError, FaninValueError
 
 COMPOSITES = (Stack, ZeroRows, Sparse, Mirrored, Centred)  # they write more than once
+COMMON = (Normal, TruncatedNormal, Uniform)  # asked about most, and made of nothing else
 AT_ONCE = 1 << 18  # numbers of a formula that are computed in one go
 
 
@@ -99,6 +105,33 @@ def check(law: Distribution, shape: Shape, stream: Stream, out: Any, bits: int, 
     for part, _ in leaves(law, shape, stream, bits):
         if isinstance(part, Constant) and not math.isfinite(to.rounded(part.value, out)):
             raise FaninValueError(f"Constant: value={part.value!r} is too large for {to.name(out)}")
+
+
+def check_whole(law: Distribution, shape: Shape, stream: Stream, dtype: str) -> None:
+    """Raise where whole numbers (of `Integers`, of `Permutations`) are larger than this format holds exactly.
+
+    Faces and plans ask this; `draw_distribution` rounds.
+
+    Example:
+        >>> check_whole(Permutations(), (3, 1000), Stream(0, "w"), "bfloat16")
+        Traceback (most recent call last):
+        ...
+        fanin.errors.FaninValueError: Permutations gives whole numbers up to 999, but bfloat16 holds those up to 256 only
+    """
+    if dtype not in EXACT or isinstance(law, COMMON):
+        return
+    for part, sizes in leaves(law, shape, stream):
+        match part:
+            case Integers(low=low, high=high):
+                last = max(abs(low), abs(high - 1))
+            case Permutations(axis=axis):
+                last = sizes[axis] - 1
+            case _:
+                continue
+        if last > EXACT[dtype]:
+            raise FaninValueError(
+                f"{type(part).__name__} gives whole numbers up to {last}, but {dtype} holds those up to {EXACT[dtype]} only"
+            )
 
 
 def check_formulas(law: Distribution, shape: Shape, stream: Stream) -> None:

@@ -65,9 +65,11 @@ class Drawn:
             if self.dtype != "bfloat16":
                 raise
             kind = np.dtype(np.float32)  # without ml_dtypes: rounded below
-        values = draw_distribution(self.law, self.shape, seed=self.seed, name=self.name, window=window, dtype=kind)
+        exact = kind if self.factor == 1 or kind.itemsize > 2 else np.dtype(np.float32)  # rounded once
+        values = draw_distribution(self.law, self.shape, seed=self.seed, name=self.name, window=window, dtype=exact)
         if self.factor != 1:
-            values *= kind.type(self.factor)
+            values *= exact.type(self.factor)
+            values = values.astype(kind, copy=False)
         return _bfloat16(values) if kind == np.float32 and self.dtype == "bfloat16" else values
 
 
@@ -129,7 +131,7 @@ def plan_items(plan: Plan, dtype: str | None) -> list[Item]:
         bound = largest(law)
         if bound is not None and bound * abs(factor) > _LARGEST[kind]:
             wrong.append(f"{name} would get numbers that are too large for {kind}")
-        refused = laws.refused(law, need.shape, name)
+        refused = laws.refused(law, need.shape, name, kind, factor)
         wrong += [f"{name} could not be drawn: {refused}"] if refused else []
         items.append(Item(name, kind, need.shape, Drawn(law, factor, need.shape, kind, plan.seed, name)))
     if wrong:

@@ -18,6 +18,7 @@ from fanin.draws import draw_distribution
 from fanin.draws.largest import largest
 from fanin.draws.precheck import certain
 from fanin.draws.torch import fill_
+from fanin.draws.torch_ops import cast
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import laws
 from fanin.plans.parts import PIECE, Part, cut
@@ -103,7 +104,7 @@ def _value_problems(name: str, entry: Entry, target: Target) -> list[str]:
     bound = largest(law)
     if bound is not None and not bound * abs(factor) <= torch.finfo(target.tensor.dtype).max:
         return [f"{name} would get numbers that are too large for {str(target.tensor.dtype).removeprefix('torch.')}"]
-    refused = laws.refused(law, target.shape, name)
+    refused = laws.refused(law, target.shape, name, str(target.tensor.dtype).removeprefix("torch."), factor)
     return [f"{name} could not be drawn: {refused}"] if refused else []
 
 
@@ -205,9 +206,8 @@ class _Fill:
                 block = self.local[part.local]
                 if len(part.local) != len(self.shape):  # a flat shard
                     block = block.view([s.stop - s.start for s in part.window])
-                fill_(block, self.law, self.shape, seed=self.seed, name=self.name, window=part.window)
-                if self.factor != 1:
-                    block.mul_(self.factor)
+                where = {"seed": self.seed, "name": self.name, "window": part.window}
+                fill_times_(block, self.law, self.shape, self.factor, **where)
 
 
 def _write_behind(chosen: Chosen, seed: int, kept: list[Callable[[], None]]) -> list[str]:
@@ -225,8 +225,19 @@ def planned_value(entry: Entry, target: Target, seed: int, name: str) -> Tensor:
     assert target.shape is not None
     law, factor = laws.drawn(entry)
     value = torch.empty(target.shape, dtype=target.tensor.dtype, device=target.tensor.device)
-    fill_(value, law, target.shape, seed=seed, name=name)
-    return value.mul_(factor) if factor != 1 else value
+    return fill_times_(value, law, target.shape, factor, seed=seed, name=name)
+
+
+def fill_times_(
+    block: Tensor, law: Distribution, shape: tuple[int, ...], factor: float, *, seed: int, name: str, window: Any = None
+) -> Tensor:
+    """`fill_` and a factor; narrow types are multiplied in float32 and rounded once."""
+    if factor == 1 or block.element_size() > 2:
+        fill_(block, law, shape, seed=seed, name=name, window=window)
+        return block.mul_(factor) if factor != 1 else block
+    exact = torch.empty(block.shape, dtype=torch.float32, device=block.device)
+    fill_(exact, law, shape, seed=seed, name=name, window=window)
+    return block.copy_(cast(exact.mul_(factor), block.dtype))
 
 
 def _assigned(name: str, target: Target, value: Tensor, seed: int) -> list[str]:
