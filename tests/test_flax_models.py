@@ -17,9 +17,9 @@ import jax.numpy as jnp  # noqa: E402
 import fanin  # noqa: E402
 import fanin.jax as face  # noqa: E402
 from fanin import rules  # noqa: E402
-from fanin.distributions import Constant, Normal, Stack  # noqa: E402
+from fanin.distributions import Constant, Integers, Normal, Stack  # noqa: E402
 from fanin.errors import FaninError, FaninTypeError, FaninValueError  # noqa: E402
-from fanin.plans import Plan  # noqa: E402
+from fanin.plans import Entry, Plan  # noqa: E402
 from fanin.plans.jax.flax_slots import model_slots  # noqa: E402
 
 
@@ -284,6 +284,14 @@ class TestInit:
         for name, value in state(model).items():
             assert np.array_equal(value, before[name])
         assert np.array_equal(old["kernel"], state(half)["kernel"])
+
+    def test_whole_numbers_times_a_number_are_rounded_once(self) -> None:
+        model = nnx.Linear(30, 40, param_dtype=jnp.bfloat16, rngs=rngs())
+        with pytest.raises(FaninValueError, match="whole numbers up to 3000, but bfloat16 holds those up to 256"):
+            face.init_(model, Plan({"kernel": Entry(Integers(0, 3001))}))
+        face.init_(model, Plan({"kernel": Entry(Integers(0, 3001), multiplier=0.1)}))
+        wanted = fanin.draw(Integers(0, 3001), (30, 40), seed=0, name="kernel") * np.float32(0.1)
+        assert np.array_equal(state(model)["kernel"], np.asarray(jnp.asarray(wanted).astype(jnp.bfloat16)))
 
     def test_what_the_architecture_must_have_is_asked_for(self) -> None:
         model = nnx.Linear(16, 16, rngs=rngs())

@@ -10,7 +10,7 @@ from tests.keras_layers import KINDS, gain
 
 import fanin.keras as face
 from fanin import rules
-from fanin.distributions import Constant, Formula, Mapped, Normal
+from fanin.distributions import Constant, Formula, Integers, Mapped, Normal
 from fanin.draws import draw, draw_distribution
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import Entry, Plan
@@ -218,6 +218,18 @@ class TestInit:
         assert keras.backend.standardize_dtype(low.dtype) == "bfloat16"
         rounded = keras.ops.cast(keras.ops.cast(exact.value, "bfloat16"), "float32")
         assert np.array_equal(array(rounded), array(keras.ops.cast(low.value, "float32")))
+
+    def test_whole_numbers_in_a_type_that_does_not_hold_them(self) -> None:
+        """They are refused; times a number they are rounded once."""
+        model = keras.Sequential([keras.Input((30,)), layers.Dense(40, dtype="bfloat16", name="d")])
+        before = array(keras.ops.cast(weights(model)["d.kernel"].value, "float32"))
+        with pytest.raises(FaninValueError, match="whole numbers up to 3000, but bfloat16 holds those up to 256"):
+            face.init_(model, Plan({"d.kernel": Entry(Integers(0, 3001))}))
+        assert np.array_equal(before, array(keras.ops.cast(weights(model)["d.kernel"].value, "float32")))
+        face.init_(model, Plan({"d.kernel": Entry(Integers(0, 3001), multiplier=0.1)}))
+        wanted = draw_distribution(Integers(0, 3001), (30, 40), seed=0, name="d.kernel") * np.float32(0.1)
+        found = keras.ops.cast(weights(model)["d.kernel"].value, "float32")
+        assert np.array_equal(array(found), array(keras.ops.cast(keras.ops.cast(wanted, "bfloat16"), "float32")))
 
     def test_laws_that_numpy_computes(self) -> None:
         """Exact values and maps of draws have no program of their own on a backend."""

@@ -175,6 +175,15 @@ class TestArguments:
             _ = face.made_after_the_face_
 
 
+def test_complex_weights_are_unitary_or_refused() -> None:
+    w = face.orthogonal_(torch.empty(6, 8, dtype=torch.complex64), seed=0)
+    assert (w @ w.mH - torch.eye(6)).abs().max() < 1e-6
+    state = torch.get_rng_state()
+    with pytest.raises(FaninTypeError, match="has dtype torch.complex64; .* complex ones for orthogonal weights"):
+        face.he_normal_(w)
+    assert torch.equal(state, torch.get_rng_state())
+
+
 # what → (a tensor that cannot be filled, words of the sentence)
 UNUSABLE: dict[str, tuple[Callable[[], torch.Tensor], str]] = {
     "sparse": (lambda: torch.ones(4, 4).to_sparse(), "has layout torch.sparse_coo"),

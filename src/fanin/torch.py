@@ -58,7 +58,7 @@ EXTRA = ("axes", "generator", "seed", "name")
 # The parts of the functions' documentation that they share.
 FILLS = """Fills `tensor` in place, under `no_grad`, and returns it. A tensor on the meta device or without elements is left alone,
 with a warning."""
-TENSOR = "    tensor: what to fill; any real floating-point type, any device.\n"
+TENSOR = "    tensor: what to fill; any real floating-point type (complex ones for orthogonal weights), any device.\n"
 KEYS = """    axes: what the tensor's axes mean, such as "io" for x @ W or "(s8o)ikk" for 8 groups; else by dimensions ("oi", "oik").
     generator: where the seed is taken from without `seed`; torch's default generator if None.
     seed: from 0 to 2**64 - 1; the same seed, name, shape and rule give the same numbers, and no random state is touched.

@@ -32,7 +32,7 @@ from fanin.distributions import (
     ZeroRows,
 )
 from fanin.draws import draw, draw_distribution
-from fanin.errors import FaninError
+from fanin.errors import FaninError, FaninTypeError
 from fanin.slots import Axes
 
 N = 400_000
@@ -285,3 +285,13 @@ def test_distributions_that_cannot_be_are_refused_before_any_draw(make: Any, mes
 @pytest.mark.parametrize("law", [Normal(0.0, 2.0), Uniform(0.0, 2.0), NormalBetween(0.0, 1.0, 3.0, 2.0)])
 def test_without_spread_there_is_a_constant(law: Any) -> None:
     assert (draw(law, (300, 7), seed=0, name="w") == 2.0).all()
+
+
+def test_rules_of_orthogonal_weights_draw_complex_ones() -> None:
+    for dtype in ("complex64", np.complex64, np.dtype("complex64")):
+        w = draw(rules.orthogonal(), (6, 8), seed=0, name="w", dtype=dtype)
+        assert w.dtype == np.complex64
+        assert abs(w @ w.conj().T - np.eye(6)).max() < 1e-6
+    assert (draw(rules.orthogonal(), (6, 8), seed=0, name="w", out=np.empty((6, 8), np.complex64)) == w).all()
+    with pytest.raises(FaninTypeError, match="complex are orthogonal weights only, accepted are float64"):
+        draw(rules.he_normal(), (6, 8), seed=0, name="w", dtype="complex64")

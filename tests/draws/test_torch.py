@@ -1,7 +1,10 @@
 """Torch tensors get NumPy's bits: by way of NumPy, and by torch's own operations, which other devices use."""
 
+import functools
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,9 @@ from tests.draws.vectors import VECTORS, arguments, check, label
 from fanin.distributions import Distribution, Normal, Uniform
 from fanin.draws import draw_distribution
 from fanin.draws import torch as draws
+from fanin.draws.bits import Stream
 from fanin.draws.dtypes import DTYPES
+from fanin.draws.recipe import recipe
 from fanin.errors import FaninError
 
 INTEGERS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.int8}
@@ -175,3 +180,60 @@ def test_cuda_has_the_bits(dtype: str) -> None:
         wanted = draw_distribution(law, (1000, 999), seed=5, name="w", dtype=dtype)
         drawn = draws.draw(law, (1000, 999), seed=5, name="w", dtype=getattr(torch, dtype), device="cuda")
         assert equal(drawn.cpu(), wanted)
+
+
+class OnTheGpu:
+    """What `_engine` looks at in a tensor of a GPU, of which there is none here."""
+
+    device = torch.device("cuda")
+    dtype = torch.float32
+
+
+class TestABrokenTriton:
+    """It is done without, with one warning."""
+
+    MADE = recipe(Normal(1.0))
+
+    @pytest.fixture(autouse=True)
+    def fresh(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setattr(draws, "_BROKEN", [])
+        draws._triton.cache_clear()
+        yield
+        draws._triton.cache_clear()
+
+    @pytest.mark.parametrize("text", ["import nowhere_at_all", "raise RuntimeError('0 active drivers')", "x = y", ""])
+    def test_at_its_import(self, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "triton").mkdir()
+        (tmp_path / "triton" / "__init__.py").write_text(text)
+        for name in [n for n in sys.modules if n.split(".")[0] == "triton" or n == "fanin.draws.torch_triton"]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.warns(UserWarning, match="Triton does not work here"):
+            assert draws._engine(self.MADE, OnTheGpu()) is None  # type: ignore[arg-type]
+        assert draws._engine(self.MADE, OnTheGpu()) is None  # type: ignore[arg-type]
+
+    def test_at_its_first_kernel(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def engine(*arguments: Any) -> None:
+            raise RuntimeError("Failed to find C compiler\nand more")
+
+        kernels = SimpleNamespace(engine=engine, can=lambda made, dtype: True)
+        monkeypatch.setattr(draws, "_triton", functools.cache(lambda: kernels))
+        monkeypatch.setattr(draws, "_as_numpy", lambda tensor: None)
+        monkeypatch.setattr(draws, "_engine", functools.partial(self.asked, draws._engine))
+        with pytest.warns(UserWarning, match=r"\(Failed to find C compiler\), so draws on the GPU are done by plain"):
+            drawn = draws.draw(Normal(1.0), (5, 700), seed=1, name="w")
+        assert equal(drawn, draw_distribution(Normal(1.0), (5, 700), seed=1, name="w"))
+        assert draws._engine(self.MADE, torch.empty(3)) is None
+
+    @staticmethod
+    def asked(engine: Any, made: Any, out: torch.Tensor) -> Any:
+        return engine(made, OnTheGpu())
+
+    def test_memory_that_runs_out_is_no_fault_of_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def engine(*arguments: Any) -> None:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+        monkeypatch.setattr(draws, "_triton", functools.cache(lambda: SimpleNamespace(engine=engine)))
+        with pytest.raises(torch.cuda.OutOfMemoryError):
+            draws._by_triton(self.MADE, (3,), Stream(0, "w"), (range(3),), torch.empty(3))  # type: ignore[arg-type]
+        assert draws._BROKEN == []

@@ -1,5 +1,6 @@
 """Matrix families by torch's products: NumPy's numbers to 1e-6, whatever the user allows torch to round."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,14 +10,15 @@ from tests.draws.matrix_laws import LAWS, name, windows
 
 torch = pytest.importorskip("torch")
 
-from fanin.distributions import Distribution, Orthogonal  # noqa: E402
+from fanin.distributions import Distribution, Mirrored, Normal, Orthogonal  # noqa: E402
 from fanin.draws import compose, draw_distribution  # noqa: E402
 from fanin.draws.bits import Stream  # noqa: E402
 from fanin.draws.householder import orthonormal  # noqa: E402
-from fanin.draws.torch import TORCH  # noqa: E402
-from fanin.draws.torch_orthogonal import TorchOps, exact_products  # noqa: E402
+from fanin.draws.torch import TORCH, draw, fill_  # noqa: E402
+from fanin.draws.torch_orthogonal import TorchOps, _is_low, _switches, exact_products  # noqa: E402
 from fanin.draws.windows import resolve  # noqa: E402
-from fanin.slots import Axes  # noqa: E402
+from fanin.errors import FaninTypeError  # noqa: E402
+from fanin.slots import Axes, Pairing  # noqa: E402
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 
@@ -79,6 +81,27 @@ def test_permission_to_round_is_not_taken(permission: str, device: str) -> None:
     assert (inside.double() - x.double() @ x.double()).abs().max() < 1e-4
 
 
+@pytest.mark.usefixtures("_permission")
+def test_a_thread_that_ends_does_not_let_another_round() -> None:
+    torch.set_float32_matmul_precision("medium")
+    entered, left = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with exact_products():
+            entered.set()
+            left.wait(30)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert entered.wait(30)
+    with exact_products():
+        left.set()
+        thread.join()
+        assert not any(_is_low(getattr(holder, name)) for holder, name in _switches())
+    assert any(_is_low(getattr(holder, name)) for holder, name in _switches())
+    assert torch.get_float32_matmul_precision() == "medium"
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("shape", [(70, 70), (30, 100), (1, 1)])
 def test_complex_matrices_are_unitary(shape: tuple[int, int], device: str) -> None:
@@ -89,3 +112,23 @@ def test_complex_matrices_are_unitary(shape: tuple[int, int], device: str) -> No
     q = orthonormal(ops, Stream(0, "w"), range(3), shape, np.arange(shape[0]), np.arange(shape[1])).cpu()
     short = q if shape[0] <= shape[1] else q.mT
     assert (short @ short.mH - torch.eye(min(shape))).abs().max() < 1.5e-6
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("way", ["numpy", *DEVICES])
+def test_complex_weights_have_numpys_numbers(way: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "cpu":  # by torch's products
+        monkeypatch.setattr("fanin.draws.torch._as_numpy", lambda tensor: None)
+    kind, device = getattr(torch, dtype), "cpu" if way == "numpy" else way
+    half = Axes.parse("oi", (30, 40))
+    for law in (Orthogonal(half, 2.0), Mirrored(Orthogonal(half), Axes.parse("oi", (61, 40)), Pairing(61))):
+        whole = draw_distribution(law, law.axes.shape, seed=1, name="w", dtype=dtype)
+        for window in (None, (slice(3, 29, 2), slice(5, 40))):
+            part = draw(law, law.axes.shape, seed=1, name="w", window=window, dtype=kind, device=device).cpu().numpy()
+            assert part.dtype == dtype
+            assert abs(part - (whole if window is None else whole[window])).max() < 1e-6
+        view = torch.zeros(law.axes.shape, dtype=kind, device=device).conj()
+        fill_(view, law, seed=1, name="w")
+        assert abs(view.resolve_conj().cpu().numpy() - whole).max() < 1e-6
+    with pytest.raises(FaninTypeError, match=f"dtype='{dtype}' cannot be used for Normal; complex are orthogonal"):
+        draw(Normal(1.0), (3,), seed=1, name="w", dtype=kind, device=device)

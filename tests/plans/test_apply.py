@@ -9,16 +9,34 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.plans.models import NORMS, Text, mlp, normed, same, text_trace, traced, values
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
 from fanin import rules
-from fanin.distributions import Constant, Identity, Normal, Orthogonal, Stack, TruncatedNormal, Uniform, ZeroRows
+from fanin.distributions import (
+    Built,
+    Constant,
+    Formula,
+    Identity,
+    Integers,
+    Mapped,
+    Normal,
+    Orthogonal,
+    Permutations,
+    Sparse,
+    Stack,
+    TruncatedNormal,
+    Uniform,
+    ZeroRows,
+)
 from fanin.draws import draw_distribution
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.formulas import BUILDERS, FORMULAS, MAPPINGS
 from fanin.plans import Entry, Need, Plan, plan_from_rules
 from fanin.plans.torch import apply as module
+from fanin.plans.torch.many import apply_many
 from fanin.slots import Axes
 
 WRAPPERS: dict[str, Any] = {
@@ -59,6 +77,26 @@ class TestValues:
         plan = by_hand(weight=(Normal(1.0), (4, 3)))
         double = plan.edit({"weight": Entry(Normal(1.0), multiplier=2.0)})
         assert torch.equal(double.apply(nn.Linear(3, 4)).weight, 2 * plan.apply(nn.Linear(3, 4)).weight)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2])
+    def test_a_multiplier_that_no_law_takes_is_rounded_once(self, dtype: torch.dtype, tmp_path: Path) -> None:
+        """Whole numbers above what the type holds exactly, times a small number."""
+        kind = str(dtype).removeprefix("torch.")
+        for law in (Integers(0, 3001), Permutations(0)):
+            for factor in (0.1, -0.1):
+                entries = {"weight": Entry(law, multiplier=factor)}
+                plan = Plan(entries, requires={"weight": Need((3000,), dtype=kind)})
+                wanted = (torch.from_numpy(draw_distribution(law, (3000,), seed=0, name="weight")) * factor).to(dtype)
+                models = [nn.Module() for _ in range(2)]
+                for model in models:
+                    model.weight = nn.Parameter(torch.zeros(3000, dtype=dtype), requires_grad=False)
+                plan.apply(models[0])
+                apply_many(plan, models[1:], [0])
+                plan.stream(tmp_path / kind / f"{law} {factor}")
+                models.append(nn.Module())
+                models[2].weight = load_file(tmp_path / kind / f"{law} {factor}" / "model.safetensors")["weight"]
+                for model in models:
+                    assert torch.equal(model.weight.float(), wanted.float())
 
     def test_weights_without_an_entry_keep_theirs(self) -> None:
         model = nn.Linear(3, 4)
@@ -200,6 +238,13 @@ class TestRefused:
             by_hand(bias=(Constant(0.0), (4,)), weight=(Constant(1e5), (4, 3))).apply(model)
         assert same(values(model), before)
 
+    def test_whole_numbers_that_the_type_does_not_hold(self) -> None:
+        model = nn.Linear(3, 4).to(torch.bfloat16)
+        before = values(model)
+        with pytest.raises(FaninValueError, match="weight could not be drawn: Integers gives whole .* bfloat16 holds"):
+            by_hand(bias=(Constant(0.0), (4,)), weight=(Integers(0, 1000), (4, 3))).apply(model)
+        assert same(values(model), before)
+
     def test_a_stop_while_drawing_puts_the_old_values_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
         plan, model = plan_for(mlp()), mlp()
         before, calls, fill = values(model), [0], module.fill_
@@ -227,6 +272,39 @@ class TestRefused:
             plan_for(mlp()).apply(mlp())
         assert "some are drawn: apply the plan again" in " ".join(stop.value.__notes__)
 
+    @pytest.mark.parametrize("name", ["a.weight", "z.weight"])
+    def test_a_large_model_is_not_drawn_up_to_what_is_refused(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Found before anything is drawn (sparse, formula), or drawn first and put back (functions of random numbers)."""
+        monkeypatch.setattr(module, "KEPT", 100)
+        monkeypatch.setitem(FORMULAS, "last_infinite", lambda places, shape, axes: np.where(places[1] == 9, np.inf, 1))
+        monkeypatch.setitem(MAPPINGS, "root", np.sqrt)
+        monkeypatch.setitem(BUILDERS, "broken", broken)
+        laws = {
+            "zeros=30 is more": Sparse(Normal(1.0), 30),
+            "'last_infinite' gave numbers that are not finite": Formula("last_infinite"),
+            "'root' gave numbers that are not finite": Mapped(Normal(1.0), "root"),
+            "the builder's own": Built("broken", Axes.parse("oi", (20, 10))),
+        }
+        for words, law in laws.items():
+            model = nn.ModuleDict({k: nn.Linear(10, 20, bias=False) for k in "amz"})
+            before = values(model)
+            entries = {f"{k}.weight": Entry(Normal(1.0)) for k in "amz"} | {name: Entry(law)}
+            plan = Plan(entries, requires={n: Need((20, 10)) for n in entries})
+            for threads in (1, 3):
+                with pytest.raises((FaninValueError, ZeroDivisionError), match=words) as error:
+                    plan.apply(model, threads=threads)
+                assert same(values(model), before), words
+                assert not getattr(error.value, "__notes__", None)
+
+    def test_functions_of_a_large_model_have_their_numbers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(MAPPINGS, "square", np.square)
+        plan = by_hand(weight=(Mapped(Normal(1.0), "square"), (20, 10)), bias=(Normal(1.0), (20,)))
+        small, seen = plan.apply(nn.Linear(10, 20)), list[tuple[int, int]]()
+        monkeypatch.setattr(module, "KEPT", 100)
+        large = plan.apply(nn.Linear(10, 20), progress=lambda done, total: seen.append((done, total)))
+        assert same(values(small), values(large))
+        assert seen[-1] == (220, 220)
+
     def test_memory_that_is_read_only(self, tmp_path: Path) -> None:
         """A weight in a file that is mapped to be read: a write would end the process."""
         file = tmp_path / "weight.npy"
@@ -237,6 +315,10 @@ class TestRefused:
             model.weight = nn.Parameter(torch.from_numpy(np.load(file, mmap_mode="r")))
         with pytest.raises(FaninValueError, match="weight lies in memory that is read-only"):
             by_hand(weight=(Normal(1.0), (4, 3))).apply(model)
+
+
+def broken(axes: Any, source: Any) -> Any:
+    raise ZeroDivisionError("the builder's own")
 
 
 class TestManyNumbers:

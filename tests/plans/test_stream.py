@@ -6,18 +6,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
 import fanin
-from fanin.distributions import Constant, Normal, Orthogonal, Stack, Uniform, ZeroRows
+from fanin.distributions import Constant, Mapped, Normal, Orthogonal, Stack, Uniform, ZeroRows
 from fanin.errors import FaninValueError
+from fanin.formulas import MAPPINGS
 from fanin.plans import Entry, Need, Plan, stream
 from fanin.slots import Axes
 
@@ -301,6 +304,50 @@ class TestRefused:
         monkeypatch.setattr(os, where, full)
         with pytest.raises(FaninValueError, match="cannot be written: No space left on device"):
             BIG.stream(tmp_path / "deep" / "out")
+        assert os.listdir(tmp_path) == []
+
+    def test_a_disk_that_gets_full_at_the_index_leaves_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*args: Any, **more: Any) -> Any:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(tempfile, "mkstemp", full)
+            with pytest.raises(FaninValueError, match="cannot be written: No space left on device"):
+                BIG.stream(tmp_path / "deep" / "out", shard_size="900KB")
+        assert os.listdir(tmp_path) == []
+        BIG.stream(tmp_path / "deep" / "out", shard_size="900KB")
+        assert equal(loaded(tmp_path / "deep" / "out"), dict(BIG.apply(holder(BIG)).named_parameters()))
+
+    @pytest.mark.parametrize("at", [1, 3, 4])
+    def test_a_move_that_fails_goes_on_with_the_next_try(
+        self, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        move, moved = os.replace, [0]
+
+        def full(a: Any, b: Any) -> None:
+            moved[0] += Path(b).parent.name == "out"
+            if moved[0] == at:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            move(a, b)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", full)
+            with pytest.raises(FaninValueError, match="cannot be written: No space left on device"):
+                BIG.stream(tmp_path / "out", shard_size="900KB")
+        monkeypatch.setattr(os, "pwrite", lambda *args: pytest.fail("nothing is drawn again"))
+        BIG.stream(tmp_path / "out", shard_size="900KB")
+        assert equal(loaded(tmp_path / "out"), dict(BIG.apply(holder(BIG)).named_parameters()))
+        assert len(os.listdir(tmp_path / "out")) == 4
+
+    def test_numbers_that_are_refused_while_they_are_drawn_leave_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(MAPPINGS, "root", np.sqrt)
+        plan = BIG.edit({"w5": Entry(Mapped(Normal(1.0), "root"))})
+        with pytest.raises(FaninValueError, match="'root' gave numbers that are not finite"):
+            plan.stream(tmp_path / "deep" / "out", threads=1)
         assert os.listdir(tmp_path) == []
 
     def test_a_place_that_is_taken(self, tmp_path: Path) -> None:

@@ -30,15 +30,34 @@ def law_dtype(dtype: DTypeLike, law: Distribution) -> np.dtype[Any]:
     Raises:
         FaninTypeError: as `numpy_dtype`.
     """
-    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", None)
+    name = _name(dtype)
+    if name not in COMPLEX:
+        return numpy_dtype(dtype)
     base = law.base if isinstance(law, Mirrored | Centred) else law
-    if name in COMPLEX and isinstance(base, Orthogonal | DeltaOrthogonal):
-        return np.dtype(name)
-    return numpy_dtype(dtype)
+    if not isinstance(base, Orthogonal | DeltaOrthogonal):
+        raise FaninTypeError(
+            f"dtype={name!r} cannot be used for {type(base).__name__}; complex are orthogonal weights only, accepted are "
+            + ", ".join(DTYPES)
+        )
+    return np.dtype(name)
+
+
+def name_for_rules(dtype: DTypeLike) -> str:
+    """The name of a dtype, as a rule is told it: complex ones are refused when the rule has said what is drawn.
+
+    Raises:
+        FaninTypeError: as `numpy_dtype`.
+    """
+    name = _name(dtype)
+    return name if name in COMPLEX else numpy_dtype(dtype).name
+
+
+def _name(dtype: Any) -> str | None:
+    return dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", None)
 
 
 def _of_any(dtype: DTypeLike) -> np.dtype[Any]:
-    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", None)
+    name = _name(dtype)
     if name in NATIVE:
         return np.dtype(name)
     if name in EXTENDED:

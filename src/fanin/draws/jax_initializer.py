@@ -14,9 +14,11 @@ from jax.core import Tracer
 from jax.sharding import NamedSharding, PartitionSpec
 
 from fanin.distributions import Distribution
+from fanin.draws.bits import Stream
 from fanin.draws.dtypes import law_dtype
 from fanin.draws.jax import draw
 from fanin.draws.jax_keys import halves
+from fanin.draws.precheck import check_whole
 from fanin.draws.windows import check_shape
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.slots import Axes, AxisRole, ChainLink, Factor, Pairing, Slot
@@ -80,6 +82,7 @@ class Initializer:
             return jnp.zeros(shape, kind)
         name = self.name or carried
         law = self.distribution(shape, kind.name, name)
+        check_whole(law, shape, Stream(0, name), kind.name)
         return draw(law, shape, seed=words, name=name, dtype=law_dtype(kind, law), sharding=_placed(out_sharding))
 
     def __repr__(self) -> str:

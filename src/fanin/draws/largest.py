@@ -1,4 +1,4 @@
-"""How large the numbers of a distribution can get, and whether a number format holds them.
+"""How large the numbers of a distribution can get, and which numbers a format holds.
 
 Asked before anything is drawn: what is too large for its format would become infinite, or NaN in some formats of 8 bits.
 """
@@ -37,6 +37,8 @@ LARGEST = {
     "float8_e4m3fn": 448.0,
     "float8_e5m2": 57344.0,
 }
+# The largest n of each narrow format such that it holds all whole numbers from -n to n.
+EXACT = {"float16": 2**11, "bfloat16": 2**8, "float8_e4m3fn": 2**4, "float8_e5m2": 2**3}
 
 
 def largest(law: Distribution) -> float | None:

@@ -26,17 +26,8 @@ def mirrored(ops: Ops, law: Mirrored, stream: Stream, part: Window, draw_base: A
         part: which blocks, outputs, inputs and taps.
         draw_base: `matrices.block`; draws the base.
     """
-    stack, out, in_, field = block_shape(law.axes)
-    rows = block_pairing(law.out, out, stack, "out")
-    columns = block_pairing(law.in_, in_, stack, "in_")
-    half_out = rows.outer * (rows.units // 2) * rows.inner if rows else out
-    half_in = columns.outer * (columns.units // 2) * columns.inner if columns else in_
-    half = (stack, half_out, half_in, field)
-    axes = getattr(law.base, "axes", None)
-    if axes is not None and block_shape(axes) != half:
-        raise FaninValueError(
-            f"Mirrored: base has blocks (stack, out, in, field) of {block_shape(axes)}, but half of the weight has {half}"
-        )
+    rows, columns, half = halves(law)
+    stack, _, half_in, field = half
     above, beside = _sides(part.rows, rows), _sides(part.columns, columns)
     blocks = ops.zeros(part.shape)
     blocks = _lay(ops, blocks, law.base, half, stream, part, above, beside, draw_base)
@@ -48,6 +39,22 @@ def mirrored(ops: Ops, law: Mirrored, stream: Stream, part: Window, draw_base: A
             ops, blocks, wide, (stack, alone, half_in, field), stream.part("alone"), part, extra, beside, draw_base
         )
     return blocks
+
+
+def halves(law: Mirrored) -> tuple[Pairing | None, Pairing | None, tuple[int, int, int, int]]:
+    """How the outputs and the inputs of a block are paired, and the blocks of the base; raises where they do not fit."""
+    stack, out, in_, field = block_shape(law.axes)
+    rows = block_pairing(law.out, out, stack, "out")
+    columns = block_pairing(law.in_, in_, stack, "in_")
+    half_out = rows.outer * (rows.units // 2) * rows.inner if rows else out
+    half_in = columns.outer * (columns.units // 2) * columns.inner if columns else in_
+    half = (stack, half_out, half_in, field)
+    axes = getattr(law.base, "axes", None)
+    if axes is not None and block_shape(axes) != half:
+        raise FaninValueError(
+            f"Mirrored: base has blocks (stack, out, in, field) of {block_shape(axes)}, but half of the weight has {half}"
+        )
+    return rows, columns, half
 
 
 class Sides(NamedTuple):

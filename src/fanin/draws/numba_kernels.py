@@ -4,29 +4,21 @@ The law and the number format are part of the kernel's type, so each pair has ma
 first asked for and kept on disk.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import njit
 
 from fanin.draws.bits import LANES, MASK, ROUNDS, TILE_WORDS, WEYL
+from fanin.draws.numba_cache import kept
 from fanin.draws.numba_steps import GROUP, KEYS, SCRATCH, item, late, step
 
 U = np.uint64
 TILE, GROUPS = U(TILE_WORDS), U(TILE_WORDS // LANES // GROUP)
 STAGE = 8 * TILE_WORDS  # bytes: room for a tile of any format
 WORK = (SCRATCH + 64 + 3 * STAGE) // 8  # 64-bit words: the scratch memory, room to align it, and three stages
+KEPT = kept(nogil=True, boundscheck=False, error_model="numpy")
 SHORT = TILE  # numbers: rows up to this are copied out of tiles, which neighbouring rows may share
-
-
-def _kept(function: Callable[..., Any]) -> Any:
-    """Compiled, on disk if there is a place for it: beside the sources, or in the user's cache."""
-    options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder can be written to
-        return njit(**options)(function)
 
 
 @njit(inline="always")
@@ -44,7 +36,7 @@ def _scratch(work: Any, seed: Any) -> Any:
     return scratch
 
 
-@_kept
+@KEPT
 def fill_whole(law: Any, dtype: Any, version: Any, settings: Any, seed: Any, name: Any, out: Any) -> None:
     """All numbers of a weight, in place but for those behind its last whole tile.
 
@@ -83,7 +75,7 @@ def fill_whole(law: Any, dtype: Any, version: Any, settings: Any, seed: Any, nam
         out[count * TILE + k] = staged[k]
 
 
-@_kept
+@KEPT
 def fill(
     law: Any,
     dtype: Any,

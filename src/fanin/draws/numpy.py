@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fanin.distributions import Distribution
-from fanin.draws import backends, compose
+from fanin.draws import backends, compose, precheck
 from fanin.draws.bits import Stream
-from fanin.draws.dtypes import law_dtype, numpy_dtype
+from fanin.draws.dtypes import law_dtype, name_for_rules
 from fanin.draws.householder_numpy import NumpyOps
-from fanin.draws.largest import check_size
+from fanin.draws.largest import EXACT, check_size
 from fanin.draws.permutations import orders
 from fanin.draws.recipe import Recipe
 from fanin.draws.windows import Ranges, check_shape
@@ -68,7 +68,10 @@ def draw(
         raise FaninTypeError(f"out={out!r} cannot be used; give a NumPy array of the window's shape, or None")
     kind = dtype if out is None else out.dtype
     law = law_of(rule, shape, name, axes, kind)
-    check_size(law, law_dtype(kind, law).name)
+    held = law_dtype(kind, law).name
+    check_size(law, held)
+    if held in EXACT:
+        precheck.check_whole(law, check_shape(shape), Stream(0, str(name)), held)
     return draw_distribution(law, shape, seed=seed, name=name, window=window, dtype=dtype, bits=bits, out=out)
 
 
@@ -83,7 +86,7 @@ def law_of(
             f"rule={rule!r} cannot be used; give a rule such as fanin.rules.he_normal(), or a distribution"
         )
     shape = check_shape(shape)
-    return rule(Slot(name, shape, numpy_dtype(dtype).name, "weight", axes=_axes(axes, shape)))
+    return rule(Slot(name, shape, name_for_rules(dtype), "weight", axes=_axes(axes, shape)))
 
 
 def _axes(axes: str | Axes, shape: tuple[int, ...]) -> Axes | None:
@@ -126,6 +129,7 @@ def draw_distribution(
         raise FaninValueError("out is read-only; give an array that can be written to")
     if out.shape != asked.wanted:
         raise FaninValueError(f"out has the shape {out.shape}, but the window has {asked.wanted}")
+    precheck.check(distribution, asked.shape, asked.stream, out, bits, NUMPY)
     view = np.expand_dims(out, asked.picked) if asked.picked else out
     compose.fill(distribution, asked.shape, asked.stream, asked.ranges, view, bits, NUMPY)
     return out

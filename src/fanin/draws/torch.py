@@ -5,7 +5,9 @@ Triton and on other devices, plain integer operations (`draws.torch_ops`). The b
 """
 
 import functools
+import importlib
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,16 +16,16 @@ import torch
 from torch import Tensor
 
 from fanin.distributions import Constant, Distribution
-from fanin.draws import backends, compose, torch_ops
+from fanin.draws import backends, compose, precheck, torch_ops
 from fanin.draws.bits import Stream, check_seed
-from fanin.draws.dtypes import DTYPES, NATIVE, numpy_dtype
+from fanin.draws.dtypes import COMPLEX, DTYPES, NATIVE, law_dtype, numpy_dtype
 from fanin.draws.numpy import draw_distribution
 from fanin.draws.recipe import Recipe
 from fanin.draws.torch_orthogonal import TorchOps
 from fanin.draws.windows import Ranges, check_shape, resolve
 from fanin.errors import FaninTypeError, FaninValueError
 
-KINDS = {getattr(torch, name): name for name in DTYPES}
+KINDS = {getattr(torch, name): name for name in DTYPES + COMPLEX}
 BITS = {2: torch.int16, 1: torch.int8}  # how NumPy is shown a number format that it does not know, by its size
 
 
@@ -78,8 +80,9 @@ def fill_(
     """Fill a tensor in place with the numbers of one weight, or of a window of it; no random state is touched.
 
     Args:
-        tensor: what to fill, of the window's shape: float64, float32, float16, bfloat16 or float8, on any device, with any
-            strides. A leaf that requires a gradient is filled as if under `no_grad`.
+        tensor: what to fill, of the window's shape: float64, float32, float16, bfloat16 or float8 (complex64 or complex128
+            with an orthogonal weight), on any device, with any strides. A leaf that requires a gradient is filled as if
+            under `no_grad`.
         distribution: what to draw, a record of `fanin.distributions`.
         shape: the global shape of the weight; the tensor's own if None.
         seed: an integer from 0 to 2**64 - 1.
@@ -112,6 +115,9 @@ def fill_(
     asked = compose.Request.of(distribution, whole, seed, name, window, bits)
     if tuple(target.shape) != asked.wanted:
         raise FaninValueError(f"out has the shape {tuple(target.shape)}, but the window has {asked.wanted}")
+    if target.is_complex():
+        law_dtype(KINDS[target.dtype], distribution)
+    precheck.check(distribution, asked.shape, asked.stream, target, bits, TORCH)
     for axis in asked.picked:
         target = target.unsqueeze(axis)
     with torch.no_grad():
@@ -156,7 +162,7 @@ def check_tensor(tensor: Any) -> None:
             "the tensor is a DTensor; give its local part, with shape= and window= of the whole weight"
         )
     if tensor.dtype not in KINDS:
-        raise FaninTypeError(f"the tensor has dtype {tensor.dtype}; accepted are {', '.join(DTYPES)}")
+        raise FaninTypeError(f"the tensor has dtype {tensor.dtype}; accepted are {', '.join(DTYPES + COMPLEX)}")
     if tensor.is_meta or tensor.layout != torch.strided:
         kind = "is on the meta device" if tensor.is_meta else f"has layout {tensor.layout}"
         raise FaninValueError(
@@ -172,9 +178,9 @@ def check_tensor(tensor: Any) -> None:
 
 def _as_numpy(target: Tensor) -> np.ndarray[Any, Any] | None:
     """The tensor's own memory as a NumPy array of its dtype; None where NumPy cannot have it."""
-    if not target.is_cpu:
+    if not target.is_cpu or target.is_conj():  # of a view that conjugates, NumPy cannot be told
         return None
-    if KINDS[target.dtype] in NATIVE:
+    if KINDS[target.dtype] in NATIVE + COMPLEX:
         return target.numpy()
     dtype = _extended(target.dtype)
     return None if dtype is None else target.view(BITS[target.element_size()]).numpy().view(dtype)
@@ -207,7 +213,8 @@ class Torch:
         def fill(law: Distribution, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Tensor) -> None:
             compose.fill(law, shape, stream, ranges, out, 32, self)
 
-        return TorchOps(torch.float64 if self.double(out) else torch.float32, out.device, fill)
+        kind = out.dtype if out.is_complex() else torch.float64 if self.double(out) else torch.float32
+        return TorchOps(kind, out.device, fill)
 
     def orders(self, shape: tuple[int, ...], axis: int, stream: Stream, ranges: Ranges, out: Tensor) -> Tensor:
         return torch_ops.orders(shape, axis, stream, ranges, out.device)
@@ -239,8 +246,40 @@ TORCH = Torch()
 
 def _engine(made: Recipe, out: Tensor) -> torch_ops.Engine | None:
     """The Triton kernel, for CUDA tensors where it can be had."""
-    if out.device.type != "cuda" or importlib.util.find_spec("triton") is None:
-        return None
-    from fanin.draws import torch_triton
+    kernels = _triton() if out.device.type == "cuda" and not _BROKEN else None
+    return _by_triton if kernels is not None and kernels.can(made, out.dtype) else None
 
-    return torch_triton.engine if torch_triton.can(made, out.dtype) else None
+
+_BROKEN: list[BaseException] = []  # what Triton raised, if it did: it is not asked again
+
+
+@functools.cache
+def _triton() -> Any:
+    """The module of kernels; None without Triton, or with one that cannot be loaded."""
+    if importlib.util.find_spec("triton") is None:
+        return None
+    try:
+        return importlib.import_module("fanin.draws.torch_triton")
+    except Exception as error:  # a broken package raises anything
+        _give_up(error)
+        return None
+
+
+def _by_triton(made: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges, flat: Tensor) -> None:
+    """The kernels; where they cannot be compiled or started, plain operations from now on."""
+    try:
+        _triton().engine(made, shape, stream, ranges, flat)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:
+        _give_up(error)
+        torch_ops.plain(made, shape, stream, ranges, flat)
+
+
+def _give_up(error: Exception) -> None:
+    _BROKEN.append(error)
+    what = (str(error).strip() or type(error).__name__).splitlines()[0]
+    warnings.warn(
+        f"Triton does not work here ({what}), so draws on the GPU are done by plain operations, with the same bits, slower",
+        stacklevel=2,
+    )

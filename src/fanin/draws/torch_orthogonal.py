@@ -2,8 +2,9 @@
 
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -119,15 +120,32 @@ class TorchOps:
 
 @contextlib.contextmanager
 def exact_products() -> Iterator[None]:
-    """Products of float32 in float32, where the user has allowed TF32 or bfloat16 for speed (errors of 1e-3)."""
-    lowered = [(holder, name, getattr(holder, name)) for holder, name in _switches() if _is_low(getattr(holder, name))]
-    for holder, name, _ in lowered:
-        setattr(holder, name, False if name == "allow_tf32" else "ieee")
+    """Products of float32 in float32, where the user has allowed TF32 or bfloat16 for speed (errors of 1e-3).
+
+    The permission is the whole process's: the first thread to come takes it, and the last to go gives it back.
+    """
+    with _LOCK:
+        if not _State.inside:
+            _State.lowered = [(h, n, getattr(h, n)) for h, n in _switches() if _is_low(getattr(h, n))]
+            for holder, name, _ in _State.lowered:
+                setattr(holder, name, False if name == "allow_tf32" else "ieee")
+        _State.inside += 1
     try:
         yield
     finally:
-        for holder, name, value in lowered:
-            setattr(holder, name, value)
+        with _LOCK:
+            _State.inside -= 1
+            if not _State.inside:
+                for holder, name, value in _State.lowered:
+                    setattr(holder, name, value)
+
+
+_LOCK = threading.Lock()
+
+
+class _State:
+    inside = 0  # threads, and products within products
+    lowered: ClassVar[list[tuple[Any, str, Any]]] = []  # what the user had allowed
 
 
 @functools.cache

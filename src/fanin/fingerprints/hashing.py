@@ -9,7 +9,6 @@ Bits are taken as they are: -0.0 is not 0.0, and two NaNs are equal where their 
 
 import functools
 import hashlib
-import importlib.util
 import math
 from collections.abc import Callable
 from typing import Any
@@ -49,11 +48,11 @@ def digest_of_all(tensors: dict[str, str]) -> str:
 
 
 def compiled() -> Kernel | None:
-    """The sums compiled by numba, where it is installed."""
-    if importlib.util.find_spec("numba") is None:
+    """The sums compiled by numba, where it is installed and can be loaded."""
+    try:
+        from fanin.fingerprints.numba_sums import row_sums
+    except ImportError:  # no numba, or one that does not fit the NumPy that is installed
         return None
-    from fanin.fingerprints.numba_sums import row_sums
-
     return row_sums
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from fanin.draws.numba_cache import kept
 from fanin.fingerprints.hashing import FIRST, GOLDEN, SECOND, THIRD, TILE
 
 U = np.uint64
@@ -18,7 +19,7 @@ def _scattered(word: Any) -> Any:
     return z ^ (z >> U(31))
 
 
-@njit(nogil=True, cache=True)
+@kept(nogil=True)
 def row_sums(values: Any, starts: Any, length: Any, table: Any) -> Any:
     """The two sums over rows of this length that lie one behind the other in `values`, and start at these places."""
     first, second = U(0), U(0)

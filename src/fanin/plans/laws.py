@@ -29,7 +29,8 @@ from fanin.distributions import (
     Uniform,
     ZeroRows,
 )
-from fanin.draws import draw_distribution
+from fanin.draws.bits import Stream
+from fanin.draws.precheck import check_formulas, check_whole
 from fanin.errors import FaninError
 from fanin.plans.records import Entry
 
@@ -88,25 +89,28 @@ def elementwise(law: Distribution) -> bool:
     return isinstance(law, ELEMENTWISE)
 
 
-def refused(law: Distribution, shape: tuple[int, ...], name: str) -> str | None:
+def refused(law: Distribution, shape: tuple[int, ...], name: str, dtype: str = "", factor: float = 1.0) -> str | None:
     """Why the draw would refuse this distribution for a weight of this shape; None where it would not, or is not known to.
 
-    Elementwise draws refuse for a window without numbers what they refuse for others.
+    All numbers of formulas are computed for it, once for each law and shape. Whole numbers times a factor are not whole:
+    these are rounded as others are.
     """
-    if not shape or not elementwise(law) or _drawable(law, shape):
+    kept = dtype if abs(factor) == 1 else ""
+    if _drawable(law, shape, kept):
         return None
-    return _refusal(law, shape, name)
+    return _refusal(law, shape, kept, name)
 
 
 @functools.lru_cache(maxsize=4096)
-def _drawable(law: Distribution, shape: tuple[int, ...]) -> bool:
+def _drawable(law: Distribution, shape: tuple[int, ...], dtype: str) -> bool:
     """Asked once for all weights of one law and shape, and all applications of a plan."""
-    return _refusal(law, shape, "w") is None
+    return _refusal(law, shape, dtype, "w") is None
 
 
-def _refusal(law: Distribution, shape: tuple[int, ...], name: str) -> str | None:
+def _refusal(law: Distribution, shape: tuple[int, ...], dtype: str, name: str) -> str | None:
     try:
-        draw_distribution(law, shape, seed=0, name=name, window=(slice(0, 0),) * len(shape))
+        check_formulas(law, shape, Stream(0, name))
+        check_whole(law, shape, Stream(0, name), dtype)
     except FaninError as error:
         return str(error)
     return None

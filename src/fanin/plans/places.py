@@ -97,7 +97,7 @@ def _value_problems(name: str, entry: Entry, place: Place, limit: float) -> list
     bound = largest(law)
     if bound is not None and not bound * abs(factor) <= limit:
         return [f"{name} would get numbers that are too large for {place.dtype}"]
-    refused = laws.refused(law, place.shape, name)
+    refused = laws.refused(law, place.shape, name, str(place.dtype), factor)
     return [f"{name} could not be drawn: {refused}"] if refused else []
 
 

@@ -10,12 +10,11 @@ was flushed to the disk counts.
 import errno
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,46 +23,22 @@ from fanin.draws import draw_distribution
 from fanin.draws.dtypes import numpy_dtype
 from fanin.draws.largest import largest
 from fanin.draws.windows import starts
-from fanin.errors import FaninTypeError, FaninValueError
-from fanin.files import write_atomically
+from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.names import PARAMETRIZED
 from fanin.plans import laws
 from fanin.plans.files import dumps
 from fanin.plans.journal import Journal
 from fanin.plans.parts import Part, Window, cut
 from fanin.plans.records import Plan
-from fanin.plans.safetensors import INDEX, SUFFIX, TYPES, Stored, index_text, layout
+from fanin.plans.safetensors import INDEX, SUFFIX, TYPES, Stored
+from fanin.plans.stream_files import Item, Source, Target
 from fanin.plans.strips import strips
 from fanin.plans.work import Piece, Progress, run, thread_count
 
 PIECE = 1 << 21  # numbers that are drawn and written in one go
 CUTTING = 2  # the way in which weights are cut: an unfinished stream goes on in the way in which it began
-PARTIAL, JOURNAL = ".fanin-stream", "journal"  # the folder in which files grow, and what is known of them
+JOURNAL = "journal"  # beside the files that grow: what is known of them
 CANNOT_RESERVE = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
-UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-
-
-class Source(Protocol):
-    """What gives the numbers of one tensor."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether a window costs as much as the whole tensor."""
-        ...
-
-    def values(self, window: Window) -> np.ndarray[Any, Any]:
-        """The numbers of one window, contiguous, in the type that they are written in."""
-        ...
-
-
-@dataclass(frozen=True)
-class Item:
-    """One tensor of the checkpoint."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    source: Source
 
 
 @dataclass(frozen=True)
@@ -90,9 +65,11 @@ class Drawn:
             if self.dtype != "bfloat16":
                 raise
             kind = np.dtype(np.float32)  # without ml_dtypes: rounded below
-        values = draw_distribution(self.law, self.shape, seed=self.seed, name=self.name, window=window, dtype=kind)
+        exact = kind if self.factor == 1 or kind.itemsize > 2 else np.dtype(np.float32)  # rounded once
+        values = draw_distribution(self.law, self.shape, seed=self.seed, name=self.name, window=window, dtype=exact)
         if self.factor != 1:
-            values *= kind.type(self.factor)
+            values *= exact.type(self.factor)
+            values = values.astype(kind, copy=False)
         return _bfloat16(values) if kind == np.float32 and self.dtype == "bfloat16" else values
 
 
@@ -130,7 +107,7 @@ def stream(
     target = Target.of(Path(path), items, shard_size)
     identity = _identity(plan, target)
     try:
-        return _streamed(target, identity, items, count, progress)
+        return _streamed(target, identity, count, progress)
     except OSError as error:
         raise FaninValueError(f"{target.folder} cannot be written: {error.strerror}") from None
 
@@ -154,7 +131,7 @@ def plan_items(plan: Plan, dtype: str | None) -> list[Item]:
         bound = largest(law)
         if bound is not None and bound * abs(factor) > _LARGEST[kind]:
             wrong.append(f"{name} would get numbers that are too large for {kind}")
-        refused = laws.refused(law, need.shape, name)
+        refused = laws.refused(law, need.shape, name, kind, factor)
         wrong += [f"{name} could not be drawn: {refused}"] if refused else []
         items.append(Item(name, kind, need.shape, Drawn(law, factor, need.shape, kind, plan.seed, name)))
     if wrong:
@@ -168,100 +145,46 @@ _LARGEST = {
 }  # fmt: skip
 
 
-@dataclass
-class Target:
-    """Where everything goes: the folder, and for each file its header and tensors."""
-
-    folder: Path
-    files: dict[str, list[Stored]]
-    headers: dict[str, bytes]
-    index: bool
-    items: dict[str, Item] = field(repr=False, default_factory=dict)
-
-    @classmethod
-    def of(cls, path: Path, items: list[Item], shard_size: int | str) -> "Target":
-        """The files of these items: one where they fit in, else numbered ones and an index."""
-        limit = _bytes(shard_size)
-        single = path.suffix == SUFFIX
-        groups: list[list[Item]] = [[]]
-        size = 0
-        for item in items:
-            own = int(np.prod(item.shape, dtype=object)) * TYPES[item.dtype][1]
-            if groups[-1] and size + own > limit and not single:
-                groups.append([])
-                size = 0
-            groups[-1].append(item)
-            size += own
-        folder = path.parent if single else path
-        if len(groups) == 1:
-            names = [path.name if single else f"model{SUFFIX}"]
-        else:
-            names = [f"model-{k:05d}-of-{len(groups):05d}{SUFFIX}" for k in range(1, len(groups) + 1)]
-        laid = {
-            n: layout([(i.name, i.dtype, i.shape) for i in g], folder / n) for n, g in zip(names, groups, strict=True)
-        }
-        return cls(
-            folder,
-            {n: stored for n, (_, stored) in laid.items()},
-            {n: header for n, (header, _) in laid.items()},
-            len(groups) > 1,
-            {i.name: i for i in items},
-        )
-
-    @property
-    def partial(self) -> Path:
-        """The folder in which the files grow."""
-        only = "" if self.index or f"model{SUFFIX}" in self.files else "-" + next(iter(self.files))
-        return self.folder / (PARTIAL + only)
-
-    @property
-    def bytes(self) -> int:
-        """How much is written."""
-        return sum(self.size(name) for name in self.files)
-
-    def size(self, name: str) -> int:
-        """Bytes of one file."""
-        return len(self.headers[name]) + sum(t.bytes for t in self.files[name])
-
-
-def _bytes(size: int | str) -> int:
-    found = re.fullmatch(r"(\d+)\s*([KMGT]?B)?", str(size).strip(), re.IGNORECASE)
-    if isinstance(size, bool) or not found or int(found[1]) == 0:
-        raise FaninValueError(f"shard_size={size!r} cannot be used; give a number of bytes, or a text such as '5GB'")
-    unit = (found[2] or "").upper()
-    return int(found[1]) * UNITS["" if unit == "B" else unit]
-
-
 def _identity(plan: Plan, target: Target) -> str:
     facts = [dumps(plan), f"cut {CUTTING}", *(f"{n} {header!r}" for n, header in target.headers.items())]
     return hashlib.blake2b("\n".join(facts).encode(), digest_size=16).hexdigest()
 
 
-def _streamed(target: Target, identity: str, items: list[Item], threads: int, progress: Progress) -> Path:
+def _streamed(target: Target, identity: str, threads: int, progress: Progress) -> Path:
     made = [folder for folder in (target.folder, *target.folder.parents) if not folder.exists()]
-    if not (target.partial / JOURNAL).exists():
+    clear = not (target.partial / JOURNAL).exists()
+    if clear:
         _check_place(target)
         target.partial.mkdir(parents=True, exist_ok=True)
     try:
         with Journal(target.partial / JOURNAL, identity) as journal:
+            clear = True
             if not journal.finished:
-                _reserve(target, journal)
-                total = sum(t.size for stored in target.files.values() for t in stored)
-                opened: list[_File] = []
-                try:
-                    run(_pieces(target, journal, opened), total, threads, progress, "writing")
-                finally:
-                    for file in opened:
-                        file.close()
-                for name in target.files:
-                    journal.flush(target.partial / name, name)
-                journal.finish()
-            _moved(target)
-    except OSError:  # a full disk, mostly: nothing half-written stays
-        _cleared(target, made)
+                _grown(target, journal, threads, progress)
+            clear = False  # some files may have moved: the next try moves the others
+            target.move()
+    except (OSError, FaninError):  # a full disk, or numbers that cannot be drawn: nothing half-written stays
+        if clear:
+            _cleared(target, made)
         raise
     shutil.rmtree(target.partial)
     return target.folder
+
+
+def _grown(target: Target, journal: Journal, threads: int, progress: Progress) -> None:
+    """Draw what is not there yet, until every file is whole and on the disk."""
+    _reserve(target, journal)
+    total = sum(t.size for stored in target.files.values() for t in stored)
+    opened: list[_File] = []
+    try:
+        run(_pieces(target, journal, opened), total, threads, progress, "writing")
+    finally:
+        for file in opened:
+            file.close()
+    for name in target.files:
+        journal.flush(target.partial / name, name)
+    target.write_index()
+    journal.finish()
 
 
 def _check_place(target: Target) -> None:
@@ -376,15 +299,6 @@ class _Write:
         while data:
             count = os.pwrite(self.file.descriptor, data, at)
             data, at = data[count:], at + count
-
-
-def _moved(target: Target) -> None:
-    """Move every file to its place, the index last: who reads the index finds them all."""
-    for name in target.files:
-        if (target.partial / name).exists():
-            os.replace(target.partial / name, target.folder / name)
-    if target.index:
-        write_atomically(target.folder / INDEX, index_text(target.files))
 
 
 def _cleared(target: Target, made: list[Path]) -> None:

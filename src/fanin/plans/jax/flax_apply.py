@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.core import Tracer
 from jax.sharding import NamedSharding, SingleDeviceSharding
@@ -54,7 +55,8 @@ def _drawn(name: str, entry: Entry, place: Place, seed: int) -> Array:
     old = place.param.get_raw_value()
     where = None if isinstance(old, Tracer) else getattr(old, "sharding", None)
     known = where if isinstance(where, NamedSharding | SingleDeviceSharding) else None
-    value = draw(law, place.shape, seed=seed, name=name, dtype=place.dtype, sharding=known)
+    exact = place.dtype if factor == 1 or place.dtype.itemsize > 2 else np.dtype(np.float32)  # rounded once
+    value = draw(law, place.shape, seed=seed, name=name, dtype=exact, sharding=known)
     if factor != 1:
-        value = value * jnp.asarray(factor, value.dtype)
+        value = (value * jnp.asarray(factor, value.dtype)).astype(place.dtype)
     return value if known is where else jax.device_put(value, where)

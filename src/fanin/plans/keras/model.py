@@ -139,5 +139,6 @@ def _largest(place: Place) -> float | None:
 def _drawn(name: str, entry: Entry, place: Place, seed: int) -> Any:
     law, factor = laws.drawn(entry)
     layout = getattr(place.variable.value, "sharding", None)  # JAX's arrays have one
-    value = draw(law, place.shape, seed=seed, name=name, dtype=place.dtype, layout=layout)
-    return value if factor == 1 else value * factor
+    exact = place.dtype if factor == 1 or place.dtype == "float64" else "float32"  # rounded once
+    value = draw(law, place.shape, seed=seed, name=name, dtype=exact, layout=layout)
+    return value if factor == 1 else keras.ops.cast(value * factor, place.dtype)

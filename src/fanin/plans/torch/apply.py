@@ -1,12 +1,13 @@
 """A plan put into a model: everything is checked, then everything is drawn in place, by several threads.
 
-Weights behind a parametrisation come first: they may refuse their values, and then everything is put back. What comes
-after them can only be stopped from outside.
+Weights behind a parametrisation come first, then functions of random numbers: they may refuse their values, and then
+everything is put back. What comes after them can only be stopped from outside.
 """
 
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 from fanin.distributions import Distribution, Normal
 from fanin.draws import draw_distribution
 from fanin.draws.largest import largest
+from fanin.draws.precheck import certain
 from fanin.draws.torch import fill_
+from fanin.draws.torch_ops import cast
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.plans import laws
 from fanin.plans.parts import PIECE, Part, cut
@@ -101,7 +104,7 @@ def _value_problems(name: str, entry: Entry, target: Target) -> list[str]:
     bound = largest(law)
     if bound is not None and not bound * abs(factor) <= torch.finfo(target.tensor.dtype).max:
         return [f"{name} would get numbers that are too large for {str(target.tensor.dtype).removeprefix('torch.')}"]
-    refused = laws.refused(law, target.shape, name)
+    refused = laws.refused(law, target.shape, name, str(target.tensor.dtype).removeprefix("torch."), factor)
     return [f"{name} could not be drawn: {refused}"] if refused else []
 
 
@@ -120,7 +123,10 @@ def _tie_problems(name: str, need: Need | None, targets: dict[str, Target]) -> l
 def _written(plan: Plan, chosen: Chosen, threads: int, progress: Progress) -> None:
     plain = [c for c in chosen if c[2].plain]
     small = sum(target.local.nbytes for _, _, target in plain) <= KEPT
+    ahead = [c for c in plain if not small and not certain(c[1].distribution)]
+    rest = [c for c in plain if small or certain(c[1].distribution)]
     kept: list[Callable[[], None]] = []
+    lost = False
 
     def put_back() -> None:
         for one in reversed(kept):
@@ -129,12 +135,15 @@ def _written(plan: Plan, chosen: Chosen, threads: int, progress: Progress) -> No
     try:
         wrong = _write_behind([c for c in chosen if not c[2].plain], plan.seed, kept)
         if not wrong:
-            kept += [target.keep() for _, _, target in plain if small]
-            total = sum(target.local.numel() for _, _, target in plain)
-            run(_pieces(plain, plan.seed, total, threads), total, threads, progress)
+            kept += [target.keep() for _, _, target in (plain if small else ahead)]
+            first, total = _numbers(ahead), _numbers(plain)
+            run(_pieces(ahead, plan.seed, first, threads), first, threads, progress=False)
+            lost = not small
+            done: list[Piece] = [(first, lambda: None)] if first else []
+            run(chain(done, _pieces(rest, plan.seed, total, threads)), total, threads, progress)
     except BaseException as error:
         put_back()
-        if not small:
+        if lost:
             error.add_note(
                 "the weights are too large to keep their old values, and some are drawn: apply the plan again"
             )
@@ -144,6 +153,10 @@ def _written(plan: Plan, chosen: Chosen, threads: int, progress: Progress) -> No
         raise FaninValueError("the plan does not fit the model, and nothing was changed:\n  " + "\n  ".join(wrong))
     for _, _, target in plain:
         written(target.tensor)
+
+
+def _numbers(plain: Chosen) -> int:
+    return sum(target.local.numel() for _, _, target in plain)
 
 
 def _pieces(plain: Chosen, seed: int, total: int, threads: int) -> Iterator[Piece]:
@@ -193,9 +206,8 @@ class _Fill:
                 block = self.local[part.local]
                 if len(part.local) != len(self.shape):  # a flat shard
                     block = block.view([s.stop - s.start for s in part.window])
-                fill_(block, self.law, self.shape, seed=self.seed, name=self.name, window=part.window)
-                if self.factor != 1:
-                    block.mul_(self.factor)
+                where = {"seed": self.seed, "name": self.name, "window": part.window}
+                fill_times_(block, self.law, self.shape, self.factor, **where)
 
 
 def _write_behind(chosen: Chosen, seed: int, kept: list[Callable[[], None]]) -> list[str]:
@@ -213,8 +225,19 @@ def planned_value(entry: Entry, target: Target, seed: int, name: str) -> Tensor:
     assert target.shape is not None
     law, factor = laws.drawn(entry)
     value = torch.empty(target.shape, dtype=target.tensor.dtype, device=target.tensor.device)
-    fill_(value, law, target.shape, seed=seed, name=name)
-    return value.mul_(factor) if factor != 1 else value
+    return fill_times_(value, law, target.shape, factor, seed=seed, name=name)
+
+
+def fill_times_(
+    block: Tensor, law: Distribution, shape: tuple[int, ...], factor: float, *, seed: int, name: str, window: Any = None
+) -> Tensor:
+    """`fill_` and a factor; narrow types are multiplied in float32 and rounded once."""
+    if factor == 1 or block.element_size() > 2:
+        fill_(block, law, shape, seed=seed, name=name, window=window)
+        return block.mul_(factor) if factor != 1 else block
+    exact = torch.empty(block.shape, dtype=torch.float32, device=block.device)
+    fill_(exact, law, shape, seed=seed, name=name, window=window)
+    return block.copy_(cast(exact.mul_(factor), block.dtype))
 
 
 def _assigned(name: str, target: Target, value: Tensor, seed: int) -> list[str]:

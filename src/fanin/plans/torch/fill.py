@@ -14,14 +14,18 @@ from torch import Tensor, nn
 
 from fanin.activations import Activation
 from fanin.distributions import Distribution
-from fanin.draws.bits import check_seed
+from fanin.draws.bits import Stream, check_seed
+from fanin.draws.dtypes import law_dtype
 from fanin.draws.largest import check_size
+from fanin.draws.precheck import check_whole
 from fanin.draws.torch import check_generator, check_tensor, fill_, take_key
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.plans.torch.memory import read_only
 from fanin.plans.torch.shards import is_dtensor, local_of, shard_problem, tensor_parts, written
 from fanin.rules.rule import Rule
 from fanin.slots import Axes, ChainLink, Pairing, Slot
+
+ACCEPTED = "accepted are real floating-point tensors, and complex ones for orthogonal weights"
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,10 @@ def _job(
     _check_memory(tensor, what, seed)
     shape, dtype = tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")
     law = rule(Slot(name or "tensor", shape, dtype, "weight", axes=meaning_of(axes, shape), chain=chain))
+    if tensor.is_complex():
+        _check_complex(tensor, law, what, chain)
     check_size(law, dtype)
+    check_whole(law, shape, Stream(0, name or ""), dtype)
     return Job(tensor, law, name or "")
 
 
@@ -138,8 +145,8 @@ def _check_tensor(tensor: Any, what: str) -> None:
         raise FaninValueError(
             f"{what}: the tensor is lazy and has no shape yet; run one batch through its module first"
         )
-    if not tensor.is_floating_point():
-        raise FaninTypeError(f"{what}: the tensor has dtype {tensor.dtype}; accepted are real floating-point tensors")
+    if not tensor.is_floating_point() and not tensor.is_complex():
+        raise FaninTypeError(f"{what}: the tensor has dtype {tensor.dtype}; {ACCEPTED}")
     if tensor.is_nested:
         raise FaninTypeError(f"{what}: the tensor is nested, so it has no one shape; fill its parts one by one")
     if tensor.grad_fn is not None and not tensor._is_view():
@@ -147,6 +154,16 @@ def _check_tensor(tensor: Any, what: str) -> None:
             f"{what}: the tensor is computed from others (by weight norm, say), so what is written to it would be lost; "
             "use fanin.torch.init_(module, rule), or plan.apply(model)"
         )
+
+
+def _check_complex(tensor: Tensor, law: Distribution, what: str, chain: ChainLink | None) -> None:
+    refused = FaninTypeError(f"{what}: the tensor has dtype {tensor.dtype}; {ACCEPTED}")
+    if chain is not None:  # pairs f(u), f(-u): the activation takes real numbers
+        raise refused
+    try:
+        law_dtype(str(tensor.dtype).removeprefix("torch."), law)
+    except FaninTypeError:
+        raise refused from None
 
 
 def _without_memory(tensor: Tensor) -> str:

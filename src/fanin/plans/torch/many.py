@@ -8,7 +8,7 @@ from torch import nn
 from fanin.draws.torch import fill_seeds_
 from fanin.plans import laws
 from fanin.plans.records import Plan
-from fanin.plans.torch.apply import Chosen, apply, checked
+from fanin.plans.torch.apply import Chosen, apply, checked, fill_times_
 from fanin.plans.torch.shards import is_dtensor
 from fanin.plans.torch.targets import Target, find_targets
 
@@ -33,10 +33,11 @@ def apply_many(plan: Plan, models: Sequence[nn.Module], seeds: Sequence[int]) ->
         for place, (name, entry, _) in enumerate(chosen[0]):
             law, factor = laws.drawn(entry)
             tensors = [own[place][2].tensor for own in chosen]
-            fill_seeds_(tensors, law, seeds=seeds, name=name)
             if factor != 1:
-                for tensor in tensors:
-                    tensor.mul_(factor)
+                for tensor, seed in zip(tensors, seeds, strict=True):
+                    fill_times_(tensor, law, tuple(tensor.shape), factor, seed=seed, name=name)
+                continue
+            fill_seeds_(tensors, law, seeds=seeds, name=name)
 
 
 def _alike(chosen: Sequence[Chosen]) -> bool:
