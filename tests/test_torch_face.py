@@ -1,5 +1,6 @@
 """fanin in PyTorch's idiom."""
 
+import copy
 import inspect
 import itertools
 import math
@@ -28,6 +29,17 @@ from fanin.slots import Axes
 
 SAMPLES = samples()
 NAMES = [name for name in SAMPLES if name != "mirrored"]
+
+
+class Residual(nn.Module):
+    """x + down(relu(up(norm(x))))."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.up, self.down = nn.LayerNorm(8), nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.down(torch.relu(self.up(self.norm(x))))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -482,6 +494,46 @@ class TestInit:
             face.init_(net, text)
         assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
         assert torch.equal(state, torch.get_rng_state())
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("rezero", "a trainable scalar on each residual branch"),
+            ("layerscale", "a trainable number a channel on each residual branch"),
+            ("fixup", "scalar biases before and after each weight of a residual branch, no norm at '1.norm'"),
+            ("t_fixup(layers=6)", "no norm at '1.norm'"),
+            ("deepnorm(layers=6)", "a factor on the skip path of each residual add"),
+        ],
+    )
+    def test_what_a_rule_requires_of_branches_is_asked_for(self, text: str, said: str) -> None:
+        net = nn.Sequential(nn.Linear(8, 8), Residual(), nn.Linear(8, 4))
+        before = [p.detach().clone() for p in net.parameters()]
+        with pytest.raises(FaninValueError, match=f"nothing was changed: .*{said}"):
+            face.init_(net, text, seed=0)
+        assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+
+    def test_who_says_that_there_is_no_branch_is_believed(self) -> None:
+        net = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 4))
+        with pytest.raises(
+            FaninValueError, match=r"branches= says which modules are a branch, and \(\) that there is none"
+        ):
+            face.init_(net, "rezero", seed=0)
+        plain = fanin.plan(net, torch.randn(2, 512), rules={"*": "rezero"}).apply(copy.deepcopy(net), 0)
+        face.init_(net, "rezero", seed=0, branches=())
+        assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), net.parameters(), strict=True))
+
+    def test_told_branches_get_what_a_plan_gives_them(self) -> None:
+        net = nn.Sequential(nn.Linear(8, 8), Residual(), Residual(), nn.Linear(8, 4))
+        told = [("*.up", "*.down")]
+        plan = fanin.plan(net, torch.randn(3, 8), rules={"*": "fixup(per_branch=2)"})
+        with pytest.raises(FaninValueError, match=r"a trainable scalar on the residual branch that '1\.down' ends"):
+            face.init_(net, "fixup(per_branch=2)", branches=told)
+        face.edit(net, plan)
+        face.init_(net, "fixup(per_branch=2)", seed=0, branches=told)
+        assert not net[1].down.weight.any()  # type: ignore[union-attr]
+        assert net[1].up.weight.any()  # type: ignore[union-attr]
+        with pytest.raises(FaninValueError, match="matches no module with weights"):
+            face.init_(net, "rezero", branches="blocks.*")
 
     def test_what_is_there_already_is_enough(self) -> None:
         net = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4))

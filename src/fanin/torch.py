@@ -131,6 +131,7 @@ def init_(
     *,
     seed: int | None = None,
     generator: torch.Generator | None = None,
+    branches: str | Sequence[str | tuple[str, ...]] | None = None,
 ) -> nn.Module:
     """Draw the weights of a module and its children from one rule, in place; biases become zeros, scales of norms ones.
 
@@ -145,20 +146,25 @@ def init_(
         rule: a rule, a distribution, or the text of a rule ("he_normal(nonlinearity='gelu')").
         seed: of the draws; each weight's own numbers come from its name in `module`.
         generator: where the seed is taken from without `seed`.
+        branches: what the residual branches are, which nobody sees without a watched pass: a pattern over modules' paths that are
+            each a whole branch, or a list of patterns and of tuples of them, the modules of a branch in the order in which they are
+            called: [("blocks.*.up", "blocks.*.down")]. Without it a rule's requirement of branches (ReZero's scalars) is
+            required of each, wherever they are; () says that there are none.
 
     Returns:
         The module.
 
     Raises:
-        FaninValueError: a weight's axes are not known from its module, or the rule needs an architecture that it does not have
-            (u-muP, DKS); `fanin.plan(model, batch)` watches the ops instead. Nothing was changed.
+        FaninValueError: a weight's axes are not known from its module, branches fit no modules, or the rule needs an architecture
+            that it does not have (u-muP, DKS; ReZero's scalars, Fixup without norms); `fanin.plan(model, batch)` watches the ops
+            instead. Nothing was changed.
 
     Example:
         >>> net = init_(nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)), "he_normal", seed=0)
         >>> round(float(net[0].weight.std()) * 16, 2)
         1.0
     """
-    return _init(module, rule, seed=seed, generator=generator)
+    return _init(module, rule, seed=seed, generator=generator, branches=branches)
 
 
 @_eager

@@ -555,6 +555,7 @@ def init_(
     *,
     seed: int | None = None,
     generator: torch.Generator | None = None,
+    branches: str | Sequence[str | tuple[str, ...]] | None = None,
 ) -> nn.Module:
     """Draw the weights of a module and its children from one rule, in place; biases become zeros, scales of norms ones."""
 

@@ -16,14 +16,13 @@ from fanin.plans.matching import plan_from_rules
 from fanin.plans.presets import Preset, find, is_preset, plan_from_preset
 from fanin.plans.presets.unwatched import refuse_unseen
 from fanin.plans.records import Plan
-from fanin.plans.requirements import EACH, EVERYWHERE
+from fanin.plans.requirements import asked, of_each_branch
 from fanin.rules import parse
 from fanin.rules.requirement import Requirement
 from fanin.rules.rule import ALIASES, FACTORIES, Rule
-from fanin.slots import ResidualPlace, Slot
+from fanin.slots import Slot
 from fanin.traces.records import Trace
 
-SOME = ResidualPlace(branch=0, branches=2, last=True)  # a place on a branch, to ask a rule what it requires there
 UNSEEN = (
     "no pass saw which activations stand within the residual branches: a rule that makes up for the activation before a weight counts "
     "none there"
@@ -159,22 +158,12 @@ class _Watched:
         seen = slot if after is None or slot.activation is not None else replace(slot, activation=after.activation)
         found = self.rule.requires(seen)
         kinds = {need.kind for need in found}
-        if self.untold and slot.residual is None:
-            more = [
-                n for n in self._asked(replace(slot, residual=SOME)) if n.kind in EVERYWHERE and n.kind not in kinds
-            ]
-            found += tuple(Requirement(n.kind, "", detail=EACH, lr_scale=n.lr_scale) for n in more)
+        if self.untold:
+            found += of_each_branch(self.rule, seen)
         if seen.activation is None and (after is None or after.site) and "activation" not in kinds:
-            more = self._asked(replace(slot, activation=Activation.named("tanh")))
+            more = asked(self.rule, replace(slot, activation=Activation.named("tanh")))
             found += tuple(Requirement("activation", slot.name) for n in more if n.kind == "activation")
         return found
-
-    def _asked(self, slot: Slot) -> tuple[Requirement, ...]:
-        """What the rule requires of a slot that is not there; nothing where it cannot say."""
-        try:
-            return self.rule.requires(slot)
-        except FaninError:
-            return ()
 
     def __getattr__(self, label: str) -> Any:
         """What else the rule says of itself: its spec, the learning rate that it asks for."""

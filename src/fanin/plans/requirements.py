@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
+from fanin.errors import FaninError
 from fanin.plans.context import branch_end
 from fanin.rules.requirement import Requirement
-from fanin.slots import Slot
+from fanin.slots import ResidualPlace, Slot
 from fanin.traces.records import ResidualAdd, Trace
 
 OF_BRANCH = ("branch_scalar", "branch_vector", "skip_weight")
@@ -27,6 +29,7 @@ EVERYWHERE = {
     "skip_weight": "a factor on the skip path of each residual add",
     "branch_norm": "a norm before the last weight of each residual branch",
 }
+SOME = ResidualPlace(branch=0, branches=2, last=True)  # a place on a branch, to ask a rule what it requires there
 
 
 def placed(trace: Trace, needs: Iterable[Requirement]) -> tuple[Requirement, ...]:
@@ -102,6 +105,26 @@ def _activation_module(trace: Trace, weight: str) -> str:
             if op.kind in ("norm", "shape", "dropout"):
                 made.add(op.index)
     return ""
+
+
+def of_each_branch(rule: Any, slot: Slot) -> tuple[Requirement, ...]:
+    """What a rule would require of residual branches that nobody sees, as of each one: as if this weight ended one.
+
+    What it requires of the slot where it stands is left out.
+    """
+    if slot.residual is not None:
+        return ()
+    kinds = {need.kind for need in rule.requires(slot)}
+    there = [n for n in asked(rule, replace(slot, residual=SOME)) if n.kind in EVERYWHERE and n.kind not in kinds]
+    return tuple(Requirement(n.kind, "", detail=EACH, lr_scale=n.lr_scale) for n in there)
+
+
+def asked(rule: Any, slot: Slot) -> tuple[Requirement, ...]:
+    """What a rule requires of a slot that is not there; nothing where it cannot say."""
+    try:
+        return rule.requires(slot)
+    except FaninError:
+        return ()
 
 
 def _around(module: str, home: str) -> bool:

@@ -6,7 +6,7 @@ authors protect from a second initialization (`_no_reinit`, Mamba's).
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from fanin.distributions import Distribution
 from fanin.draws.torch import check_generator, take_key
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.plans.branches import Branch, on_branches, placed_on, told_branches
 from fanin.plans.matching import keep_padding
 from fanin.plans.records import Entry, Plan
-from fanin.plans.requirements import listed
+from fanin.plans.requirements import EACH, listed, of_each_branch
 from fanin.plans.torch import buffers
 from fanin.plans.torch.apply import apply, checked
 from fanin.plans.torch.architecture import check_architecture, missing
@@ -26,7 +27,8 @@ from fanin.plans.torch.modules import module_slots
 from fanin.plans.torch.shards import is_dtensor
 from fanin.plans.torch.targets import find_targets
 from fanin.rules import parse
-from fanin.rules.rule import FACTORIES
+from fanin.rules.requirement import Requirement
+from fanin.rules.rule import FACTORIES, Rule
 from fanin.slots import Slot
 
 GUARDS = ("_is_hf_initialized", "_no_reinit")  # set on a parameter whose values are to stay
@@ -198,7 +200,12 @@ def _allocate(module: nn.Module, root: nn.Module, part: Plan, device: Any) -> No
 
 
 def init_(
-    module: nn.Module, rule: Any, *, seed: int | None = None, generator: torch.Generator | None = None
+    module: nn.Module,
+    rule: Any,
+    *,
+    seed: int | None = None,
+    generator: torch.Generator | None = None,
+    branches: str | Sequence[str | tuple[str, ...]] | None = None,
 ) -> nn.Module:
     """See `fanin.torch.init_`."""
     if not isinstance(module, nn.Module):
@@ -213,6 +220,8 @@ def init_(
             "init_: the module is sharded (DTensor), and processes that take seeds of their own would not agree; give seed="
         )
     slots = module_slots(module, leave=lambda target: any(map(guarded, target.tensors)))
+    told = () if branches is None else told_branches(branches, slots)
+    slots = on_branches(slots, told)
     if not slots and any(map(guarded, module.parameters())):
         warnings.warn(f"init_: every weight is marked as done ({' or '.join(GUARDS)}); nothing was drawn", stacklevel=4)
     zeros, ones = FACTORIES["zeros"](), FACTORIES["ones"]()
@@ -222,7 +231,8 @@ def init_(
 
     by_role: dict[str, Callable[[Slot], Any]] = {"bias": zeros, "norm_shift": zeros, "norm_scale": ones}
     entries = {s.name: Entry(by_role.get(s.role, law)(s), "init_") for s in slots}
-    _check_requirements(module, rule, [s for s in slots if s.role not in by_role])
+    if isinstance(rule, Rule):
+        _check_requirements(module, rule, slots, told, untold=branches is None)
     plan = Plan.of(slots, entries, seed=0 if seed is None else seed)
     if seed is None:
         checked(plan, find_targets(module))  # what is refused takes no random number
@@ -233,13 +243,20 @@ def init_(
     return module
 
 
-def _check_requirements(module: nn.Module, rule: Any, slots: list[Slot]) -> None:
-    """Raise where the rule needs more of the architecture than the module has."""
-    needs = [need for slot in slots for need in rule.requires(slot)] if hasattr(rule, "requires") else []
-    lacking = missing(needs, module)
+def _check_requirements(
+    module: nn.Module, rule: Rule, slots: Sequence[Slot], told: Sequence[Branch], untold: bool
+) -> None:
+    """Raise where the rule needs more of the architecture than the module has; untold branches may be anywhere."""
+    needs: list[Requirement] = []
+    for slot in slots:
+        if slot.role not in ("bias", "norm_shift"):
+            needs += rule.requires(slot) + (of_each_branch(rule, slot) if untold else ())
+    lacking = missing(dict.fromkeys(placed_on(needs, told, slots, {})), module)
     if lacking:
+        unseen = any(need.detail == EACH for need in lacking)
         raise FaninValueError(
-            f"init_: {getattr(rule, 'spec', 'the rule')} needs an architecture that this module does not have, and nothing was "
-            f"changed: {listed(lacking)}; make a plan with fanin.plan(model, batch, rules=...), which fanin.torch.edit(model, plan) "
-            "puts into the model, or whose plan.trust() says that the model's own code does it"
+            f"init_: {rule.spec} needs an architecture that this module does not have, and nothing was changed: {listed(lacking)}; "
+            + ("branches= says which modules are a branch, and () that there is none; or " if unseen else "")
+            + "make a plan with fanin.plan(model, batch, rules=...), which fanin.torch.edit(model, plan) puts into the model, or whose "
+            "plan.trust() says that the model's own code does it"
         )

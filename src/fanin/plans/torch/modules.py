@@ -11,6 +11,7 @@ from torch import nn
 
 from fanin.errors import FaninValueError
 from fanin.names import ORIGINAL, PARAMETRIZED, canonical_names
+from fanin.plans.torch.architecture import owner_path
 from fanin.plans.torch.targets import Target, find_targets
 from fanin.slots import Axes, Slot, SlotRole
 
@@ -72,6 +73,7 @@ def module_slots(module: nn.Module, leave: Callable[[Target], bool] = lambda tar
                 shape=target.shape,
                 dtype=str(target.tensor.dtype).removeprefix("torch."),
                 role=role,
+                module=owner_path(every[0]),
                 module_type=type(owner).__name__,
                 axes=axes,
                 padding_index=next((index for index in padding if index is not None), None),
@@ -99,6 +101,8 @@ def _meaning(owner: nn.Module, attribute: str, shape: tuple[int, ...]) -> tuple[
         return ("norm_scale" if attribute == "weight" else "norm_shift"), None
     if attribute.startswith("bias") or attribute.endswith("_bias"):
         return ("bias", None) if len(shape) == 1 or isinstance(owner, nn.MultiheadAttention) else None
+    if len(shape) < 2:  # a scalar that an edit has put beside a weight
+        return None
     gates = next((n for kind, n in GATES.items() if isinstance(owner, kind)), None)
     field = "k" * (len(shape) - 2)
     match owner:
