@@ -210,9 +210,11 @@ def _notes(
         if summary.failed:
             notes.append(f"{summary.init} could not be run and is left out: {summary.note}")
         if summary.diverged:
+            share = summary.diverged_share
             notes.append(
-                f"{summary.diverged} of {summary.runs} runs of {summary.init} diverged; "
-                "they are kept in, scored as the best constant prediction."
+                f"{summary.diverged} of {summary.runs} runs of {summary.init} diverged: {100 * share.value:.0f} % "
+                f"({100 * share.low:.0f} to {100 * share.high:.0f}). The means are over the others; in paired differences "
+                "such a run counts as the best constant prediction."
             )
     notes += dict.fromkeys(f"{r.init} {r.note}." for r in results if r.note)
     return tuple(notes)

@@ -8,9 +8,10 @@ from typing import Literal
 
 from fanin.errors import FaninValueError
 from fanin.files import write_atomically
+from fanin.lab.statistics.records import Estimate, Finding, Interval
 from fanin.records import Record
 
-VERSION = 1  # of the JSON that `Comparison.save` writes
+VERSION = 2  # of the JSON that `Comparison.save` writes
 
 Task = Literal["classification", "regression", "language", "multilabel"]
 
@@ -56,35 +57,6 @@ class RunResult(Record):
 
 
 @dataclass(frozen=True)
-class Interval(Record):
-    """A mean with its t-interval.
-
-    Attributes:
-        mean: of the values.
-        low, high: ends of the interval at `level` (NaN with fewer than two values).
-        std: standard deviation of the values (n - 1; NaN with fewer than two).
-        count: number of values.
-        level: coverage of the interval.
-        trusted: whether its coverage is within two points of `level`, as far as these values can tell.
-        why: why it is not to be trusted, "" where it is.
-    """
-
-    mean: float
-    low: float
-    high: float
-    std: float
-    count: int
-    level: float = 0.95
-    trusted: bool = True
-    why: str = ""
-
-    @property
-    def value(self) -> float:
-        """The mean, by the name that every other estimate of the lab has."""
-        return self.mean
-
-
-@dataclass(frozen=True)
 class StepsToTarget(Record):
     """Steps until the target score, with runs that never reached it kept in as censored.
 
@@ -112,9 +84,11 @@ class InitSummary(Record):
     Attributes:
         init: name of the init.
         runs: number of runs done.
-        diverged: how many of them diverged (they are in the means).
-        failed: runs that could not be done (they are not).
-        metrics: mean and interval, by metric.
+        diverged: how many of them diverged.
+        failed: runs that could not be done.
+        metrics: mean and interval by metric, of the runs that did not diverge; without any of those, {}.
+        overall: mean of the same over all runs, those that diverged with what the constant prediction scores.
+        diverged_share: share of the runs that diverged, with Wilson's interval.
         seconds: time of a run.
         steps_to_target: None where no target was set.
         note: why runs failed, "" where none did.
@@ -124,7 +98,9 @@ class InitSummary(Record):
     runs: int
     diverged: int
     failed: int
-    metrics: dict[str, Interval]
+    metrics: dict[str, Estimate]
+    overall: dict[str, float]
+    diverged_share: Estimate
     seconds: Interval
     steps_to_target: StepsToTarget | None = None
     note: str = ""
@@ -134,20 +110,24 @@ class InitSummary(Record):
 class Difference(Record):
     """One metric of one init minus that of the baseline, over the seeds that both have.
 
+    A run that diverged counts with what the constant prediction scores.
+
     Attributes:
         init, baseline: names of the inits.
         metric: name of the metric.
-        interval: mean of the paired differences with its t-interval.
-        wins, ties, losses: seeds on which the init's metric is larger, equal, smaller.
+        finding: "better", "worse", "no difference shown", or "too few seeds to say", after Holm's correction.
+        interval: mean of the paired differences with its interval.
+        wins, ties, losses: seeds on which the init is better, equal, worse.
         p: two-sided p of the test named in `test` (NaN with fewer than six pairs, which could not show any).
         p_adjusted: the same after Holm's correction over all inits compared on this metric.
-        test: "sign-flip" (exact permutation of the signs of the differences) or "wilcoxon".
+        test: "sign-flip" (exact permutation of the signs of the differences), "signed-rank" or "wilcoxon".
     """
 
     init: str
     baseline: str
     metric: str
-    interval: Interval
+    finding: Finding
+    interval: Estimate
     wins: int
     ties: int
     losses: int

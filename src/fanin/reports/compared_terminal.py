@@ -24,10 +24,10 @@ def short_steps(steps: StepsToTarget | None) -> str:
 
 def comparison_text(result: Comparison, width: int = 80, color: bool = False) -> str:
     """A comparison as text: the verdict, a row an init, curves, paired differences."""
-    return render(comparison_parts(result), width, color)
+    return render(comparison_parts(result, width), width, color)
 
 
-def comparison_parts(result: Comparison) -> list[RenderableType]:
+def comparison_parts(result: Comparison, width: int = 80) -> list[RenderableType]:
     """The pieces of a comparison."""
     found = compared.verdict(result)
     parts: list[RenderableType] = [
@@ -38,7 +38,7 @@ def comparison_parts(result: Comparison) -> list[RenderableType]:
         parts.append(
             Padding(Text("Stopped early: the figures are over the seeds that every init finished."), (0, 0, 0, 2))
         )
-    parts += [Text(), summary_table(result), Text()]
+    parts += [Text(), summary_table(result, width), Text()]
     rows = [(f"{d.init}", Text(compared.difference_text(d))) for d in result.differences if d.metric == result.score]
     if rows:
         parts += [
@@ -46,11 +46,15 @@ def comparison_parts(result: Comparison) -> list[RenderableType]:
             labelled(rows),
             Text(),
         ]
+    doubted = any(not s.metrics[result.score].trusted for s in result.summaries if result.score in s.metrics)
     learned = curves_table(result)
     if learned is not None:
         title = f"{result.score} through training (mean over seeds; 0 at the bottom, the best at the top)"
         parts += [Text(title, style="bold"), learned, Text()]
-    notes = [("±", Text("95 % t-interval over the seeds"))]
+    notes = [("±", Text("95 % interval over the seeds, of the runs that did not diverge"))]
+    notes += [
+        (compared.DOUBTED, Text("so few runs, or ones so skew, do not allow this interval to be trusted"))
+    ] * doubted
     notes += [("note", Text(n)) for n in result.notes]
     if compared.has_target(result):
         words = f"until {result.score} {result.settings.target:g} on the test part: median over the runs, and how many got there"
@@ -60,11 +64,18 @@ def comparison_parts(result: Comparison) -> list[RenderableType]:
     return [*parts, labelled(notes)] if notes else parts[:-1]
 
 
-def summary_table(result: Comparison) -> RenderableType:
-    """A row an init: the metrics with their intervals, steps to target, diverged; four metrics at most fit 80 columns."""
+def summary_table(result: Comparison, width: int = 80) -> RenderableType:
+    """A row an init: the metrics of the runs that converged, the first with its interval, steps to target, diverged."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     target = compared.has_target(result)
     first, *rest = result.metrics or (result.score,)
+    widest = max(
+        (len(compared.estimate_text(s.metrics[first])) for s in result.summaries if first in s.metrics), default=0
+    )
+    taken = (
+        2 + min(18, max(map(len, result.inits))) + 2 + widest + 2 + 13 * target + 8
+    )  # by init, score, steps, diverged
+    rest = rest[-max(1, (width - taken) // 8) :]  # what has no room beside is in the page; the loss stays
     table.add_column("init", overflow="fold", min_width=9)
     table.add_column(first, justify="right", no_wrap=True)
     for metric in rest:
@@ -73,8 +84,8 @@ def summary_table(result: Comparison) -> RenderableType:
         table.add_column("steps", justify="right", no_wrap=True)
     table.add_column("diverged", justify="right", no_wrap=True)
     for s in result.summaries:
-        cells = [compared.interval_text(s.metrics[first]) if first in s.metrics else "–"]
-        cells += [compared.metric_text(s.metrics[m].mean) if m in s.metrics else "–" for m in rest]
+        cells = [compared.estimate_text(s.metrics[first]) if first in s.metrics else "–"]
+        cells += [compared.metric_text(s.metrics[m].value) if m in s.metrics else "–" for m in rest]
         cells += [short_steps(s.steps_to_target)] if target else []
         table.add_row(s.init, *cells, f"{s.diverged}/{s.runs}")
     for r in result.references:

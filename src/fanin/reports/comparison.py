@@ -9,6 +9,7 @@ import numpy as np
 from fanin.lab.records import Comparison, RunResult
 from fanin.lab.statistics.means import t_ends
 from fanin.reports import compared
+from fanin.reports.compared import DOUBTED_WORDS
 from fanin.reports.figures import DotRow, Series, dot_figure, line_figure
 
 STYLES = 8  # colours there are for inits
@@ -25,7 +26,8 @@ def comparison_section(result: Comparison, first: bool = False) -> str:
         f'<div class="verdict level-{found.level}"><{tag}>{escape(found.headline)}</{tag}>'
         f'<p class="detail">{escape(found.detail)}</p></div>'
         '<p class="lead" style="margin-top:16px">Each init trains with the same data order and seeds. A dot is one run; '
-        "the bar is the mean with its 95 % t-interval. Runs that diverged stay in, with what a constant prediction scores.</p>"
+        "the bar is the mean with its 95 % interval, of the runs that did not diverge; one that did stays in as a dot, with what a "
+        "constant prediction scores, and so it counts in paired differences.</p>"
         f'<div class="figures">{score_figure(result)}{loss_figure(result)}{score_curve(result)}{train_curve(result)}</div>'
         f"{summary_table(result)}{differences_table(result)}"
         + (f'<ul class="notes">{listed}</ul>' if listed else "")
@@ -51,11 +53,12 @@ def loss_figure(result: Comparison) -> str:
 def _metric_figure(result: Comparison, metric: str, title: str, caption: str) -> str:
     rows = []
     for s in result.summaries:
-        if metric not in s.metrics:
+        if metric not in s.overall:
             continue
-        i = s.metrics[metric]
+        e = s.metrics.get(metric)
+        mean, low, high = (e.value, e.low, e.high) if e else (math.nan,) * 3
         values = [r.metrics[metric] for r in result.runs(s.init) if not r.error and metric in r.metrics]
-        rows.append(DotRow(s.init, style(result, s.init), values, i.mean, i.low, i.high))
+        rows.append(DotRow(s.init, style(result, s.init), values, mean, low, high))
     return dot_figure(title, caption, rows) if rows else ""
 
 
@@ -133,21 +136,23 @@ def mean_band(lines: Sequence[Sequence[float]], log: bool = False) -> tuple[list
 
 
 def summary_table(result: Comparison) -> str:
-    """One row an init: every metric, steps to the target, diverged runs; ordinary learners below."""
+    """One row an init: every metric of the runs that converged, steps to the target, the share that diverged; learners below."""
     metrics = result.metrics
     target = compared.has_target(result)
     head = ["init", *metrics, *(["steps to target"] if target else []), "diverged", "seconds a run"]
     rows = []
     for s in result.summaries:
-        cells = [compared.interval_text(s.metrics[m]) if m in s.metrics else "–" for m in metrics]
+        cells = [compared.estimate_text(s.metrics[m]) if m in s.metrics else "–" for m in metrics]
         cells += [compared.steps_text(s.steps_to_target)] if target else []
-        rows.append([s.init, *cells, f"{s.diverged} of {s.runs}", compared.metric_text(s.seconds.mean)])
+        rows.append([s.init, *cells, compared.diverged_text(s), compared.metric_text(s.seconds.mean)])
     for r in result.references:
         cells = [compared.metric_text(r.metrics[m]) if m in r.metrics else "–" for m in metrics]
         rows.append(
             [f"{r.name} (no network)", *cells, *(["–"] if target else []), "–", compared.metric_text(r.seconds)]
         )
-    return _table("Means with 95 % t-intervals", head, rows)
+    note = "Mean and 95 % interval over the runs that did not diverge; beside it the share that did, with its interval."
+    note += f" {DOUBTED_WORDS}" if compared.doubted(result) else ""
+    return _table("Means", head, rows, note)
 
 
 def differences_table(result: Comparison) -> str:
@@ -159,10 +164,12 @@ def differences_table(result: Comparison) -> str:
     ]
     if not rows:
         return ""
-    return _table(f"Paired differences against {result.inits[0]}", ["init", "metric", "difference, seed by seed"], rows)
+    note = "Over all seeds, diverged runs with what the constant prediction scores; p after Holm's correction."
+    head = ["init", "metric", "difference, seed by seed"]
+    return _table(f"Paired differences against {result.inits[0]}", head, rows, note)
 
 
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
     heads = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
     body = "".join(
         "<tr>"
@@ -172,5 +179,5 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> st
     )
     return (
         f'<h3 class="table-title">{escape(title)}</h3><div class="scroll wide" tabindex="0" role="region" aria-label="{escape(title)}">'
-        f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div><p class="table-note">{escape(note)}</p>'
     )

@@ -8,10 +8,11 @@ from rich.text import Text
 from fanin.lab.analysis.records import ContextAnalysis
 from fanin.lab.results import StudyResults
 from fanin.reports import study_tables
+from fanin.reports.compared import cell_text
 from fanin.reports.rich_parts import MARKS, STYLES, labelled, render, sparkline
 from fanin.reports.study_curves import mean_curves
 from fanin.reports.study_tables import Table
-from fanin.reports.study_words import STATE_LEVELS, cell_text, lr_note, outcome_text, study_verdict
+from fanin.reports.study_words import STATE_LEVELS, lr_note, outcome_text, study_verdict
 from fanin.reports.words import count, number
 
 MOST_CONTEXTS = 24  # rows of the table by context
