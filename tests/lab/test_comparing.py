@@ -353,3 +353,35 @@ def test_a_verdict_is_the_paired_tests_after_holms_correction(result: Comparison
         _, told = summarise(copies, result.inits, ("accuracy", "loss"), None)
         assert [d.finding for d in told] == [finding, finding]  # a smaller loss is better, a larger accuracy too
         assert [d.wins for d in told] == [len(copies) // 2] * 2
+
+
+def linear() -> nn.Module:
+    """Of the ten features of diabetes."""
+    return nn.Linear(10, 1)
+
+
+def far(model: nn.Module) -> None:
+    """An init that starts far from anything good."""
+    with torch.no_grad():
+        model.weight.fill_(3.0)  # type: ignore[union-attr, operator]
+
+
+def test_where_a_smaller_score_is_better_the_smallest_wins() -> None:
+    data = replace(load("diabetes"), score="rmse")
+    got = compare(linear, {"far": far, "default": "default"}, data=data, seeds=6, steps=40, lr=0.01, target=1.0)
+    means = {s.init: s.overall["rmse"] for s in got.summaries}
+    assert means["default"] < means["far"]
+    difference = got.difference("default", "rmse")
+    assert difference is not None
+    assert (difference.finding, difference.wins, difference.losses) == ("better", 6, 0)
+    assert difference.interval.value < 0
+    assert difference.interval.value == pytest.approx(means["default"] - means["far"])
+    found = verdict(got)
+    assert found.level == "ok"
+    assert found.headline.startswith("default is the best: rmse ")
+    assert "better on 6 of 6 seeds" in str(got)
+    assert "lower is better" in str(got)
+    for run in got.results:  # the first look at which the error is small enough
+        low = [step for step, score in zip(run.eval_steps, run.eval_score, strict=True) if score <= 1.0]
+        assert run.reached_at == (low[0] if low else None)
+    assert all(r.eval_score[0] > 1.0 and r.reached_at != 0 for r in got.runs("far"))

@@ -5,6 +5,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from fanin.lab import metrics
 from fanin.lab.records import Comparison, StepsToTarget
 from fanin.reports import compared
 from fanin.reports.rich_parts import MARKS, STYLES, labelled, render, sparkline
@@ -49,7 +50,9 @@ def comparison_parts(result: Comparison, width: int = 80) -> list[RenderableType
     doubted = any(not s.metrics[result.score].trusted for s in result.summaries if result.score in s.metrics)
     learned = curves_table(result)
     if learned is not None:
-        title = f"{result.score} through training (mean over seeds; 0 at the bottom, the best at the top)"
+        larger = metrics.higher_is_better(result.score)
+        ends = "0 at the bottom, the best at the top" if larger else "0 at the bottom; lower is better"
+        title = f"{result.score} through training (mean over seeds; {ends})"
         parts += [Text(title, style="bold"), learned, Text()]
     notes = [("±", Text("95 % interval over the seeds, of the runs that did not diverge"))]
     notes += [

@@ -73,7 +73,8 @@ def _context(results: StudyResults, c: ContextAnalysis) -> list[RenderableType]:
         top = max(v for line in curves.values() for v in line if v == v)
         for plan, line in curves.items():
             table.add_row(plan, sparkline(line, 36, (0.0, max(top, 1e-9)), log=False), f"→ {number(line[-1])}")
-        title = f"{c.score} on held-out data through training, of the runs that go on (0 at the bottom, the best at the top)"
+        ends = "0 at the bottom, the best at the top" if c.larger_is_better else "0 at the bottom; lower is better"
+        title = f"{c.score} on held-out data through training, of the runs that go on ({ends})"
         parts += [Text(title, style="bold"), Padding(table, (0, 0, 0, 2)), Text()]
     return parts
 

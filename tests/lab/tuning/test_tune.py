@@ -1,5 +1,6 @@
 """Tuning: what it searches, what it recommends, and what it refuses."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -132,6 +133,39 @@ def test_halving_keeps_the_best_and_the_baseline() -> None:
     assert best_of(rungs[-1]) == Candidate(Adjustment("b"), 1.0)
     assert best_of(rungs[-1], "default") == Candidate(Adjustment("default"), 1.0)
     assert budgets(90) == (10, 30, 90)
+
+
+def test_where_a_smaller_score_is_better_the_smallest_is_found() -> None:
+    from fanin.lab.data import load
+
+    data = replace(load("diabetes"), score="rmse")
+    rates = [0.0001, 0.03]
+    got = tune(
+        linear, data, inits=["default", "he_normal"], gains=[1.0], lrs=rates, steps=54, budget=6, seeds=1, confirm=6
+    )
+    for rung in got.rungs:
+        scores = [t.score for t in rung.trials]
+        assert scores == sorted(scores)
+    assert (got.winner.lr, got.baseline.lr) == (0.03, 0.03)
+    assert min(t.score for t in got.mapped) in [v for row in got.map()[2] for v in row]
+    won = got.winner_score - got.baseline_score
+    assert got.confirmed.difference.value == pytest.approx(won)
+    assert (got.confirmed.finding == "better") <= (won < 0)
+
+
+def linear() -> nn.Module:
+    """Of the ten features of diabetes."""
+    return nn.Linear(10, 1)
+
+
+def test_halving_keeps_the_smallest_where_that_is_the_best() -> None:
+    first = [Candidate(Adjustment(init), 1.0) for init in ("default", "a", "b", "c")]
+    worth = {"default": 3.0, "a": 1.0, "b": 2.0, "c": float("nan")}
+    rungs = halve(
+        first, 90, lambda some, steps: [Trial(c, worth[c.start.init], 0, 1) for c in some], larger_is_better=False
+    )
+    assert [t.candidate.start.init for t in rungs[0].trials] == ["a", "b", "default", "c"]
+    assert best_of(rungs[-1]) == Candidate(Adjustment("a"), 1.0)
 
 
 def test_a_sample_of_many_candidates_holds_every_plain_start() -> None:

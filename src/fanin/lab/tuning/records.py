@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fanin.lab import metrics
 from fanin.lab.statistics.records import Verdict
 from fanin.lab.study.rows import RunRow
 from fanin.records import Record
@@ -111,13 +112,13 @@ class Tuning(Record):
 
         All had the first rung's short budget; None where a pair was not tried.
         """
-        trials = self.mapped
+        trials, better = self.mapped, max if metrics.higher_is_better(self.score) else min
         gains = tuple(sorted({t.candidate.start.gain for t in trials}))
         rates = tuple(sorted({t.candidate.lr for t in trials}))
         best: dict[tuple[float, float], float] = {}
         for trial in trials:
             place = (trial.candidate.start.gain, trial.candidate.lr)
-            best[place] = max(trial.score, best.get(place, trial.score))
+            best[place] = better(trial.score, best.get(place, trial.score))
         return gains, rates, tuple(tuple(best.get((gain, lr)) for lr in rates) for gain in gains)
 
     def __str__(self) -> str:

@@ -97,14 +97,14 @@ def tune(
     starts = _starts(inits, gains, biases, scales)
     # each rung costs as much as the first: a third of the candidates, three times the steps
     first = candidates(starts, rates, most=budget * KEPT ** (RUNGS - 1) // (RUNGS * seeds))
-    rungs = halve(first, search.steps, search.trials)
+    score, larger = dataset.score, metrics.higher_is_better(dataset.score)
+    rungs = halve(first, search.steps, search.trials, larger_is_better=larger)
     winner, baseline = best_of(rungs[-1]), best_of(rungs[-1], "default")
     mapped = search.map(winner.start, gains, rates, rungs[0])
     rows = search.confirm(winner, baseline, confirm)
-    score = dataset.score
     won, base = ([r.metrics[score] for r in rows if r.config.plan == c.start.name] for c in (winner, baseline))
     differences = [a - b for a, b in zip(won, base, strict=True)]
-    found = verdict(differences, larger_is_better=metrics.higher_is_better(score))
+    found = verdict(differences, larger_is_better=larger)
     return Tuning(
         model=search.words,
         data=dataset.name,
