@@ -144,6 +144,9 @@ def compare(
         float | None, typer.Option("--target", metavar="SCORE", help="The score that steps are counted to.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples in a step.")] = 64,
+    validation: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of the training data, held out: curves are measured on it.")
+    ] = 0.1,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     references: Annotated[
         bool, typer.Option("--references", help="Also fit ordinary learners (scikit-learn).")
@@ -157,8 +160,8 @@ def compare(
 
     options = {
         "seeds": seeds, "steps": steps, "epochs": epochs, "optimizer": optimizer, "lr": lr, "momentum": momentum,
-        "weight_decay": weight_decay, "loss": loss, "target": score, "batch_size": batch_size, "workers": workers,
-        "references": references,
+        "weight_decay": weight_decay, "loss": loss, "target": score, "batch_size": batch_size, "validation": validation,
+        "workers": workers, "references": references,
     }  # fmt: skip
     leave(commands.compare(target, inits, data, format, html, save, options))
 

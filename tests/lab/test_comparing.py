@@ -281,6 +281,7 @@ def test_files_that_cannot_be_read_or_written_are_said(result: Comparison, tmp_p
         ({"inits": ["default", "default"]}, FaninValueError, "default more than once"),
         ({"inits": 3}, FaninTypeError, "must be a list of names"),
         ({"epochs": 0}, FaninValueError, "epochs=0 must be large enough for one step"),
+        ({"validation": 1.0}, FaninValueError, "validation=1.0 must be a share"),
         ({"workers": 0}, FaninValueError, "workers=0 must be at least 1"),
         ({"optimizer": "lion"}, FaninValueError, "accepted are sgd, adam, adamw"),
         ({"data": "mnist"}, FaninValueError, "data='mnist' is unknown"),
@@ -385,3 +386,25 @@ def test_where_a_smaller_score_is_better_the_smallest_wins() -> None:
         low = [step for step, score in zip(run.eval_steps, run.eval_score, strict=True) if score <= 1.0]
         assert run.reached_at == (low[0] if low else None)
     assert all(r.eval_score[0] > 1.0 and r.reached_at != 0 for r in got.runs("far"))
+
+
+def test_curves_are_of_the_held_out_part_and_the_test_part_is_looked_at_once() -> None:
+    """With test targets that no model can guess, every curve still rises, and only the final metrics tell."""
+    data = load("digits:256")
+    shifted = replace(data, test_targets=(data.test_targets + 1) % 10)
+    options: dict[str, Any] = {"seeds": 2, "steps": 60, "lr": 0.05, "target": 0.5}
+    got = compare(models.small, ["default"], data=shifted, **options)
+    plain = compare(models.small, ["default"], data=data, **options)
+    for run, other in zip(got.results, plain.results, strict=True):
+        assert (run.eval_score, run.eval_loss, run.train_loss) == (other.eval_score, other.eval_loss, other.train_loss)
+        assert run.reached_at == other.reached_at is not None
+        assert run.eval_score[-1] > 0.7 > 0.2 > run.metrics["accuracy"]
+    assert (got.settings.train_examples, got.settings.held_examples, got.settings.test_examples) == (230, 26, 450)
+    assert "accuracy on the held-out part through training" in str(got)
+    assert "On the held-out part; thin lines" in got._repr_html_()
+    whole = compare(models.small, ["default"], data=shifted, validation=0, **options)
+    assert whole.settings.held_examples == 0
+    assert whole.results[0].eval_score[-1] == whole.results[0].metrics["accuracy"]
+    assert "Nothing was held out" in " ".join(str(whole).split())
+    own = compare(models.small, ["default"], data=data.with_validation(0.5), **options)
+    assert (own.settings.train_examples, own.settings.held_examples) == (128, 128)

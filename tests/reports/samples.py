@@ -225,7 +225,7 @@ def comparison(seeds: int = 5, *, interrupted: bool = False) -> Comparison:
     settings = Settings(
         data="digits",
         task="classification",
-        train_examples=1347,
+        train_examples=1212,
         test_examples=450,
         classes=10,
         input_shape=(64,),
@@ -239,6 +239,7 @@ def comparison(seeds: int = 5, *, interrupted: bool = False) -> Comparison:
         loss="cross_entropy",
         target=0.9,
         evaluations=15,
+        held_examples=135,
     )
     return Comparison(
         "model.py:mlp",

@@ -106,7 +106,7 @@ def _run(
 
 
 def _config(data: DataSet, training: Training, init: Init, seed: int) -> RunConfig:
-    """The run as the engine's recorder knows it; nothing is held out, since nothing is chosen by its curves."""
+    """The run as the engine's recorder knows it; what is held out, the data says."""
     settings = TrainingSettings(
         steps=training.steps, validation=0.0, evaluations=training.evaluations, target=training.target, watch=False
     )

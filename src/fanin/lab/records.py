@@ -28,10 +28,11 @@ class RunResult(Record):
         diverged: whether the loss became NaN or infinite; the run was stopped there.
         steps: optimizer steps taken.
         planned_steps: steps that a whole run takes.
-        reached_at: first evaluated step at which the target score was reached, None if it never was (then the run is
+        reached_at: first evaluated step at which the target score was reached on the held-out part, None if it never was (then the run is
             censored at `planned_steps`) or no target was set.
         train_steps, train_loss: the training loss per step, thinned to a bounded number of points.
-        eval_steps, eval_loss, eval_score: on the test part, step 0 (before training) and the last step included.
+        eval_steps, eval_loss, eval_score: on the held-out part (the test part where nothing is held out), step 0 (before
+            training) and the last step included.
         seconds: wall time of the run (construction, init, training and evaluation).
         init_seconds: of these, the time that the init took.
         error: why the run could not be done, "" for a run that was.
@@ -161,6 +162,7 @@ class Settings(Record):
         data: name of the data set as it was asked for.
         task: kind of task.
         train_examples, test_examples: sizes of the parts.
+        held_examples: size of the part that curves are measured on, 0 where that is the test part.
         classes: number of classes (0 for regression).
         input_shape: shape of one example as the model got it.
         optimizer, lr, momentum, weight_decay, batch_size: of the training.
@@ -168,7 +170,7 @@ class Settings(Record):
         epochs: the same in passes over the training part.
         loss: name of the loss.
         target: score to reach for `reached_at`, None for none.
-        evaluations: number of evaluations on the test part, step 0 aside.
+        evaluations: number of evaluations while training, step 0 aside.
         framework: of the model, with its version.
         device: that the runs were done on.
     """
@@ -189,6 +191,7 @@ class Settings(Record):
     loss: str
     target: float | None
     evaluations: int
+    held_examples: int = 0
     framework: str = ""
     device: str = "cpu"
 

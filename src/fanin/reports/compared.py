@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fanin.lab import metrics
 from fanin.lab.analysis.records import Cell
-from fanin.lab.records import Comparison, Difference, InitSummary, StepsToTarget
+from fanin.lab.records import Comparison, Difference, InitSummary, Settings, StepsToTarget
 from fanin.lab.statistics import Estimate, Interval
 from fanin.reports.words import count, number
 
@@ -56,13 +56,24 @@ def setting_text(result: Comparison) -> str:
     s = result.settings
     parts = [
         result.model,
-        f"{s.data} ({s.train_examples:,} + {s.test_examples:,} examples)",
+        f"{s.data} ({_parts_text(s)})",
         f"{count(len(result.seeds), 'seed')}",
         f"{s.steps:,} steps ({number(s.epochs)} epochs)",
         f"{s.optimizer} at {number(s.lr)}" + (f", momentum {number(s.momentum)}" if s.momentum else ""),
         f"batches of {s.batch_size}",
     ]
     return " · ".join(parts)
+
+
+def _parts_text(s: Settings) -> str:
+    if not s.held_examples:
+        return f"{s.train_examples:,} + {s.test_examples:,} examples"
+    return f"{s.train_examples:,} + {s.held_examples:,} held out + {s.test_examples:,} to test"
+
+
+def part_text(result: Comparison) -> str:
+    """The part that curves and steps to the target are measured on."""
+    return "held-out part" if result.settings.held_examples else "test part"
 
 
 def metric_text(value: float) -> str:

@@ -8,6 +8,7 @@ from rich.text import Text
 from fanin.lab import metrics
 from fanin.lab.records import Comparison, StepsToTarget
 from fanin.reports import compared
+from fanin.reports.curves import going_on, grid_of, left_text, mean_band
 from fanin.reports.rich_parts import MARKS, STYLES, labelled, render, sparkline
 
 SHORT = {"precision": "prec.", "recall": "recall", "f1": "F1"}  # eight columns have to fit into 80 characters
@@ -52,7 +53,9 @@ def comparison_parts(result: Comparison, width: int = 80) -> list[RenderableType
     if learned is not None:
         larger = metrics.higher_is_better(result.score)
         ends = "0 at the bottom, the best at the top" if larger else "0 at the bottom; lower is better"
-        title = f"{result.score} through training (mean over seeds; {ends})"
+        title = (
+            f"{result.score} on the {compared.part_text(result)} through training (mean of the runs that go on; {ends})"
+        )
         parts += [Text(title, style="bold"), learned, Text()]
     notes = [("±", Text("95 % interval over the seeds, of the runs that did not diverge"))]
     notes += [
@@ -60,7 +63,8 @@ def comparison_parts(result: Comparison, width: int = 80) -> list[RenderableType
     ] * doubted
     notes += [("note", Text(n)) for n in result.notes]
     if compared.has_target(result):
-        words = f"until {result.score} {result.settings.target:g} on the test part: median over the runs, and how many got there"
+        where = f"until {result.score} {result.settings.target:g} on the {compared.part_text(result)}"
+        words = f"{where}: median over the runs, and how many got there"
         notes.append(("steps", Text(words)))
     if result.references:
         notes.append(("*", Text("an ordinary learner on the same split, for reference")))
@@ -98,14 +102,13 @@ def summary_table(result: Comparison, width: int = 80) -> RenderableType:
 
 
 def curves_table(result: Comparison) -> RenderableType | None:
-    """The mean score through training as bars, one row an init."""
-    from fanin.reports.comparison import mean_band
-
+    """The mean score through training as bars, one row an init, and how many runs go on where not all do."""
     table = Table.grid(padding=(0, 2, 0, 0))
-    grid = max((r.eval_steps for r in result.results), key=len, default=())
+    grid = grid_of([r.eval_steps for r in result.results])
     if len(grid) < 3:
         return None
-    means = {}
+    means: dict[str, list[float]] = {}
+    left: dict[str, str] = {}
     for init in result.inits:
         lines = []
         for run in result.runs(init):
@@ -113,9 +116,9 @@ def curves_table(result: Comparison) -> RenderableType | None:
             if not run.error:
                 lines.append([known.get(step, float("nan")) for step in grid])
         if lines:
-            means[init] = mean_band(lines)[0]
+            means[init], left[init] = mean_band(lines)[0], left_text(going_on(lines)[-1], len(lines))
     top = max((v for line in means.values() for v in line if v == v), default=1.0)
     for init, line in means.items():
         bars = sparkline(line, 36, (0.0, max(top, 1e-9)), log=False)
-        table.add_row(init, bars, f"→ {compared.metric_text(line[-1])}")
+        table.add_row(init, bars, f"→ {compared.metric_text(line[-1])}" + (f" ({left[init]})" if left[init] else ""))
     return Padding(table, (0, 0, 0, 2))

@@ -4,12 +4,10 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-import numpy as np
-
 from fanin.lab.records import Comparison, RunResult
-from fanin.lab.statistics.means import t_ends
 from fanin.reports import compared
 from fanin.reports.compared import DOUBTED_WORDS
+from fanin.reports.curves import ENDED, endings, grid_of, mean_band
 from fanin.reports.figures import DotRow, Series, dot_figure, line_figure
 
 STYLES = 8  # colours there are for inits
@@ -63,9 +61,10 @@ def _metric_figure(result: Comparison, metric: str, title: str, caption: str) ->
 
 
 def score_curve(result: Comparison) -> str:
-    """The score on the test part through training."""
+    """The score on the held-out part through training."""
     title = f"{result.score[:1].upper()}{result.score[1:]} through training"
-    return _curve(result, title, "On the test part; thin lines are single runs.", "eval_steps", "eval_score", log=False)
+    caption = f"On the {compared.part_text(result)}; thin lines are single runs."
+    return _curve(result, title, caption, "eval_steps", "eval_score", log=False)
 
 
 def train_curve(result: Comparison) -> str:
@@ -81,7 +80,7 @@ def train_curve(result: Comparison) -> str:
 
 
 def _curve(result: Comparison, title: str, caption: str, steps: str, values: str, *, log: bool) -> str:
-    grid = max((getattr(r, steps) for r in result.results), key=len, default=())
+    grid = grid_of([getattr(r, steps) for r in result.results])
     if len(grid) < 2:
         return ""
     series: list[Series] = []
@@ -93,7 +92,9 @@ def _curve(result: Comparison, title: str, caption: str, steps: str, values: str
         lines = [smoothed(line) for line in lines] if log else lines
         mean, low, high = mean_band(lines, log)
         series += [Series(init, style(result, init), line, faint=True) for line in lines if len(lines) > 1][:20]
-        series.append(Series(init, style(result, init), mean, low, high))
+        series.append(Series(init, style(result, init), mean, low, high, said=endings(lines)))
+    ended = any(text for s in series for text in s.said)
+    caption += f" {ENDED}" if ended else ""
     labels = [f"step {step:,}" for step in grid]
     return line_figure(title, caption, [float(s) for s in grid], series, labels=labels, x_name="step", log=log)
 
@@ -111,28 +112,6 @@ def smoothed(line: Sequence[float], window: int = 9) -> list[float]:
         near = [v for v in line[max(0, i - half) : i + half + 1] if math.isfinite(v)]
         means.append(math.fsum(near) / len(near) if math.isfinite(value) else value)
     return means
-
-
-def mean_band(lines: Sequence[Sequence[float]], log: bool = False) -> tuple[list[float], list[float], list[float]]:
-    """Per point: mean over the runs that have it, and the 95 % t-interval (NaN with fewer than two).
-
-    With `log`, of the logarithms (then the mean is the geometric one), so that no band reaches below zero.
-    """
-    x = np.array(lines, dtype=float)  # (runs, points)
-    if log:
-        x = np.log(np.where(x > 0, x, np.nan))
-    x[~np.isfinite(x)] = np.nan
-    mean, low, high = (np.full(x.shape[1], np.nan) for _ in range(3))
-    counts = np.isfinite(x).sum(0)
-    for n in np.unique(counts[counts > 0]):  # points that as many runs have, all at once
-        at = np.flatnonzero(counts == n)
-        columns = np.array([column[np.isfinite(column)] for column in x[:, at].T])
-        mean[at] = columns.mean(-1)
-        if n > 1:
-            low[at], high[at] = t_ends(columns, 0.95)
-    if log:
-        mean, low, high = (np.exp(np.minimum(v, 700.0)) for v in (mean, low, high))
-    return mean.tolist(), low.tolist(), high.tolist()
 
 
 def summary_table(result: Comparison) -> str:

@@ -11,7 +11,7 @@ from fanin.lab.results import StudyResults
 from fanin.lab.statistics import Estimate
 from fanin.lab.study.rows import CurvePoint, RunRow
 from fanin.reports.compared import share_text
-from fanin.reports.comparison import mean_band
+from fanin.reports.curves import ENDED, endings, grid_of, mean_band
 from fanin.reports.figures import DotRow, Series, dot_figure, line_figure
 from fanin.reports.figures_map import map_figure
 from fanin.reports.words import number
@@ -123,7 +123,7 @@ def _curve(
     log: bool = False,
     levels: Sequence[ReferenceLine] = (),
 ) -> str:
-    steps = sorted({p.step for found in curves.values() for curve in found for p in curve})
+    steps = grid_of([[p.step for p in curve] for found in curves.values() for curve in found])
     series: list[Series] = []
     for plan, found in curves.items():
         lines = [_on_grid(curve, steps, value) for curve in found if curve]
@@ -133,7 +133,9 @@ def _curve(
         banded = len(curves) <= MOST_BANDS and len(lines) > 1
         if d.faint and banded:
             series += [Series(plan, d.style(plan), line, faint=True) for line in lines[:MOST_FAINT]]
-        series.append(Series(plan, d.style(plan), mean, low if banded else (), high if banded else ()))
+        band = (low, high) if banded else ((), ())
+        series.append(Series(plan, d.style(plan), mean, *band, said=endings(lines)))
+    caption += f" {ENDED}" if any(text for s in series for text in s.said) else ""
     if len(steps) < 2 or not series:
         return ""
     for r in levels:

@@ -70,9 +70,10 @@ def _context(results: StudyResults, c: ContextAnalysis) -> list[RenderableType]:
     curves = mean_curves(results, c)
     if curves:
         table = RichTable.grid(padding=(0, 2, 0, 0))
-        top = max(v for line in curves.values() for v in line if v == v)
+        top = max(v for line in curves.values() for v in line.mean if v == v)
         for plan, line in curves.items():
-            table.add_row(plan, sparkline(line, 36, (0.0, max(top, 1e-9)), log=False), f"→ {number(line[-1])}")
+            end = f"→ {number(line.mean[-1])}" + (f" ({line.left})" if line.left else "")
+            table.add_row(plan, sparkline(line.mean, 36, (0.0, max(top, 1e-9)), log=False), end)
         ends = "0 at the bottom, the best at the top" if c.larger_is_better else "0 at the bottom; lower is better"
         title = f"{c.score} on held-out data through training, of the runs that go on ({ends})"
         parts += [Text(title, style="bold"), Padding(table, (0, 0, 0, 2)), Text()]
