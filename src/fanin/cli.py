@@ -176,6 +176,9 @@ def tune(
         str, typer.Option(metavar="A,B", help="What to start from: default (always), fanin, rules, presets.")
     ] = "default,fanin,he_normal,xavier_normal,orthogonal",
     gains: Annotated[str, typer.Option(metavar="A,B", help="Factors on the weights.")] = "0.5,0.71,1,1.41,2",
+    biases: Annotated[
+        str, typer.Option(metavar="A,B", help="Biases; 0 leaves them, more than one searches them.")
+    ] = "0",
     lrs: Annotated[
         str | None, typer.Option(metavar="A,B", help="Learning rates; nine that suit the optimizer.")
     ] = None,
@@ -201,7 +204,7 @@ def tune(
     from fanin import commands_tune
 
     options = {
-        "inits": inits, "gains": gains, "lrs": lrs, "optimizer": optimizer, "steps": steps, "epochs": epochs,
+        "inits": inits, "gains": gains, "biases": biases, "lrs": lrs, "optimizer": optimizer, "steps": steps, "epochs": epochs,
         "batch_size": batch_size, "budget": budget, "seeds": seeds, "confirm": confirm, "workers": workers,
     }  # fmt: skip
     leave(commands_tune.tune(target, data, format, html, save_plan, options))

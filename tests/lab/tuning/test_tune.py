@@ -1,5 +1,6 @@
 """Tuning: what it searches, what it recommends, and what it refuses."""
 
+import importlib
 from dataclasses import replace
 from typing import Any
 
@@ -53,7 +54,10 @@ def test_the_map_is_whole(found: Tuning) -> None:
 
 def test_fresh_seeds_were_not_seen_by_the_search(found: Tuning) -> None:
     assert all(row.config.seed >= 10_000 for row in found.rows)
-    assert len(found.rows) == 12
+    again = found.winner.lr != found.baseline.lr  # then the default is run at the winner's rate, too
+    assert len(found.rows) == (18 if again else 12)
+    assert len({(r.config.plan, r.config.lr, r.config.seed) for r in found.rows}) == len(found.rows)
+    assert not found.in_disguise
 
 
 def test_it_shows_itself_and_is_a_record(found: Tuning) -> None:
@@ -78,6 +82,38 @@ def test_where_nothing_is_better_the_default_is_kept() -> None:
     assert not alone.recommended
     assert alone.confirmed.difference.value == 0
     assert "Keep the model's own weights" in str(alone)
+
+
+def chosen(monkeypatch: pytest.MonkeyPatch, winner: Candidate, baseline: Candidate) -> None:
+    """The search finds these."""
+    module = importlib.import_module("fanin.lab.tuning.tune")  # the package has a function of this name
+    monkeypatch.setattr(module, "best_of", lambda rung, init=None: baseline if init else winner)
+
+
+def test_a_winner_that_is_a_learning_rate_in_disguise_is_not_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's own weights under another name, at a better rate than the default was given."""
+    winner, baseline = Candidate(Adjustment("lecun_uniform"), 0.1), Candidate(Adjustment("default"), 0.0003)
+    chosen(monkeypatch, winner, baseline)
+    options = {**QUICK, "lrs": [0.0003, 0.1], "confirm": 8}
+    got = tune(shallow, inits=["default", "lecun_uniform"], gains=[1.0], budget=6, **options)
+    assert got.confirmed.test.p < 0.05  # at their own rates it is better in all of the seeds
+    assert got.winner_score > got.baseline_score + 0.2
+    assert got.default_at_winners_rate == pytest.approx(got.winner_score, abs=0.05)
+    assert got.in_disguise
+    assert not got.recommended
+    assert got.confirmed.finding == "no difference shown"
+    assert "Keep the default, at a learning rate of 0.1" in str(got).replace("\n", " ")
+    assert "it was the learning rate's" in " ".join(str(got).split())
+    assert len(got.rows) == 24
+    assert Tuning.from_dict(got.to_dict()) == got
+
+
+def test_a_winner_that_is_better_at_its_rate_too_is_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen(monkeypatch, Candidate(Adjustment("he_normal"), 0.03), Candidate(Adjustment("default"), 0.1))
+    got = tune(deep, inits=["default", "he_normal"], gains=[1.0], budget=6, **{**QUICK, "lrs": [0.03, 0.1]})
+    assert got.recommended
+    assert not got.in_disguise
+    assert "the winner is better then, too" in " ".join(str(got).split())
 
 
 def test_gains_biases_and_branches_reach_the_weights() -> None:

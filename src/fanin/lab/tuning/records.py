@@ -80,8 +80,13 @@ class Tuning(Record):
         rungs: of the search, in order.
         winner: the candidate that the search found.
         baseline: the default at the best of its own learning rates, found with the same budgets.
-        confirmed: the winner against the baseline on fresh seeds, on the test part: paired differences in the score.
+        confirmed: the winner against the baseline on fresh seeds, on the test part: paired differences in the score. The
+            winner counts as better only where it is so at their own learning rates, and with both at the winner's.
         winner_score, baseline_score: mean test score of each on the fresh seeds.
+        default_at_winners_rate: mean test score of the default at the winner's learning rate on the same seeds (its own
+            score where both have one rate); None where it was not run, since the winner was not better anyway.
+        in_disguise: whether the winner is better at their own learning rates, but not shown to be where the default takes
+            the winner's: the difference was the learning rate's.
         mapped: the winner's init at every gain and learning rate, with the first rung's budget.
         rows: the runs that confirm.
         cost: full runs that all of it took, the map and those that confirm included.
@@ -104,6 +109,8 @@ class Tuning(Record):
     rows: tuple[RunRow, ...]
     cost: float
     recommended: bool
+    default_at_winners_rate: float | None = None
+    in_disguise: bool = False
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
 
