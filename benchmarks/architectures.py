@@ -91,6 +91,7 @@ def _run(name: str, net: Net, options: argparse.Namespace) -> Scores:
             lr=lr,
             optimizer=options.optimizer,
             evaluations=1,
+            validation=0,  # nothing is chosen by the curves
             progress=False,
         )
         for run in result.results:

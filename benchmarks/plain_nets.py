@@ -166,6 +166,7 @@ def run(name: str, row: Row, seeds: int, inits: list[str], folder: Path) -> Scor
             lr=0.003,
             optimizer="sgd",
             evaluations=1,
+            validation=0,  # nothing is chosen by the curves
             progress=False,
         )
         for one in result.results:

@@ -250,10 +250,12 @@ def test_an_absurd_batch_is_no_fault_of_fanins(fanin) -> None:
 
 def test_compare_takes_what_python_takes(fanin) -> None:
     options = ["--loss", "nets.py:smoothed", "--target", "0.5", "--momentum", "0.5", "--weight-decay", "0.01"]
+    options += ["--validation", "0.2"]
     run = fanin("compare", "nets.py:fine", "--steps", "3", "--seeds", "1", *options, "--save", "c.json")
     assert run.status == 0
     settings = json.loads(Path("c.json").read_text())["settings"]
     assert [settings[k] for k in ("loss", "target", "momentum", "weight_decay")] == ["smoothed", 0.5, 0.5, 0.01]
+    assert (settings["train_examples"], settings["held_examples"], settings["test_examples"]) == (1078, 269, 450)
     run = fanin("compare", "nets.py:fine", "--steps", "3", "--seeds", "1", "--momentum", "1.5")
     assert run.status == 2 and "momentum=1.5" in run.err
 

@@ -144,6 +144,9 @@ def compare(
         float | None, typer.Option("--target", metavar="SCORE", help="The score that steps are counted to.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples in a step.")] = 64,
+    validation: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of the training data, held out: curves are measured on it.")
+    ] = 0.1,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     references: Annotated[
         bool, typer.Option("--references", help="Also fit ordinary learners (scikit-learn).")
@@ -157,8 +160,8 @@ def compare(
 
     options = {
         "seeds": seeds, "steps": steps, "epochs": epochs, "optimizer": optimizer, "lr": lr, "momentum": momentum,
-        "weight_decay": weight_decay, "loss": loss, "target": score, "batch_size": batch_size, "workers": workers,
-        "references": references,
+        "weight_decay": weight_decay, "loss": loss, "target": score, "batch_size": batch_size, "validation": validation,
+        "workers": workers, "references": references,
     }  # fmt: skip
     leave(commands.compare(target, inits, data, format, html, save, options))
 
@@ -173,6 +176,9 @@ def tune(
         str, typer.Option(metavar="A,B", help="What to start from: default (always), fanin, rules, presets.")
     ] = "default,fanin,he_normal,xavier_normal,orthogonal",
     gains: Annotated[str, typer.Option(metavar="A,B", help="Factors on the weights.")] = "0.5,0.71,1,1.41,2",
+    biases: Annotated[
+        str, typer.Option(metavar="A,B", help="Biases; 0 leaves them, more than one searches them.")
+    ] = "0",
     lrs: Annotated[
         str | None, typer.Option(metavar="A,B", help="Learning rates; nine that suit the optimizer.")
     ] = None,
@@ -198,7 +204,7 @@ def tune(
     from fanin import commands_tune
 
     options = {
-        "inits": inits, "gains": gains, "lrs": lrs, "optimizer": optimizer, "steps": steps, "epochs": epochs,
+        "inits": inits, "gains": gains, "biases": biases, "lrs": lrs, "optimizer": optimizer, "steps": steps, "epochs": epochs,
         "batch_size": batch_size, "budget": budget, "seeds": seeds, "confirm": confirm, "workers": workers,
     }  # fmt: skip
     leave(commands_tune.tune(target, data, format, html, save_plan, options))

@@ -85,7 +85,7 @@ def carried_out(
     left = len(prepared.configs) - len(done & set(prepared.configs))
     if left and not quiet:
         say(f"{prepared.study.name}: {_cost(prepared, done, left, how)}")
-        say(seeds_text(prepared.study))
+        say(seeds_text(prepared.study, prepared.bindings))
     elif not left:
         say(f"{prepared.study.name}: all {len(prepared.configs):,} runs are done already")
     with show_progress() as on_event, user_output():
@@ -214,7 +214,7 @@ def show_study(text: str, small: bool, toml: bool) -> int:
             cost = prepared.cost()
     except FaninError as error:  # absent data: the study can be shown all the same
         why = str(error)
-    show(show_text(found.study, cost, why, *terminal()))
+    show(show_text(found.study, cost, why, *terminal(), found.bindings))
     return 0
 
 

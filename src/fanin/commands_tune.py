@@ -22,11 +22,11 @@ def tune(target: str, data: str, format: str, html: str | None, save_plan: str |
         )
     names = split_names(options.pop("inits"))
     inits = names if "default" in names else ["default", *names]
-    gains, lrs = _numbers("--gains", options.pop("gains")), options.pop("lrs")
+    gains, biases = (_numbers(f"--{name}", options.pop(name)) for name in ("gains", "biases"))
+    lrs = options.pop("lrs")
+    rates = _numbers("--lrs", lrs) if lrs else None
     with busy("searching"), user_output():
-        result = search(
-            build_fresh(place), data, inits=inits, gains=gains, lrs=_numbers("--lrs", lrs) if lrs else None, **options
-        )
+        result = search(build_fresh(place), data, inits=inits, gains=gains, biases=biases, lrs=rates, **options)
     if html:
         from fanin.reports.tuned import tuning_html
 

@@ -43,7 +43,7 @@ def test_a_deep_plain_net_learns_digits(name: str) -> None:
     factory, least = NETS[name]
     result = fanin.compare(
         lambda: Flat(factory()), ["fanin"], "digits", seeds=[0, 1], epochs=15, lr=0.003, optimizer="sgd", evaluations=1,
-        progress=False,
+        validation=0, progress=False,
     )  # fmt: skip
     scores = [run.metrics["accuracy"] for run in result.results]
     assert len(scores) == 2

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tests.lab import models
@@ -19,6 +20,8 @@ from torch import nn
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.lab import Comparison, RunResult, compare
 from fanin.lab.data import load
+from fanin.lab.statistics import mean_interval, wilson
+from fanin.lab.summary import summarise
 from fanin.reports.compared import verdict
 
 QUICK: dict[str, Any] = {"data": "digits:256", "steps": 10, "evaluations": 2}
@@ -42,7 +45,7 @@ def test_a_better_init_is_found_better(result: Comparison) -> None:
     difference = result.difference("he")
     assert difference is not None
     assert difference.baseline == "default"
-    assert difference.interval.mean > 0.2
+    assert difference.interval.value > 0.2
     assert difference.wins == 3
     assert math.isnan(difference.p)  # three pairs cannot show anything by a test
     assert result.difference("default") is None
@@ -52,7 +55,7 @@ def test_differences_are_paired_by_seed(result: Comparison) -> None:
     by_hand = [
         a.metrics["loss"] - b.metrics["loss"] for a, b in zip(result.runs("he"), result.runs("default"), strict=True)
     ]
-    assert result.difference("he", "loss").interval.mean == pytest.approx(sum(by_hand) / 3)  # type: ignore[union-attr]
+    assert result.difference("he", "loss").interval.value == pytest.approx(sum(by_hand) / 3)  # type: ignore[union-attr]
 
 
 def test_another_init_changes_nothing_of_the_first() -> None:
@@ -65,21 +68,49 @@ def test_another_init_changes_nothing_of_the_first() -> None:
 def test_equal_weights_make_equal_pairs() -> None:
     got = compare(models.with_dropout, {"default": "default", "idle": models.untouched}, seeds=6, **QUICK)
     for difference in got.differences:
-        assert (difference.interval.mean, difference.ties, difference.p) == (0, 6, 1)
+        assert (difference.interval.value, difference.ties, difference.p) == (0, 6, 1)
 
 
-def test_diverged_runs_are_counted_and_kept_in() -> None:
-    def explode(model: nn.Module) -> None:
-        with torch.no_grad():
-            for p in model.parameters():
-                p.mul_(1e25)
+def explode(model: nn.Module) -> None:
+    """An init whose first step is not finite."""
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(1e25)
 
+
+def test_diverged_runs_are_counted_and_kept_in_where_runs_are_paired() -> None:
     got = compare(models.small, ["default", explode], seeds=2, **QUICK)
     summary = got.summary("explode")
     assert (summary.runs, summary.diverged) == (2, 2)
-    assert summary.metrics["accuracy"].mean == pytest.approx(0.1, abs=0.02)
+    assert summary.metrics == {}
+    assert summary.overall["accuracy"] == pytest.approx(0.1, abs=0.02)
     assert got.difference("explode").interval.count == 2  # type: ignore[union-attr]
-    assert any("2 of 2 runs of explode diverged" in note for note in got.notes)
+    assert any("2 of 2 runs of explode diverged: 100 % (" in note for note in got.notes)
+    assert "(all 2 diverged)" in verdict(replace(got, inits=("explode",), summaries=(summary,))).headline
+
+
+def test_means_are_of_the_runs_that_converged_and_the_share_that_did_not_has_its_own_interval() -> None:
+    seen = iter(range(20))
+
+    def sometimes(model: nn.Module) -> None:
+        explode(model) if next(seen) % 4 == 3 else models.he(model)
+
+    got = compare(models.small, {"default": "default", "sometimes": sometimes}, seeds=8, steps=60, data="digits:256")
+    summary = got.summary("sometimes")
+    whole = [r.metrics["accuracy"] for r in got.runs("sometimes") if not r.diverged]
+    assert (summary.runs, summary.diverged, len(whole)) == (8, 2, 6)
+    assert summary.metrics["accuracy"] == mean_interval(whole)
+    assert summary.diverged_share == wilson(2, 8)
+    assert summary.overall["accuracy"] < min(whole)  # with two that score as a constant
+    assert got.difference("sometimes").interval.count == 8  # type: ignore[union-attr]
+    again = Comparison.from_dict(json.loads(json.dumps(got.to_dict(), allow_nan=False)))
+    assert again == got
+    mean, share = f"{np.mean(whole):.3f}", "2 of 8: 25 % ("
+    row = next(line for line in str(got).splitlines() if line.split()[:2] == ["sometimes", mean])
+    assert row.split()[-1] == "2/8"
+    assert "2 of 8 runs of sometimes diverged: 25 % (" in " ".join(str(got).split())
+    assert f'<td class="">{mean} ' in got._repr_html_()
+    assert share in got._repr_html_()
 
 
 def test_a_target_that_is_never_reached_is_censored_at_the_last_step() -> None:
@@ -113,7 +144,7 @@ def test_ctrl_c_before_the_first_run_is_done_is_still_a_result(tmp_path: Path) -
     assert got.interrupted
     assert got.results == ()
     assert got.summary("stop").runs == 0
-    assert math.isnan(got.summary("stop").metrics["accuracy"].mean)
+    assert got.summary("stop").metrics == {}
     assert Comparison.load(got.save(tmp_path / "c.json")).interrupted
 
 
@@ -219,10 +250,10 @@ def test_what_was_interrupted_at_once_shows_itself_too() -> None:
     ("damage", "message"),
     [
         (lambda text: text[: len(text) // 2], "it is not whole JSON text"),
-        (lambda text: text.replace('"version": 1', '"version": 99'), "its version is 99, accepted is 1"),
+        (lambda text: text.replace('"version": 2', '"version": 99'), "its version is 99, accepted is 2"),
         (lambda text: text.replace('"seed": 0', '"seed": "zero"', 1), r"results\[0\]\.seed is 'zero'"),
         (lambda text: "[]", "its version is None"),
-        (lambda text: json.dumps({"version": 1}), "lacks the fields"),
+        (lambda text: json.dumps({"version": 2}), "lacks the fields"),
     ],
 )
 def test_a_damaged_file_is_refused(result: Comparison, tmp_path: Path, damage: Any, message: str) -> None:
@@ -250,6 +281,7 @@ def test_files_that_cannot_be_read_or_written_are_said(result: Comparison, tmp_p
         ({"inits": ["default", "default"]}, FaninValueError, "default more than once"),
         ({"inits": 3}, FaninTypeError, "must be a list of names"),
         ({"epochs": 0}, FaninValueError, "epochs=0 must be large enough for one step"),
+        ({"validation": 1.0}, FaninValueError, "validation=1.0 must be a share"),
         ({"workers": 0}, FaninValueError, "workers=0 must be at least 1"),
         ({"optimizer": "lion"}, FaninValueError, "accepted are sgd, adam, adamw"),
         ({"data": "mnist"}, FaninValueError, "data='mnist' is unknown"),
@@ -313,8 +345,66 @@ def test_a_verdict_is_the_paired_tests_after_holms_correction(result: Comparison
     """Three seeds can show nothing, however far apart the inits are; six can, where one beats the other in each."""
     assert "; too few seeds to say)" in verdict(result).headline
     (difference,) = (d for d in result.differences if d.metric == "accuracy")
-    for p, wins, words in ((0.03, 6, ")"), (0.4, 5, "; no difference shown)")):
-        changed = replace(difference, p_adjusted=p, wins=wins, losses=6 - wins, ties=0)
-        found = verdict(replace(result, differences=(changed,)))
+    for finding, words in (("better", ")"), ("no difference shown", "; no difference shown)")):
+        found = verdict(replace(result, differences=(replace(difference, finding=finding),)))
         assert found.headline.endswith(f"over default{words}")
-        assert found.level == ("ok" if p < 0.05 else "info")
+        assert found.level == ("ok" if finding == "better" else "info")
+    runs = [replace(r, seed=10 * k + r.seed) for k in (1, 2) for r in result.results]  # each of the three, twice
+    for copies, finding in ((runs, "better"), (runs[: len(runs) // 2], "too few seeds to say")):
+        _, told = summarise(copies, result.inits, ("accuracy", "loss"), None)
+        assert [d.finding for d in told] == [finding, finding]  # a smaller loss is better, a larger accuracy too
+        assert [d.wins for d in told] == [len(copies) // 2] * 2
+
+
+def linear() -> nn.Module:
+    """Of the ten features of diabetes."""
+    return nn.Linear(10, 1)
+
+
+def far(model: nn.Module) -> None:
+    """An init that starts far from anything good."""
+    with torch.no_grad():
+        model.weight.fill_(3.0)  # type: ignore[union-attr, operator]
+
+
+def test_where_a_smaller_score_is_better_the_smallest_wins() -> None:
+    data = replace(load("diabetes"), score="rmse")
+    got = compare(linear, {"far": far, "default": "default"}, data=data, seeds=6, steps=40, lr=0.01, target=1.0)
+    means = {s.init: s.overall["rmse"] for s in got.summaries}
+    assert means["default"] < means["far"]
+    difference = got.difference("default", "rmse")
+    assert difference is not None
+    assert (difference.finding, difference.wins, difference.losses) == ("better", 6, 0)
+    assert difference.interval.value < 0
+    assert difference.interval.value == pytest.approx(means["default"] - means["far"])
+    found = verdict(got)
+    assert found.level == "ok"
+    assert found.headline.startswith("default is the best: rmse ")
+    assert "better on 6 of 6 seeds" in str(got)
+    assert "lower is better" in str(got)
+    for run in got.results:  # the first look at which the error is small enough
+        low = [step for step, score in zip(run.eval_steps, run.eval_score, strict=True) if score <= 1.0]
+        assert run.reached_at == (low[0] if low else None)
+    assert all(r.eval_score[0] > 1.0 and r.reached_at != 0 for r in got.runs("far"))
+
+
+def test_curves_are_of_the_held_out_part_and_the_test_part_is_looked_at_once() -> None:
+    """With test targets that no model can guess, every curve still rises, and only the final metrics tell."""
+    data = load("digits:256")
+    shifted = replace(data, test_targets=(data.test_targets + 1) % 10)
+    options: dict[str, Any] = {"seeds": 2, "steps": 60, "lr": 0.05, "target": 0.5}
+    got = compare(models.small, ["default"], data=shifted, **options)
+    plain = compare(models.small, ["default"], data=data, **options)
+    for run, other in zip(got.results, plain.results, strict=True):
+        assert (run.eval_score, run.eval_loss, run.train_loss) == (other.eval_score, other.eval_loss, other.train_loss)
+        assert run.reached_at == other.reached_at is not None
+        assert run.eval_score[-1] > 0.7 > 0.2 > run.metrics["accuracy"]
+    assert (got.settings.train_examples, got.settings.held_examples, got.settings.test_examples) == (230, 26, 450)
+    assert "accuracy on the held-out part through training" in str(got)
+    assert "On the held-out part; thin lines" in got._repr_html_()
+    whole = compare(models.small, ["default"], data=shifted, validation=0, **options)
+    assert whole.settings.held_examples == 0
+    assert whole.results[0].eval_score[-1] == whole.results[0].metrics["accuracy"]
+    assert "Nothing was held out" in " ".join(str(whole).split())
+    own = compare(models.small, ["default"], data=data.with_validation(0.5), **options)
+    assert (own.settings.train_examples, own.settings.held_examples) == (128, 128)

@@ -1,6 +1,7 @@
 """Synthetic reports for the tests of what people see: built from records alone, no framework."""
 
 import math
+from dataclasses import replace
 
 from fanin.activations import Activation
 from fanin.auto import Fixed
@@ -9,14 +10,12 @@ from fanin.checks.report import Curve, Report
 from fanin.distributions import Normal
 from fanin.lab.records import (
     Comparison,
-    Difference,
-    InitSummary,
     ReferenceLine,
     RunResult,
     Settings,
     StepsToTarget,
 )
-from fanin.lab.stats import t_interval
+from fanin.lab.summary import summarise
 from fanin.plans import Entry, Plan
 from fanin.slots import Axes, ChainLink, Slot
 from fanin.traces.records import InputFacts, LossFacts, Op, Signal, Trace, WeightFacts
@@ -193,8 +192,7 @@ REACHED = {"default": 0, "he_normal": 1, "fanin": 5}
 
 def comparison(seeds: int = 5, *, interrupted: bool = False) -> Comparison:
     """Three inits, one of which learns nothing and one of which diverges once."""
-    results, summaries, differences = [], [], []
-    finals: dict[str, list[float]] = {}
+    results: list[RunResult] = []
     for init, level in (("default", 0.1), ("he_normal", 0.8), ("fanin", 0.96)):
         runs = []
         for seed in range(seeds):
@@ -220,21 +218,14 @@ def comparison(seeds: int = 5, *, interrupted: bool = False) -> Comparison:
                 )
             )
         results += runs
-        finals[init] = [r.metrics["accuracy"] for r in runs]
-        metrics = {m: t_interval([r.metrics[m] for r in runs]) for m in runs[0].metrics}
-        steps_to = StepsToTarget(0.9, REACHED[init], seeds, 200.0 if init == "fanin" else None, 250.0, 300)
-        diverged_runs = sum(r.diverged for r in runs)
-        summaries.append(InitSummary(init, seeds, diverged_runs, 0, metrics, t_interval([1.0] * seeds), steps_to))
-        if init != "default":
-            gaps = [a - b for a, b in zip(finals[init], finals["default"], strict=True)]
-            test = ("sign-flip",)
-            differences.append(
-                Difference(init, "default", "accuracy", t_interval(gaps), seeds, 0, 0, 0.06, 0.12, *test)
-            )
+    inits = ("default", "he_normal", "fanin")
+    made, differences = summarise(results, inits, tuple(results[0].metrics), 0.9)
+    steps_to = {i: StepsToTarget(0.9, REACHED[i], seeds, 200.0 if i == "fanin" else None, 250.0, 300) for i in inits}
+    summaries = [replace(s, steps_to_target=steps_to[s.init]) for s in made]
     settings = Settings(
         data="digits",
         task="classification",
-        train_examples=1347,
+        train_examples=1212,
         test_examples=450,
         classes=10,
         input_shape=(64,),
@@ -248,8 +239,8 @@ def comparison(seeds: int = 5, *, interrupted: bool = False) -> Comparison:
         loss="cross_entropy",
         target=0.9,
         evaluations=15,
+        held_examples=135,
     )
-    inits = ("default", "he_normal", "fanin")
     return Comparison(
         "model.py:mlp",
         inits,

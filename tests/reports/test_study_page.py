@@ -11,7 +11,7 @@ from tests.reports.test_html import Balance, opened
 
 from fanin.lab.results import StudyResults
 from fanin.lab.study.records import Expectation
-from fanin.reports import study_page
+from fanin.reports import study_figures, study_maps, study_page
 from fanin.reports.study_page import study_fragment, study_html
 
 EXPECTED = (
@@ -184,3 +184,25 @@ def test_the_page_in_a_browser(chromium: str, tmp_path: Path, name: str, width: 
         )
         assert outside == []
         assert wrong == []
+
+
+def test_bands_are_of_the_runs_that_converged_and_the_share_that_did_not_is_said() -> None:
+    """Three of ten runs diverge at the best rate of 10 layers, all of them at 30: no band over both kinds."""
+
+    def score(plan: str, lr: float, context: dict, seed: int, noise: float) -> float:
+        lost = plan == "default" and (context["depth"] == 30 or (context["depth"] == 10 and seed < 3))
+        return math.nan if lost else 0.9 + 0.001 * noise
+
+    results = samples.results(
+        models=("mlp(depth={depth})",), variables={"depth": (3, 10, 30)}, lrs=(0.01, 0.1), scorer=score
+    )
+    middle = results.analysis.contexts[1]
+    given = middle.cells[0].lrs[0].held
+    assert given.count == 7
+    for figure in (study_figures.lr_figure(study_figures.Drawing(results, middle)), study_maps.along_figures(results)):
+        table = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", figure)]
+        cells = [cell for row in table for cell in row]
+        assert any(cell.endswith(" (3 of 10 diverged: 30 % (8 to 63))") and cell.startswith("0.9") for cell in cells)
+    assert any(cell.startswith("0.1 (10 of 10 diverged: 100 % (") for cell in cells)
+    low, high = (f"{v:.3g}" for v in (given.low, given.high))
+    assert f"({low} to {high})" in study_figures.lr_figure(study_figures.Drawing(results, middle))

@@ -1,7 +1,8 @@
 """`fanin.compare`: the same model from several inits, trained on the same data in the same order, seed by seed.
 
-A thin face of the lab: its runs are a study of one model, one learning rate and no held-out part in a folder that is thrown away
-afterwards, carried out by the lab's driver, executors and training loop, and judged by its statistics.
+A thin face of the lab: its runs are a study of one model and one learning rate in a folder that is thrown away afterwards,
+carried out by the lab's driver, executors and training loop, and judged by its statistics. As in a study, curves are measured
+on a part held out of the training part, and the test part is looked at once, after the last step.
 """
 
 import tempfile
@@ -36,6 +37,7 @@ def compare(
     weight_decay: float = 0.0,
     batch_size: int = 64,
     target: float | None = None,
+    validation: float = 0.1,
     evaluations: int = 30,
     loss: Any = None,
     workers: int = 1,
@@ -61,9 +63,12 @@ def compare(
         optimizer: "sgd", "adam" or "adamw".
         lr, momentum, weight_decay: of the optimizer.
         batch_size: examples in a step. What is left over at the end of a pass makes a smaller batch where it is at least half
-            of this, else it is left out of that pass (each pass has another order): 15 epochs of digits are 315 steps.
+            of this, else it is left out of that pass (each pass has another order): 15 epochs of digits are 285 steps.
         target: score that steps are counted to (the data set's own where not given).
-        evaluations: how often the test part is looked at while training; steps to the target are known to this grain.
+        validation: share of the training part that is held out: curves and steps to the target are measured on it, and
+            the test part is looked at once. 0 holds nothing out and measures them on the test part. A data set that has a
+            validation part of its own keeps that.
+        evaluations: how often the held-out part is looked at while training; steps to the target are known to this grain.
         loss: a name, or a function of (output, targets); the task's own where not given.
         workers: processes; 1 trains in this one. With more, `factory` must be importable by name.
         threads: of the CPU that a run uses.
@@ -90,6 +95,7 @@ def compare(
     chosen = parse_inits(inits)
     whole_number("workers", workers)
     dataset = load(data)
+    dataset = dataset if dataset.held_inputs is not None else dataset.with_validation(validation)
     training = _training(
         dataset,
         steps,
@@ -130,7 +136,7 @@ def compare(
         summaries=summaries,
         differences=differences,
         interrupted=interrupted,
-        notes=_notes(ordered, summaries, chosen, seed_list, interrupted),
+        notes=_notes(ordered, summaries, chosen, seed_list, interrupted, dataset.held_inputs is not None),
     )
     if references and not interrupted:
         comparison = _with_references(comparison, fit.data)
@@ -176,6 +182,7 @@ def _settings(data: DataSet, training: Training, loss: Any) -> Settings:
         data=data.name,
         task=data.task,
         train_examples=len(data.train_inputs),
+        held_examples=0 if data.held_inputs is None else len(data.held_inputs),
         test_examples=len(data.test_inputs),
         classes=data.classes,
         input_shape=data.forms[0],
@@ -198,8 +205,13 @@ def _notes(
     inits: Sequence[Init],
     seeds: Sequence[int],
     interrupted: bool,
+    held_out: bool,
 ) -> tuple[str, ...]:
     notes = []
+    if not held_out:
+        notes.append(
+            "Nothing was held out: curves and steps to a target are of the test part, so let them choose nothing."
+        )
     if interrupted:
         done = min((s.runs for s in summaries if not s.failed), default=0)
         notes.append(
@@ -210,9 +222,11 @@ def _notes(
         if summary.failed:
             notes.append(f"{summary.init} could not be run and is left out: {summary.note}")
         if summary.diverged:
+            share = summary.diverged_share
             notes.append(
-                f"{summary.diverged} of {summary.runs} runs of {summary.init} diverged; "
-                "they are kept in, scored as the best constant prediction."
+                f"{summary.diverged} of {summary.runs} runs of {summary.init} diverged: {100 * share.value:.0f} % "
+                f"({100 * share.low:.0f} to {100 * share.high:.0f}). The means are over the others; in paired differences "
+                "such a run counts as the best constant prediction."
             )
     notes += dict.fromkeys(f"{r.init} {r.note}." for r in results if r.note)
     return tuple(notes)

@@ -83,7 +83,7 @@ def _run(
         losses, outputs = trainee.evaluate(parts.test_x, parts.test_y)
         final = score_member(data.task, outputs[0], data.test_targets, float(losses[0]), score=data.score)
     points, target = recorder.points[0], training.target
-    reached = [p.step for p in points if target is not None and p.held_score >= target]
+    reached = [p.step for p in points if target is not None and metrics.reaches(data.score, p.held_score, target)]
     names = metrics.compared(data.task, data.score)
     scores = final or constant_prediction(data, loss)
     return RunResult(
@@ -106,7 +106,7 @@ def _run(
 
 
 def _config(data: DataSet, training: Training, init: Init, seed: int) -> RunConfig:
-    """The run as the engine's recorder knows it; nothing is held out, since nothing is chosen by its curves."""
+    """The run as the engine's recorder knows it; what is held out, the data says."""
     settings = TrainingSettings(
         steps=training.steps, validation=0.0, evaluations=training.evaluations, target=training.target, watch=False
     )

@@ -8,9 +8,10 @@ from typing import Literal
 
 from fanin.errors import FaninValueError
 from fanin.files import write_atomically
+from fanin.lab.statistics.records import Estimate, Finding, Interval
 from fanin.records import Record
 
-VERSION = 1  # of the JSON that `Comparison.save` writes
+VERSION = 2  # of the JSON that `Comparison.save` writes
 
 Task = Literal["classification", "regression", "language", "multilabel"]
 
@@ -27,10 +28,11 @@ class RunResult(Record):
         diverged: whether the loss became NaN or infinite; the run was stopped there.
         steps: optimizer steps taken.
         planned_steps: steps that a whole run takes.
-        reached_at: first evaluated step at which the target score was reached, None if it never was (then the run is
+        reached_at: first evaluated step at which the target score was reached on the held-out part, None if it never was (then the run is
             censored at `planned_steps`) or no target was set.
         train_steps, train_loss: the training loss per step, thinned to a bounded number of points.
-        eval_steps, eval_loss, eval_score: on the test part, step 0 (before training) and the last step included.
+        eval_steps, eval_loss, eval_score: on the held-out part (the test part where nothing is held out), step 0 (before
+            training) and the last step included.
         seconds: wall time of the run (construction, init, training and evaluation).
         init_seconds: of these, the time that the init took.
         error: why the run could not be done, "" for a run that was.
@@ -53,35 +55,6 @@ class RunResult(Record):
     init_seconds: float = 0.0
     error: str = ""
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Interval(Record):
-    """A mean with its t-interval.
-
-    Attributes:
-        mean: of the values.
-        low, high: ends of the interval at `level` (NaN with fewer than two values).
-        std: standard deviation of the values (n - 1; NaN with fewer than two).
-        count: number of values.
-        level: coverage of the interval.
-        trusted: whether its coverage is within two points of `level`, as far as these values can tell.
-        why: why it is not to be trusted, "" where it is.
-    """
-
-    mean: float
-    low: float
-    high: float
-    std: float
-    count: int
-    level: float = 0.95
-    trusted: bool = True
-    why: str = ""
-
-    @property
-    def value(self) -> float:
-        """The mean, by the name that every other estimate of the lab has."""
-        return self.mean
 
 
 @dataclass(frozen=True)
@@ -112,9 +85,11 @@ class InitSummary(Record):
     Attributes:
         init: name of the init.
         runs: number of runs done.
-        diverged: how many of them diverged (they are in the means).
-        failed: runs that could not be done (they are not).
-        metrics: mean and interval, by metric.
+        diverged: how many of them diverged.
+        failed: runs that could not be done.
+        metrics: mean and interval by metric, of the runs that did not diverge; without any of those, {}.
+        overall: mean of the same over all runs, those that diverged with what the constant prediction scores.
+        diverged_share: share of the runs that diverged, with Wilson's interval.
         seconds: time of a run.
         steps_to_target: None where no target was set.
         note: why runs failed, "" where none did.
@@ -124,7 +99,9 @@ class InitSummary(Record):
     runs: int
     diverged: int
     failed: int
-    metrics: dict[str, Interval]
+    metrics: dict[str, Estimate]
+    overall: dict[str, float]
+    diverged_share: Estimate
     seconds: Interval
     steps_to_target: StepsToTarget | None = None
     note: str = ""
@@ -134,20 +111,24 @@ class InitSummary(Record):
 class Difference(Record):
     """One metric of one init minus that of the baseline, over the seeds that both have.
 
+    A run that diverged counts with what the constant prediction scores.
+
     Attributes:
         init, baseline: names of the inits.
         metric: name of the metric.
-        interval: mean of the paired differences with its t-interval.
-        wins, ties, losses: seeds on which the init's metric is larger, equal, smaller.
+        finding: "better", "worse", "no difference shown", or "too few seeds to say", after Holm's correction.
+        interval: mean of the paired differences with its interval.
+        wins, ties, losses: seeds on which the init is better, equal, worse.
         p: two-sided p of the test named in `test` (NaN with fewer than six pairs, which could not show any).
         p_adjusted: the same after Holm's correction over all inits compared on this metric.
-        test: "sign-flip" (exact permutation of the signs of the differences) or "wilcoxon".
+        test: "sign-flip" (exact permutation of the signs of the differences), "signed-rank" or "wilcoxon".
     """
 
     init: str
     baseline: str
     metric: str
-    interval: Interval
+    finding: Finding
+    interval: Estimate
     wins: int
     ties: int
     losses: int
@@ -181,6 +162,7 @@ class Settings(Record):
         data: name of the data set as it was asked for.
         task: kind of task.
         train_examples, test_examples: sizes of the parts.
+        held_examples: size of the part that curves are measured on, 0 where that is the test part.
         classes: number of classes (0 for regression).
         input_shape: shape of one example as the model got it.
         optimizer, lr, momentum, weight_decay, batch_size: of the training.
@@ -188,7 +170,7 @@ class Settings(Record):
         epochs: the same in passes over the training part.
         loss: name of the loss.
         target: score to reach for `reached_at`, None for none.
-        evaluations: number of evaluations on the test part, step 0 aside.
+        evaluations: number of evaluations while training, step 0 aside.
         framework: of the model, with its version.
         device: that the runs were done on.
     """
@@ -209,6 +191,7 @@ class Settings(Record):
     loss: str
     target: float | None
     evaluations: int
+    held_examples: int = 0
     framework: str = ""
     device: str = "cpu"
 

@@ -1,9 +1,16 @@
-"""From runs to statistics: one summary an init, and paired differences against the first."""
+"""From runs to statistics: one summary an init, and paired differences against the first.
 
+As in a study, a metric's mean and interval are those of the runs that converged, and the share that diverged stands apart: one
+interval over both has no honest coverage (`fanin.lab.statistics.given_convergence`).
+"""
+
+import math
 from collections.abc import Sequence
 
+from fanin.lab import metrics as measures
 from fanin.lab import stats
 from fanin.lab.records import Difference, InitSummary, RunResult
+from fanin.lab.statistics import mean_interval, t_interval, verdicts, wilson
 
 
 def summarise(
@@ -34,13 +41,17 @@ def _summary(
     if target is not None:
         horizon = max((r.planned_steps for r in runs), default=0)
         steps = stats.steps_to_target(target, [r.reached_at for r in runs], horizon)
+    whole = [r for r in runs if not r.diverged]
+    diverged = len(runs) - len(whole)
     return InitSummary(
         init=name,
         runs=len(runs),
-        diverged=sum(r.diverged for r in runs),
+        diverged=diverged,
         failed=len(failed),
-        metrics={m: stats.t_interval([r.metrics[m] for r in runs]) for m in metrics},
-        seconds=stats.t_interval([r.seconds for r in runs]),
+        metrics={m: mean_interval([r.metrics[m] for r in whole]) for m in metrics if whole},
+        overall={m: math.fsum(r.metrics[m] for r in runs) / len(runs) for m in metrics if runs},
+        diverged_share=wilson(diverged, len(runs)),
+        seconds=t_interval([r.seconds for r in runs]),
         steps_to_target=steps,
         note=failed[0].error if failed else "",
     )
@@ -52,16 +63,19 @@ def _differences(
     baseline, *others = names
     found: list[Difference] = []
     for metric in metrics:
-        deltas = {
-            name: [a.metrics[metric] - b.metrics[metric] for a, b in zip(runs[name], runs[baseline], strict=True)]
-            for name in others
-        }
-        tests = [stats.paired_test(deltas[name]) for name in others]
-        adjusted = stats.holm([p for p, _ in tests])
-        for name, (p, test), corrected in zip(others, tests, adjusted, strict=True):
-            d = deltas[name]
-            wins, losses = sum(x > 0 for x in d), sum(x < 0 for x in d)
-            ties = len(d) - wins - losses
-            interval = stats.t_interval(d)
-            found.append(Difference(name, baseline, metric, interval, wins, ties, losses, p, corrected, test))
+        deltas = {name: _deltas(runs[name], runs[baseline], metric) for name in others}
+        deltas = {name: found for name, found in deltas.items() if found}
+        told = verdicts(list(deltas.values()), larger_is_better=measures.higher_is_better(metric))
+        found += [
+            Difference(
+                name, baseline, metric, v.finding, v.difference, v.wins, v.ties, v.losses, v.test.p, v.p_adjusted, v.test.test
+            )
+            for name, v in zip(deltas, told, strict=True)
+        ]  # fmt: skip
     return tuple(found)
+
+
+def _deltas(runs: list[RunResult], others: list[RunResult], metric: str) -> list[float]:
+    """Paired differences; infinite losses of two runs that diverged have none."""
+    found = [a.metrics[metric] - b.metrics[metric] for a, b in zip(runs, others, strict=True)]
+    return [d for d in found if not math.isnan(d)]

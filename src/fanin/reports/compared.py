@@ -3,11 +3,14 @@
 import math
 from dataclasses import dataclass
 
-from fanin.lab.records import Comparison, Difference, Interval, StepsToTarget
-from fanin.lab.statistics.power import smallest_p
+from fanin.lab import metrics
+from fanin.lab.analysis.records import Cell
+from fanin.lab.records import Comparison, Difference, InitSummary, Settings, StepsToTarget
+from fanin.lab.statistics import Estimate, Interval
 from fanin.reports.words import count, number
 
-ALPHA = 0.05  # p, after Holm's correction, up to which a difference counts as shown
+DOUBTED = "†"  # behind an interval that is not to be trusted
+DOUBTED_WORDS = f"{DOUBTED} So few runs, or ones so skew, do not allow this interval to be trusted."
 
 
 @dataclass(frozen=True)
@@ -26,31 +29,26 @@ class ComparedVerdict:
 
 
 def verdict(result: Comparison) -> ComparedVerdict:
-    """Which init wins on the score, by paired differences against the baseline."""
+    """Which init wins on the score, by paired differences against the baseline.
+
+    The best one is that with the best mean over all runs, those that diverged with what the constant prediction scores.
+    """
     baseline = result.inits[0]
-    done = [s for s in result.summaries if result.score in s.metrics and s.runs]
+    done = [s for s in result.summaries if result.score in s.overall]
     if not done:
         return ComparedVerdict("warning", "No run was finished", setting_text(result))
-    best = max(done, key=lambda s: _sortable(s.metrics[result.score].mean))
-    mean = metric_text(best.metrics[result.score].mean)
+    best = max(done, key=lambda s: _sortable(s.overall[result.score], result.score))
+    mean = cell_text(best, result.score, interval=False)
     difference = result.difference(best.init)
     if best.init == baseline or difference is None:
         level, text = "info", f"{best.init} is the best of {len(done)}: {result.score} {mean}"
     else:
-        level, finding = _finding(result, difference)
-        text = f"{best.init} is the best: {result.score} {mean} ({signed(difference.interval.mean)} over {baseline}{finding})"
+        better = difference.finding == "better"
+        level, finding = ("ok", "") if better else ("info", f"; {difference.finding}")
+        gained = signed(difference.interval.value)
+        over = "over" if metrics.higher_is_better(result.score) else "against"
+        text = f"{best.init} is the best: {result.score} {mean} ({gained} {over} {baseline}{finding})"
     return ComparedVerdict(level, text, setting_text(result))
-
-
-def _finding(result: Comparison, difference: Difference) -> tuple[str, str]:
-    """What the paired test says of the best init, corrected for how many were compared: the level, and words behind the difference."""
-    compared = [d for d in result.differences if d.metric == result.score]
-    if difference.p_adjusted <= ALPHA:
-        return "ok", ""
-    runs = difference.wins + difference.ties + difference.losses
-    if len(compared) * smallest_p(runs) > ALPHA:
-        return "info", "; too few seeds to say"
-    return "info", "; no difference shown"
 
 
 def setting_text(result: Comparison) -> str:
@@ -58,13 +56,24 @@ def setting_text(result: Comparison) -> str:
     s = result.settings
     parts = [
         result.model,
-        f"{s.data} ({s.train_examples:,} + {s.test_examples:,} examples)",
+        f"{s.data} ({_parts_text(s)})",
         f"{count(len(result.seeds), 'seed')}",
         f"{s.steps:,} steps ({number(s.epochs)} epochs)",
         f"{s.optimizer} at {number(s.lr)}" + (f", momentum {number(s.momentum)}" if s.momentum else ""),
         f"batches of {s.batch_size}",
     ]
     return " · ".join(parts)
+
+
+def _parts_text(s: Settings) -> str:
+    if not s.held_examples:
+        return f"{s.train_examples:,} + {s.test_examples:,} examples"
+    return f"{s.train_examples:,} + {s.held_examples:,} held out + {s.test_examples:,} to test"
+
+
+def part_text(result: Comparison) -> str:
+    """The part that curves and steps to the target are measured on."""
+    return "held-out part" if result.settings.held_examples else "test part"
 
 
 def metric_text(value: float) -> str:
@@ -77,11 +86,47 @@ def signed(value: float) -> str:
     return f"+{metric_text(value)}" if value > 0 else metric_text(value).replace("-", "−")
 
 
-def interval_text(interval: Interval) -> str:
-    """Mean and half width: "0.966 ± 0.004"."""
-    if not math.isfinite(interval.low):
-        return metric_text(interval.mean)
-    return f"{metric_text(interval.mean)} ± {metric_text((interval.high - interval.low) / 2)}"
+def estimate_text(e: Estimate | Interval) -> str:
+    """Value and interval: "0.912 ± 0.004"; "0.844 (0.832 to 0.849)" where it lies skew; with a † where it is not to be trusted."""
+    value, mark = e.value, "" if e.trusted else DOUBTED
+    if not (math.isfinite(e.low) and math.isfinite(e.high)):
+        return metric_text(value)
+    up, down = e.high - value, value - e.low
+    small = max(up, down) < 0.0005
+    if abs(up - down) <= 0.1 * max(up, down) or small:
+        half = "0.000" if small and max(up, down) > 0 else metric_text((up + down) / 2)
+        return f"{metric_text(value)} ± {half}{mark}"
+    return f"{metric_text(value)} ({metric_text(e.low)} to {metric_text(e.high)}){mark}"
+
+
+def share_text(e: Estimate) -> str:
+    """A share with its interval in percent: "30 % (11 to 60)"."""
+    if math.isnan(e.value):
+        return "–"
+    return f"{e.value * 100:.0f} % ({e.low * 100:.0f} to {e.high * 100:.0f})"
+
+
+def cell_text(cell: Cell | InitSummary, metric: str, interval: bool = True) -> str:
+    """A metric of the runs that did not diverge, and how many did: "0.871 ± 0.031 (3 of 10 diverged)"."""
+    if not cell.runs:
+        return "–"
+    if cell.diverged == cell.runs:
+        return f"(all {cell.runs} diverged)" if cell.runs > 1 else "(diverged)"
+    if metric not in cell.metrics:
+        text = "–"
+    else:
+        text = estimate_text(cell.metrics[metric]) if interval else metric_text(cell.metrics[metric].value)
+    return text + (f" ({cell.diverged} of {cell.runs} diverged)" if cell.diverged else "")
+
+
+def diverged_text(cell: Cell | InitSummary) -> str:
+    """How many runs diverged, and the share: "3 of 10: 30 % (11 to 60)"."""
+    return f"{cell.diverged} of {cell.runs}: {share_text(cell.diverged_share)}" if cell.runs else "–"
+
+
+def doubted(result: Comparison) -> bool:
+    """Whether an interval that is shown is not to be trusted."""
+    return any(not e.trusted and math.isfinite(e.low) for s in result.summaries for e in s.metrics.values())
 
 
 def steps_text(steps: StepsToTarget | None) -> str:
@@ -95,12 +140,12 @@ def steps_text(steps: StepsToTarget | None) -> str:
 
 
 def difference_text(difference: Difference) -> str:
-    """A paired difference with its interval, the seeds won, and p after Holm's correction."""
+    """A paired difference with its interval, the seeds on which it is better, and p after Holm's correction."""
     i = difference.interval
     between = f" ({signed(i.low)} to {signed(i.high)})" if math.isfinite(i.low) else ""
     n = difference.wins + difference.ties + difference.losses
     p = f", p {number(difference.p_adjusted, 2)}" if math.isfinite(difference.p_adjusted) else ""
-    return f"{signed(i.mean)}{between}, larger on {difference.wins} of {count(n, 'seed')}{p}"
+    return f"{signed(i.value)}{between}, better on {difference.wins} of {count(n, 'seed')}{p}"
 
 
 def has_target(result: Comparison) -> bool:
@@ -108,5 +153,7 @@ def has_target(result: Comparison) -> bool:
     return any(s.steps_to_target is not None for s in result.summaries)
 
 
-def _sortable(value: float) -> float:
-    return -math.inf if math.isnan(value) else value
+def _sortable(value: float, metric: str) -> float:
+    if math.isnan(value):
+        return -math.inf
+    return value if metrics.higher_is_better(metric) else -value

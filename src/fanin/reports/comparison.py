@@ -4,11 +4,10 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-import numpy as np
-
 from fanin.lab.records import Comparison, RunResult
-from fanin.lab.statistics.means import t_ends
 from fanin.reports import compared
+from fanin.reports.compared import DOUBTED_WORDS
+from fanin.reports.curves import ENDED, endings, grid_of, mean_band
 from fanin.reports.figures import DotRow, Series, dot_figure, line_figure
 
 STYLES = 8  # colours there are for inits
@@ -25,7 +24,8 @@ def comparison_section(result: Comparison, first: bool = False) -> str:
         f'<div class="verdict level-{found.level}"><{tag}>{escape(found.headline)}</{tag}>'
         f'<p class="detail">{escape(found.detail)}</p></div>'
         '<p class="lead" style="margin-top:16px">Each init trains with the same data order and seeds. A dot is one run; '
-        "the bar is the mean with its 95 % t-interval. Runs that diverged stay in, with what a constant prediction scores.</p>"
+        "the bar is the mean with its 95 % interval, of the runs that did not diverge; one that did stays in as a dot, with what a "
+        "constant prediction scores, and so it counts in paired differences.</p>"
         f'<div class="figures">{score_figure(result)}{loss_figure(result)}{score_curve(result)}{train_curve(result)}</div>'
         f"{summary_table(result)}{differences_table(result)}"
         + (f'<ul class="notes">{listed}</ul>' if listed else "")
@@ -51,18 +51,20 @@ def loss_figure(result: Comparison) -> str:
 def _metric_figure(result: Comparison, metric: str, title: str, caption: str) -> str:
     rows = []
     for s in result.summaries:
-        if metric not in s.metrics:
+        if metric not in s.overall:
             continue
-        i = s.metrics[metric]
+        e = s.metrics.get(metric)
+        mean, low, high = (e.value, e.low, e.high) if e else (math.nan,) * 3
         values = [r.metrics[metric] for r in result.runs(s.init) if not r.error and metric in r.metrics]
-        rows.append(DotRow(s.init, style(result, s.init), values, i.mean, i.low, i.high))
+        rows.append(DotRow(s.init, style(result, s.init), values, mean, low, high))
     return dot_figure(title, caption, rows) if rows else ""
 
 
 def score_curve(result: Comparison) -> str:
-    """The score on the test part through training."""
+    """The score on the held-out part through training."""
     title = f"{result.score[:1].upper()}{result.score[1:]} through training"
-    return _curve(result, title, "On the test part; thin lines are single runs.", "eval_steps", "eval_score", log=False)
+    caption = f"On the {compared.part_text(result)}; thin lines are single runs."
+    return _curve(result, title, caption, "eval_steps", "eval_score", log=False)
 
 
 def train_curve(result: Comparison) -> str:
@@ -78,7 +80,7 @@ def train_curve(result: Comparison) -> str:
 
 
 def _curve(result: Comparison, title: str, caption: str, steps: str, values: str, *, log: bool) -> str:
-    grid = max((getattr(r, steps) for r in result.results), key=len, default=())
+    grid = grid_of([getattr(r, steps) for r in result.results])
     if len(grid) < 2:
         return ""
     series: list[Series] = []
@@ -90,7 +92,9 @@ def _curve(result: Comparison, title: str, caption: str, steps: str, values: str
         lines = [smoothed(line) for line in lines] if log else lines
         mean, low, high = mean_band(lines, log)
         series += [Series(init, style(result, init), line, faint=True) for line in lines if len(lines) > 1][:20]
-        series.append(Series(init, style(result, init), mean, low, high))
+        series.append(Series(init, style(result, init), mean, low, high, said=endings(lines)))
+    ended = any(text for s in series for text in s.said)
+    caption += f" {ENDED}" if ended else ""
     labels = [f"step {step:,}" for step in grid]
     return line_figure(title, caption, [float(s) for s in grid], series, labels=labels, x_name="step", log=log)
 
@@ -110,44 +114,24 @@ def smoothed(line: Sequence[float], window: int = 9) -> list[float]:
     return means
 
 
-def mean_band(lines: Sequence[Sequence[float]], log: bool = False) -> tuple[list[float], list[float], list[float]]:
-    """Per point: mean over the runs that have it, and the 95 % t-interval (NaN with fewer than two).
-
-    With `log`, of the logarithms (then the mean is the geometric one), so that no band reaches below zero.
-    """
-    x = np.array(lines, dtype=float)  # (runs, points)
-    if log:
-        x = np.log(np.where(x > 0, x, np.nan))
-    x[~np.isfinite(x)] = np.nan
-    mean, low, high = (np.full(x.shape[1], np.nan) for _ in range(3))
-    counts = np.isfinite(x).sum(0)
-    for n in np.unique(counts[counts > 0]):  # points that as many runs have, all at once
-        at = np.flatnonzero(counts == n)
-        columns = np.array([column[np.isfinite(column)] for column in x[:, at].T])
-        mean[at] = columns.mean(-1)
-        if n > 1:
-            low[at], high[at] = t_ends(columns, 0.95)
-    if log:
-        mean, low, high = (np.exp(np.minimum(v, 700.0)) for v in (mean, low, high))
-    return mean.tolist(), low.tolist(), high.tolist()
-
-
 def summary_table(result: Comparison) -> str:
-    """One row an init: every metric, steps to the target, diverged runs; ordinary learners below."""
+    """One row an init: every metric of the runs that converged, steps to the target, the share that diverged; learners below."""
     metrics = result.metrics
     target = compared.has_target(result)
     head = ["init", *metrics, *(["steps to target"] if target else []), "diverged", "seconds a run"]
     rows = []
     for s in result.summaries:
-        cells = [compared.interval_text(s.metrics[m]) if m in s.metrics else "–" for m in metrics]
+        cells = [compared.estimate_text(s.metrics[m]) if m in s.metrics else "–" for m in metrics]
         cells += [compared.steps_text(s.steps_to_target)] if target else []
-        rows.append([s.init, *cells, f"{s.diverged} of {s.runs}", compared.metric_text(s.seconds.mean)])
+        rows.append([s.init, *cells, compared.diverged_text(s), compared.metric_text(s.seconds.mean)])
     for r in result.references:
         cells = [compared.metric_text(r.metrics[m]) if m in r.metrics else "–" for m in metrics]
         rows.append(
             [f"{r.name} (no network)", *cells, *(["–"] if target else []), "–", compared.metric_text(r.seconds)]
         )
-    return _table("Means with 95 % t-intervals", head, rows)
+    note = "Mean and 95 % interval over the runs that did not diverge; beside it the share that did, with its interval."
+    note += f" {DOUBTED_WORDS}" if compared.doubted(result) else ""
+    return _table("Means", head, rows, note)
 
 
 def differences_table(result: Comparison) -> str:
@@ -159,10 +143,12 @@ def differences_table(result: Comparison) -> str:
     ]
     if not rows:
         return ""
-    return _table(f"Paired differences against {result.inits[0]}", ["init", "metric", "difference, seed by seed"], rows)
+    note = "Over all seeds, diverged runs with what the constant prediction scores; p after Holm's correction."
+    head = ["init", "metric", "difference, seed by seed"]
+    return _table(f"Paired differences against {result.inits[0]}", head, rows, note)
 
 
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
     heads = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
     body = "".join(
         "<tr>"
@@ -172,5 +158,5 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> st
     )
     return (
         f'<h3 class="table-title">{escape(title)}</h3><div class="scroll wide" tabindex="0" role="region" aria-label="{escape(title)}">'
-        f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div><p class="table-note">{escape(note)}</p>'
     )

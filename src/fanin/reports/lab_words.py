@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from fanin.lab.analysis.expectations import judge
-from fanin.lab.analysis.planning import power_before
+from fanin.lab.analysis.planning import comparisons_of, most_methods, power_before, too_few_seeds
 from fanin.lab.analysis.records import Outcome
 from fanin.lab.executors.named import cores
 from fanin.lab.results import StudyResults
 from fanin.lab.studies import StudyFile
 from fanin.lab.study import grid
-from fanin.lab.study.records import Expectation, Study
+from fanin.lab.study.records import Bindings, Expectation, Study
 from fanin.lab.study_progress import duration
 from fanin.lab.worker import Cost
 from fanin.reports.rich_parts import STYLES, labelled, render
@@ -37,9 +37,11 @@ def cost_text(cost: Cost, workers: int | None, executor: str = "processes") -> s
     )
 
 
-def seeds_text(study: Study) -> str:
-    """How large a difference the study's seeds can show, before anything is run."""
-    return power_before(study, len(grid.plans(study)))
+def seeds_text(study: Study, bindings: Bindings | None = None) -> str:
+    """How large a difference the study's seeds can show, before anything is run; "beware: …" where they can show none."""
+    plans = most_methods(study, bindings)
+    warned = too_few_seeds(len(study.seeds), comparisons_of(study, plans))
+    return ("beware: " if warned else "") + power_before(study, plans)
 
 
 def list_text(files: Sequence[StudyFile], width: int, color: bool) -> str:
@@ -60,13 +62,16 @@ def list_text(files: Sequence[StudyFile], width: int, color: bool) -> str:
     return render([table, Text(), end], width, color)
 
 
-def show_text(study: Study, cost: Cost | None, why: str, width: int, color: bool) -> str:
+def show_text(
+    study: Study, cost: Cost | None, why: str, width: int, color: bool, bindings: Bindings | None = None
+) -> str:
     """A study before it is run.
 
     Args:
         study: any.
         cost: of a run, None where it cannot be said.
         why: the reason then.
+        bindings: objects of the caller's own that it names.
     """
     parts: list[RenderableType] = [Text(study.name, style="bold"), Padding(Text(study.question), (0, 0, 0, 2)), Text()]
     if study.answer:
@@ -83,8 +88,10 @@ def show_text(study: Study, cost: Cost | None, why: str, width: int, color: bool
             Padding(Text.assemble("· ", e.says, (f"  {_judged(e)}", "dim")), (0, 0, 0, 2)) for e in study.expectations
         ]
         parts += [Text("Expectations", style="bold"), *rows, Text()]
+    power = Text(seeds_text(study, bindings))
+    power.stylize(STYLES["warning"] if power.plain.startswith("beware") else "")
     said = cost_text(cost, None) if cost else f"{grid.run_count(study):,} runs; what they take cannot be said: {why}"
-    parts += [labelled([("cost", Text(said)), ("power", Text(seeds_text(study)))])]
+    parts += [labelled([("cost", Text(said)), ("power", power)])]
     return render(parts, width, color)
 
 

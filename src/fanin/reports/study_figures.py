@@ -5,12 +5,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fanin.lab.analysis.records import Cell, ContextAnalysis
-from fanin.lab.records import Interval, ReferenceLine
+from fanin.lab.analysis.records import Cell, ContextAnalysis, LrPoint
+from fanin.lab.records import ReferenceLine
 from fanin.lab.results import StudyResults
-from fanin.lab.statistics import t_interval
+from fanin.lab.statistics import Estimate
 from fanin.lab.study.rows import CurvePoint, RunRow
-from fanin.reports.comparison import mean_band
+from fanin.reports.compared import share_text
+from fanin.reports.curves import ENDED, endings, grid_of, mean_band
 from fanin.reports.figures import DotRow, Series, dot_figure, line_figure
 from fanin.reports.figures_map import map_figure
 from fanin.reports.words import number
@@ -122,7 +123,7 @@ def _curve(
     log: bool = False,
     levels: Sequence[ReferenceLine] = (),
 ) -> str:
-    steps = sorted({p.step for found in curves.values() for curve in found for p in curve})
+    steps = grid_of([[p.step for p in curve] for found in curves.values() for curve in found])
     series: list[Series] = []
     for plan, found in curves.items():
         lines = [_on_grid(curve, steps, value) for curve in found if curve]
@@ -132,7 +133,9 @@ def _curve(
         banded = len(curves) <= MOST_BANDS and len(lines) > 1
         if d.faint and banded:
             series += [Series(plan, d.style(plan), line, faint=True) for line in lines[:MOST_FAINT]]
-        series.append(Series(plan, d.style(plan), mean, low if banded else (), high if banded else ()))
+        band = (low, high) if banded else ((), ())
+        series.append(Series(plan, d.style(plan), mean, *band, said=endings(lines)))
+    caption += f" {ENDED}" if any(text for s in series for text in s.said) else ""
     if len(steps) < 2 or not series:
         return ""
     for r in levels:
@@ -156,14 +159,16 @@ def lr_figure(d: Drawing) -> str:
     series = []
     for cell in c.done:
         points = {p.lr: p for p in cell.lrs if p.runs}
-        held: list[Interval | None] = [points[lr].held if lr in points else None for lr in lrs]
-        said = [_diverged_at(points, lr) for lr in lrs]
-        y, low, high = ([getattr(i, end) if i else math.nan for i in held] for end in ("mean", "low", "high"))
+        here = [points.get(lr) for lr in lrs]
+        said = [diverged_mark(p) for p in here]
+        y = [converged_or_all(p.held, p.overall) if p else math.nan for p in here]
+        low, high = ([getattr(p.held, end) if p else math.nan for p in here] for end in ("low", "high"))
         banded = len(c.done) <= MOST_BANDS and any(math.isfinite(v) for v in low)
         band = (low, high) if banded else ((), ())
         series.append(Series(cell.plan, d.style(cell.plan), y, *band, said=said))
     caption = (
-        "Mean held-out score over the seeds, diverged runs with what a constant prediction scores (×: some diverged)."
+        "Held-out score of the runs that did not diverge, mean and 95 % interval (×: some did; where all did, what a "
+        "constant prediction scores). Rates are chosen by the mean over all runs, which the table has."
     )
     labels = [f"learning rate {number(lr)}" for lr in lrs]
     ticks = lrs if len(lrs) <= 9 else lrs[:: math.ceil(len(lrs) / 8)]
@@ -173,9 +178,16 @@ def lr_figure(d: Drawing) -> str:
     )  # fmt: skip
 
 
-def _diverged_at(points: dict, lr: float) -> str:
-    point = points.get(lr)
-    return f"{point.diverged} of {point.runs} diverged" if point and point.diverged else ""
+def converged_or_all(e: Estimate | None, overall: float) -> float:
+    """The mean of the runs that converged; where none did, that over all runs, which the constant prediction then scores."""
+    return e.value if e is not None and not math.isnan(e.value) else overall
+
+
+def diverged_mark(runs: LrPoint | Cell | None) -> str:
+    """How many runs diverged, with the share: "3 of 10 diverged: 30 % (11 to 60)"; "" where none did."""
+    if runs is None or not runs.diverged:
+        return ""
+    return f"{runs.diverged} of {runs.runs} diverged: {share_text(runs.diverged_share)}"
 
 
 def target_figure(d: Drawing) -> str:
@@ -267,8 +279,3 @@ def _signal(d: Drawing, place: int, field: str, title: str, log: bool) -> str:
 def _median(values: Sequence[float]) -> float:
     known = sorted(v for v in values if not math.isnan(v))
     return known[len(known) // 2] if known else math.nan
-
-
-def interval_of(scores: Sequence[float]) -> Interval:
-    """Mean and interval of the scores that are numbers."""
-    return t_interval([s for s in scores if math.isfinite(s)])

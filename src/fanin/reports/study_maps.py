@@ -10,7 +10,7 @@ from fanin.lab.results import StudyResults
 from fanin.lab.study.records import AxisValue
 from fanin.reports.figures import Series, line_figure
 from fanin.reports.figures_map import map_figure
-from fanin.reports.study_figures import MOST_BANDS, interval_of, style_of
+from fanin.reports.study_figures import MOST_BANDS, converged_or_all, diverged_mark, style_of
 from fanin.reports.study_tables import Table
 from fanin.reports.words import number
 
@@ -184,9 +184,12 @@ def _along(group: list[Place], label: str, name: str, methods: tuple[str, ...]) 
     series = []
     shown = [m for m in methods if any(p.cell.method == m for p in group)]
     for method in shown:
-        at = {p.numbers[name]: interval_of(p.cell.scores) for p in group if p.cell.method == method}
-        y, low, high = ([getattr(at[x], end) if x in at else math.nan for x in xs] for end in ("mean", "low", "high"))
-        said = [_mark(next((p for p in group if p.cell.method == method and p.numbers[name] == x), None)) for x in xs]
+        own = {p.numbers[name]: p for p in group if p.cell.method == method}
+        here = [own.get(x) for x in xs]
+        given = [p.cell.metrics.get(p.context.score) if p else None for p in here]
+        y = [converged_or_all(e, _overall(p)) for e, p in zip(given, here, strict=True)]
+        low, high = ([getattr(e, end) if e else math.nan for e in given] for end in ("low", "high"))
+        said = [diverged_mark(p.cell) if p else "" for p in here]
         banded = len(shown) <= MOST_BANDS and any(math.isfinite(v) for v in low)
         series.append(
             Series(method, style_of(method, methods), y, low if banded else (), high if banded else (), said=said)
@@ -196,7 +199,8 @@ def _along(group: list[Place], label: str, name: str, methods: tuple[str, ...]) 
         series.append(Series("best constant prediction", "reference", [c.constant] * len(xs), plain=True))
     title = f"{c.score[:1].upper()}{c.score[1:]} against {_words(name)}" + (f": {label}" if label else "")
     caption = (
-        "Test score at each method's own learning rate, all runs (×: some diverged, scored as a constant prediction)."
+        "Test score of the runs that did not diverge, at each method's own learning rate, mean and 95 % interval (×: some "
+        "did; where all did, what a constant prediction scores)."
     )
     log_x = xs[0] > 0 and xs[-1] / xs[0] >= 8
     labels = [axes.axis_text(name, x) for x in xs]

@@ -98,7 +98,7 @@ def _context(results: StudyResults, c: ContextAnalysis) -> list[str]:
     lines = [line for table in tables if table for line in table_lines(table)]
     curves = mean_curves(results, c)
     if curves:
-        known = [v for line in curves.values() for v in line if v == v]
+        known = [v for line in curves.values() for v in line.mean if v == v]
         low, high = min(known), max(known)
         lines += [
             f"{c.score} on held-out data through training, of the runs that go on ({low:.3f} at the bottom, {high:.3f} at the top):",
@@ -107,7 +107,7 @@ def _context(results: StudyResults, c: ContextAnalysis) -> list[str]:
         ]
         wide = max(map(len, curves))
         lines += [
-            f"{plan:<{wide}}  {sparkline(line, 36, (low, max(high, low + 1e-9)), log=False)}"
+            f"{plan:<{wide}}  {sparkline(line.mean, 36, (low, max(high, low + 1e-9)), log=False)}  {line.left}".rstrip()
             for plan, line in curves.items()
         ]
         lines += ["```", ""]

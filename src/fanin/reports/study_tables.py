@@ -4,21 +4,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fanin.lab.analysis.records import Cell, ContextAnalysis, LrPoint, StudyAnalysis
+from fanin.lab.analysis.records import ContextAnalysis, LrPoint, StudyAnalysis
 from fanin.lab.records import ReferenceLine
 from fanin.lab.results import StudyResults
 from fanin.lab.statistics import Survival
-from fanin.reports.compared import metric_text, signed
-from fanin.reports.study_words import (
+from fanin.reports.compared import (
     DOUBTED,
+    DOUBTED_WORDS,
     cell_text,
+    diverged_text,
     estimate_text,
-    finding_counts,
-    lr_note,
-    p_text,
+    metric_text,
     share_text,
-    time_text,
+    signed,
 )
+from fanin.reports.study_words import finding_counts, lr_note, p_text, time_text
 from fanin.reports.words import number
 
 MOST_METRICS = 6  # columns of the table of means; all of them are in the export
@@ -70,7 +70,7 @@ def means_table(c: ContextAnalysis, references: Sequence[ReferenceLine] = ()) ->
         values = [cell_text(cell, first)]
         values += [estimate_text(cell.metrics[m]) if m in cell.metrics else "–" for m in rest]
         steps = [survival_text(cell.survival)] if c.target is not None else []
-        rows.append((cell.plan, lr_note(cell), *values, _diverged(cell), *steps, metric_text(cell.seconds.mean)))
+        rows.append((cell.plan, lr_note(cell), *values, diverged_text(cell), *steps, metric_text(cell.seconds.mean)))
     for r in references:
         values = [metric_text(r.metrics[m]) if m in r.metrics else "–" for m in metrics or [c.score]]
         steps = ["–"] if c.target is not None else []
@@ -88,11 +88,7 @@ def means_table(c: ContextAnalysis, references: Sequence[ReferenceLine] = ()) ->
 def _doubts(rows: Sequence[Sequence[str]]) -> str:
     """The footnote of a table with intervals that are not to be trusted."""
     doubted = any(DOUBTED in text for row in rows for text in row)
-    return f" {DOUBTED} So few runs, or ones so skew, do not allow this interval to be trusted." if doubted else ""
-
-
-def _diverged(cell: Cell) -> str:
-    return f"{cell.diverged} of {cell.runs}: {share_text(cell.diverged_share)}" if cell.keys else "–"
+    return f" {DOUBTED_WORDS}" if doubted else ""
 
 
 def survival_text(s: Survival | None) -> str:
@@ -176,7 +172,7 @@ def lr_table(c: ContextAnalysis) -> Table | None:
 def _at(point: LrPoint | None) -> str:
     if point is None:
         return "–"
-    return metric_text(point.held.mean) + (f" ({point.diverged})" if point.diverged else "")
+    return metric_text(point.overall) + (f" ({point.diverged})" if point.diverged else "")
 
 
 def stability_table(c: ContextAnalysis) -> Table | None:

@@ -8,10 +8,11 @@ from rich.text import Text
 from fanin.lab.analysis.records import ContextAnalysis
 from fanin.lab.results import StudyResults
 from fanin.reports import study_tables
+from fanin.reports.compared import cell_text
 from fanin.reports.rich_parts import MARKS, STYLES, labelled, render, sparkline
 from fanin.reports.study_curves import mean_curves
 from fanin.reports.study_tables import Table
-from fanin.reports.study_words import STATE_LEVELS, cell_text, lr_note, outcome_text, study_verdict
+from fanin.reports.study_words import STATE_LEVELS, lr_note, outcome_text, study_verdict
 from fanin.reports.words import count, number
 
 MOST_CONTEXTS = 24  # rows of the table by context
@@ -69,10 +70,12 @@ def _context(results: StudyResults, c: ContextAnalysis) -> list[RenderableType]:
     curves = mean_curves(results, c)
     if curves:
         table = RichTable.grid(padding=(0, 2, 0, 0))
-        top = max(v for line in curves.values() for v in line if v == v)
+        top = max(v for line in curves.values() for v in line.mean if v == v)
         for plan, line in curves.items():
-            table.add_row(plan, sparkline(line, 36, (0.0, max(top, 1e-9)), log=False), f"→ {number(line[-1])}")
-        title = f"{c.score} on held-out data through training, of the runs that go on (0 at the bottom, the best at the top)"
+            end = f"→ {number(line.mean[-1])}" + (f" ({line.left})" if line.left else "")
+            table.add_row(plan, sparkline(line.mean, 36, (0.0, max(top, 1e-9)), log=False), end)
+        ends = "0 at the bottom, the best at the top" if c.larger_is_better else "0 at the bottom; lower is better"
+        title = f"{c.score} on held-out data through training, of the runs that go on ({ends})"
         parts += [Text(title, style="bold"), Padding(table, (0, 0, 0, 2)), Text()]
     return parts
 

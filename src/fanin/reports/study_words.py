@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fanin.lab.analysis.records import Cell, ContextAnalysis, Outcome, Pair
-from fanin.lab.records import Interval
 from fanin.lab.results import StudyResults
-from fanin.lab.statistics import Estimate, smallest_p
+from fanin.lab.statistics import smallest_p
 from fanin.lab.study.records import Expectation
-from fanin.reports.compared import metric_text, signed
+from fanin.reports.compared import cell_text, estimate_text, metric_text, signed
 from fanin.reports.words import count, number
 
 Level = Literal["ok", "info", "warning", "error"]
 STATE_LEVELS: dict[str, Level] = {"came out": "ok", "did not come out": "error", "cannot be said": "warning"}
-DOUBTED = "†"  # behind an interval that is not to be trusted
 FINDINGS = ("better", "worse", "no difference shown", "too few seeds to say")
 
 
@@ -179,41 +177,11 @@ def p_text(p: float) -> str:
     return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
 
 
-def cell_text(cell: Cell, metric: str) -> str:
-    """A metric of the runs that did not diverge, and how many did: "0.871 ± 0.031 (3 of 10 diverged)"."""
-    if not cell.keys:
-        return "–"
-    if cell.diverged == cell.runs:
-        return f"(all {cell.runs} diverged)" if cell.runs > 1 else "(diverged)"
-    text = estimate_text(cell.metrics[metric]) if metric in cell.metrics else "–"
-    return text + (f" ({cell.diverged} of {cell.runs} diverged)" if cell.diverged else "")
-
-
 def lr_note(cell: Cell) -> str:
     """The learning rate of a cell, with a remark where it is an end of the axis."""
     if not cell.keys:
         return "–"
     return number(cell.lr) + (f" ({cell.edge} of the grid)" if cell.edge else "")
-
-
-def estimate_text(e: Estimate | Interval) -> str:
-    """Value and interval: "0.912 ± 0.004"; "0.844 (0.832 to 0.849)" where it lies skew; with a † where it is not to be trusted."""
-    value, mark = e.value, "" if e.trusted else DOUBTED
-    if not (math.isfinite(e.low) and math.isfinite(e.high)):
-        return metric_text(value)
-    up, down = e.high - value, value - e.low
-    small = max(up, down) < 0.0005
-    if abs(up - down) <= 0.1 * max(up, down) or small:
-        half = "0.000" if small and max(up, down) > 0 else metric_text((up + down) / 2)
-        return f"{metric_text(value)} ± {half}{mark}"
-    return f"{metric_text(value)} ({metric_text(e.low)} to {metric_text(e.high)}){mark}"
-
-
-def share_text(e: Estimate) -> str:
-    """A share with its interval in percent: "30 % (11 to 60)"."""
-    if math.isnan(e.value):
-        return "–"
-    return f"{e.value * 100:.0f} % ({e.low * 100:.0f} to {e.high * 100:.0f})"
 
 
 def detail_text(results: StudyResults) -> str:

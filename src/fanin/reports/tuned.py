@@ -32,21 +32,41 @@ def headline(result: Tuning) -> tuple[str, str]:
     )
     if result.winner.start == result.baseline.start:
         return "info", f"Keep the model's own weights, at a learning rate of {number(result.winner.lr)}"
+    if result.in_disguise:
+        rate, own = number(result.winner.lr), number(result.baseline.lr)
+        found = f"{candidate_text(result.winner)} is better than it at {own}, and not shown to be at {rate}"
+        return "info", f"Keep the default, at a learning rate of {rate}: {found}"
     if result.recommended:
         return "ok", f"Use {candidate_text(result.winner)}: {pair}"
     return "info", f"Keep the default: the search preferred {candidate_text(result.winner)}, but {pair}"
 
 
 def detail(result: Tuning) -> str:
-    """How sure it is, and what it cost."""
+    """How sure it is, whether it is more than a learning rate, and what it cost."""
     found = result.confirmed
     i = found.difference
+    score = result.default_at_winners_rate
+    again = "" if score is None else _at_winners_rate(result, score)
     between = f" ({signed(i.low)} to {signed(i.high)})" if math.isfinite(i.low) else ""
     p = f", p = {number(found.test.p, 2)}" if math.isfinite(found.test.p) else ""
     return (
         f"{result.model} on {result.data}, {result.optimizer}; on the test part {found.finding}{between}: better in "
-        f"{found.wins} of {i.count} seeds{p}. The search cost {number(result.cost, 2)} whole runs, the fresh seeds among them."
+        f"{found.wins} of {i.count} seeds{p}. {again}The search cost {number(result.cost, 2)} whole runs, the fresh seeds among them."
     )
+
+
+def _at_winners_rate(result: Tuning, score: float) -> str:
+    """What became of the difference where the default took the winner's learning rate."""
+    if result.winner.start == result.baseline.start:
+        return ""
+    if result.winner.lr == result.baseline.lr:
+        return "Both have the same learning rate. "
+    left = (
+        "no difference is shown then: it was the learning rate's"
+        if result.in_disguise
+        else "the winner is better then, too"
+    )
+    return f"At the winner's learning rate the default scores {metric_text(score)}; {left}. "
 
 
 def tuning_text(result: Tuning, width: int = 80, color: bool = False) -> str:

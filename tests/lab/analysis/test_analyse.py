@@ -9,7 +9,7 @@ from tests.lab.analysis import samples
 
 from fanin.lab.analysis import StudyAnalysis
 from fanin.lab.results import StudyResults
-from fanin.lab.statistics import t_interval, wilson
+from fanin.lab.statistics import mean_interval, wilson
 from fanin.lab.study.records import TrainingSettings
 
 
@@ -213,14 +213,14 @@ def test_a_target_that_only_the_rows_know() -> None:
     assert StudyResults(told, rows).analysis.contexts[0].target == 0.85
 
 
-def test_intervals_of_learning_rates_hold_all_runs() -> None:
+def test_intervals_of_learning_rates_are_given_convergence_and_means_for_choosing_hold_all_runs() -> None:
     cell = samples.results().analysis.contexts[0].cells[0]
     point = next(p for p in cell.lrs if p.lr == 0.1)
-    assert point.runs == 10
-    assert point.diverged == 4
-    assert point.held == t_interval(
-        [r.held["accuracy"] for r in samples.results().rows if r.config.lr == 0.1 and r.config.plan == "default"]
-    )
+    assert (point.runs, point.diverged) == (10, 4)
+    rows = [r for r in samples.results().rows if r.config.lr == 0.1 and r.config.plan == "default"]
+    assert point.held == mean_interval([r.held["accuracy"] for r in rows if not r.diverged])
+    assert point.overall == pytest.approx(sum(r.held["accuracy"] for r in rows) / 10)
+    assert point.diverged_share == wilson(4, 10)
 
 
 def test_a_method_whose_text_follows_the_context_is_one_method() -> None:

@@ -8,13 +8,13 @@ from tests.lab.analysis import samples
 from fanin.lab.analysis import choose
 from fanin.lab.analysis.records import LrPoint
 from fanin.lab.results import StudyResults
-from fanin.lab.statistics import t_interval
+from fanin.lab.statistics import mean_interval, wilson
 from fanin.lab.study.records import TrainingSettings
 
 
 def point(lr: float, mean: float, diverged: int = 0, runs: int = 10) -> LrPoint:
-    interval = t_interval([mean] * runs)
-    return LrPoint(lr, interval, interval, runs, diverged)
+    given = mean_interval([mean] * runs)
+    return LrPoint(lr, given, mean, given, runs, diverged, wilson(diverged, runs))
 
 
 def test_the_test_part_does_not_choose() -> None:
@@ -45,7 +45,13 @@ def test_a_diverged_run_counts_with_what_the_constant_scores() -> None:
 
     cell = samples.results(scorer=score).analysis.contexts[0].cells[0]
     assert cell.lr != 0.1
-    assert next(p for p in cell.lrs if p.lr == 0.1).diverged == 2
+    point = next(p for p in cell.lrs if p.lr == 0.1)
+    assert math.isclose(point.overall, (8 * 0.95 + 2 * 0.1) / 10)
+    assert (point.diverged, point.diverged_share) == (2, wilson(2, 10))
+    assert (point.held.value, point.held.count) == (0.95, 8)  # the interval is of those that converged
+    none = samples.results(scorer=lambda *a: math.nan).analysis.contexts[0].cells[0].lrs[0]
+    assert math.isnan(none.held.value)
+    assert none.diverged == none.runs == 10
 
 
 def test_of_equal_learning_rates_the_larger_one_is_taken_and_no_end_is_reported() -> None:

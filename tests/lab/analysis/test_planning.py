@@ -6,9 +6,21 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from tests.lab.analysis import samples
+from tests.lab.statistics.populations import POPULATIONS
 
-from fanin.lab.analysis.planning import Shown, comparisons_of, not_normal, power_after, power_before
-from fanin.lab.statistics import detectable_difference, verdict
+from fanin.lab.analysis.planning import (
+    ELSEWHERE,
+    Shown,
+    comparisons_of,
+    most_methods,
+    not_normal,
+    power_after,
+    power_before,
+    too_few_seeds,
+)
+from fanin.lab.statistics import detectable_difference, smallest_p, verdict
+from fanin.lab.statistics.paired import paired_ps
+from fanin.lab.studies import names, shipped
 
 
 def test_comparisons_of_a_context() -> None:
@@ -17,11 +29,58 @@ def test_comparisons_of_a_context() -> None:
 
 def test_too_few_seeds_are_said_before_the_run_and_come_true() -> None:
     text = power_before(samples.study(seeds=samples.seeds(5)))
-    assert text == "5 seeds cannot show any difference in 3 comparisons at once; it takes 7."
+    assert text.startswith("5 seeds cannot show any difference in 3 comparisons at once, whatever comes out")
+    assert text.endswith("times 3 is above 0.05; it takes 7.")
     scorer = samples.by_plan({"default": 0.1, "he_normal": 0.5, "fanin": 0.9}, 0.001)
     for n, finding in ((6, "too few seeds to say"), (7, "better")):
-        pairs = samples.results(scorer=scorer, seeds=samples.seeds(n)).analysis.contexts[0].pairs
-        assert {p.verdict.finding for p in pairs} == {finding}
+        analysis = samples.results(scorer=scorer, seeds=samples.seeds(n)).analysis
+        assert {p.verdict.finding for p in analysis.contexts[0].pairs} == {finding}
+        warned = [w for w in analysis.warnings if "cannot show any difference" in w]
+        assert len(warned) == (n == 6)  # the report says it too
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_shipped_study_can_show_something_at_full_size(name: str) -> None:
+    study = shipped(name).full
+    assert not too_few_seeds(len(study.seeds), comparisons_of(study, most_methods(study)))
+
+
+def test_what_too_few_seeds_means() -> None:
+    assert too_few_seeds(7, 3) == too_few_seeds(6, 1) == ""
+    for n, made in ((6, 2), (5, 1), (1, 1), (8, 7)):
+        assert smallest_p(n) * made > 0.05
+        enough = int(too_few_seeds(n, made).split()[-1].rstrip("."))
+        assert too_few_seeds(enough, made) == "" != too_few_seeds(enough - 1, made)
+
+
+def test_variables_of_contexts_are_not_taken_for_methods() -> None:
+    """A gain that goes with the depth is one method in each context, however many texts there are."""
+    study = samples.study(
+        models=("mlp(depth={depth})",), plans=("default", "scaled(gain={depth})"), variables={"depth": (2, 9, 30)}
+    )
+    assert most_methods(study) == 2
+    one = samples.study(plans=("default", "scaled(gain={gain})"), variables={"gain": (0.5, 1.0, 2.0)})
+    assert most_methods(one) == 4
+
+
+def test_power_before_a_run_says_for_which_scores_it_holds() -> None:
+    text = power_before(samples.study())
+    assert "4 times in 5 among 3 comparisons where scores are roughly normal (5 to 10 times in 10 where" in text
+
+
+@pytest.mark.slow
+def test_power_said_before_a_run_comes_true_within_the_range_that_is_said() -> None:
+    low, high = (float(n) / 10 for n in re.findall(r"\d+", ELSEWHERE)[:2])
+    generator = np.random.default_rng(0)
+    for n, made in ((6, 1), (10, 1), (8, 3), (30, 3), (50, 8)):
+        size = detectable_difference(1.0, n, comparisons=made)
+        for population in POPULATIONS:
+            pool = population.draw(generator, (100_000,)) - population.draw(generator, (100_000,))
+            drawn = generator.choice((pool - pool.mean()) / pool.std(), (400, n))
+            shown = float(np.mean(paired_ps(drawn + size) <= 0.05 / made))
+            assert low - 0.05 <= shown <= high
+            if population.name == "normal":
+                assert abs(shown - 0.8) < 0.1
 
 
 @pytest.mark.slow

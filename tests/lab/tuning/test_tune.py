@@ -1,5 +1,7 @@
 """Tuning: what it searches, what it recommends, and what it refuses."""
 
+import importlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,7 +54,10 @@ def test_the_map_is_whole(found: Tuning) -> None:
 
 def test_fresh_seeds_were_not_seen_by_the_search(found: Tuning) -> None:
     assert all(row.config.seed >= 10_000 for row in found.rows)
-    assert len(found.rows) == 12
+    again = found.winner.lr != found.baseline.lr  # then the default is run at the winner's rate, too
+    assert len(found.rows) == (18 if again else 12)
+    assert len({(r.config.plan, r.config.lr, r.config.seed) for r in found.rows}) == len(found.rows)
+    assert not found.in_disguise
 
 
 def test_it_shows_itself_and_is_a_record(found: Tuning) -> None:
@@ -77,6 +82,38 @@ def test_where_nothing_is_better_the_default_is_kept() -> None:
     assert not alone.recommended
     assert alone.confirmed.difference.value == 0
     assert "Keep the model's own weights" in str(alone)
+
+
+def chosen(monkeypatch: pytest.MonkeyPatch, winner: Candidate, baseline: Candidate) -> None:
+    """The search finds these."""
+    module = importlib.import_module("fanin.lab.tuning.tune")  # the package has a function of this name
+    monkeypatch.setattr(module, "best_of", lambda rung, init=None: baseline if init else winner)
+
+
+def test_a_winner_that_is_a_learning_rate_in_disguise_is_not_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's own weights under another name, at a better rate than the default was given."""
+    winner, baseline = Candidate(Adjustment("lecun_uniform"), 0.1), Candidate(Adjustment("default"), 0.0003)
+    chosen(monkeypatch, winner, baseline)
+    options = {**QUICK, "lrs": [0.0003, 0.1], "confirm": 8}
+    got = tune(shallow, inits=["default", "lecun_uniform"], gains=[1.0], budget=6, **options)
+    assert got.confirmed.test.p < 0.05  # at their own rates it is better in all of the seeds
+    assert got.winner_score > got.baseline_score + 0.2
+    assert got.default_at_winners_rate == pytest.approx(got.winner_score, abs=0.05)
+    assert got.in_disguise
+    assert not got.recommended
+    assert got.confirmed.finding == "no difference shown"
+    assert "Keep the default, at a learning rate of 0.1" in str(got).replace("\n", " ")
+    assert "it was the learning rate's" in " ".join(str(got).split())
+    assert len(got.rows) == 24
+    assert Tuning.from_dict(got.to_dict()) == got
+
+
+def test_a_winner_that_is_better_at_its_rate_too_is_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen(monkeypatch, Candidate(Adjustment("he_normal"), 0.03), Candidate(Adjustment("default"), 0.1))
+    got = tune(deep, inits=["default", "he_normal"], gains=[1.0], budget=6, **{**QUICK, "lrs": [0.03, 0.1]})
+    assert got.recommended
+    assert not got.in_disguise
+    assert "the winner is better then, too" in " ".join(str(got).split())
 
 
 def test_gains_biases_and_branches_reach_the_weights() -> None:
@@ -132,6 +169,39 @@ def test_halving_keeps_the_best_and_the_baseline() -> None:
     assert best_of(rungs[-1]) == Candidate(Adjustment("b"), 1.0)
     assert best_of(rungs[-1], "default") == Candidate(Adjustment("default"), 1.0)
     assert budgets(90) == (10, 30, 90)
+
+
+def test_where_a_smaller_score_is_better_the_smallest_is_found() -> None:
+    from fanin.lab.data import load
+
+    data = replace(load("diabetes"), score="rmse")
+    rates = [0.0001, 0.03]
+    got = tune(
+        linear, data, inits=["default", "he_normal"], gains=[1.0], lrs=rates, steps=54, budget=6, seeds=1, confirm=6
+    )
+    for rung in got.rungs:
+        scores = [t.score for t in rung.trials]
+        assert scores == sorted(scores)
+    assert (got.winner.lr, got.baseline.lr) == (0.03, 0.03)
+    assert min(t.score for t in got.mapped) in [v for row in got.map()[2] for v in row]
+    won = got.winner_score - got.baseline_score
+    assert got.confirmed.difference.value == pytest.approx(won)
+    assert (got.confirmed.finding == "better") <= (won < 0)
+
+
+def linear() -> nn.Module:
+    """Of the ten features of diabetes."""
+    return nn.Linear(10, 1)
+
+
+def test_halving_keeps_the_smallest_where_that_is_the_best() -> None:
+    first = [Candidate(Adjustment(init), 1.0) for init in ("default", "a", "b", "c")]
+    worth = {"default": 3.0, "a": 1.0, "b": 2.0, "c": float("nan")}
+    rungs = halve(
+        first, 90, lambda some, steps: [Trial(c, worth[c.start.init], 0, 1) for c in some], larger_is_better=False
+    )
+    assert [t.candidate.start.init for t in rungs[0].trials] == ["a", "b", "default", "c"]
+    assert best_of(rungs[-1]) == Candidate(Adjustment("a"), 1.0)
 
 
 def test_a_sample_of_many_candidates_holds_every_plain_start() -> None:

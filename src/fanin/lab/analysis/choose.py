@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fanin.lab.analysis.records import ChosenBy, LrPoint, LrWidth
-from fanin.lab.statistics import t_interval
+from fanin.lab.statistics import Estimate, mean_interval, wilson
 from fanin.lab.study.rows import RunRow
 
 NEARLY = 0.05  # of the way from the constant prediction to the best: what "nearly as good" may miss
@@ -14,7 +14,7 @@ EQUAL = 1e-12
 
 
 def lr_points(rows: Sequence[RunRow], score: str) -> tuple[LrPoint, ...]:
-    """One point a learning rate, rising; a run that diverged counts with what the constant prediction scores.
+    """One point a learning rate, rising.
 
     Args:
         rows: of one method in one context.
@@ -27,16 +27,29 @@ def lr_points(rows: Sequence[RunRow], score: str) -> tuple[LrPoint, ...]:
             by_lr[row.config.lr].append(row)
     most = max((len(found) for found in by_lr.values()), default=0)
     return tuple(
-        LrPoint(
-            lr=lr,
-            held=t_interval([row.held[score] for row in found if score in row.held]),
-            test=t_interval([row.metrics[score] for row in found if score in row.metrics]),
-            runs=len(found),
-            diverged=sum(row.diverged for row in found),
-            eligible=bool(found) and 2 * len(found) >= most,
-        )
-        for lr, found in sorted(by_lr.items())
+        _point(lr, found, score, bool(found) and 2 * len(found) >= most) for lr, found in sorted(by_lr.items())
     )
+
+
+def _point(lr: float, rows: Sequence[RunRow], score: str, eligible: bool) -> LrPoint:
+    whole = [row for row in rows if not row.diverged]
+    diverged, every = len(rows) - len(whole), [row.held[score] for row in rows if score in row.held]
+    return LrPoint(
+        lr=lr,
+        held=_given_convergence([row.held[score] for row in whole if score in row.held]),
+        overall=math.fsum(every) / len(every) if every else math.nan,
+        test=_given_convergence([row.metrics[score] for row in whole if score in row.metrics]),
+        runs=len(rows),
+        diverged=diverged,
+        diverged_share=wilson(diverged, len(rows)),
+        eligible=eligible,
+    )
+
+
+def _given_convergence(values: Sequence[float]) -> Estimate:
+    if values:
+        return mean_interval(values)
+    return Estimate(math.nan, math.nan, math.nan, 0.95, 0, "none", False, "no run converged")
 
 
 def choose(
@@ -58,7 +71,7 @@ def choose(
     if len(points) < 2 or not able:
         return (points[0].lr if points else math.nan), "the only one"
     if held_out:
-        values = {p.lr: p.held.mean if larger_is_better else -p.held.mean for p in able}
+        values = {p.lr: p.overall if larger_is_better else -p.overall for p in able}
     else:
         values = {p.lr: -_training_loss([r for r in rows if r.config.lr == p.lr and r.state == "done"]) for p in able}
     values = {lr: -math.inf if math.isnan(v) else v for lr, v in values.items()}
@@ -86,8 +99,8 @@ def edge_of(points: Sequence[LrPoint], lr: float, larger_is_better: bool, floor:
     if len(able) < 2 or lr not in (able[0].lr, able[-1].lr):
         return ""
     sign = 1 if larger_is_better else -1
-    best = next(sign * p.held.mean for p in able if p.lr == lr)
-    others = [sign * p.held.mean for p in able if p.lr != lr and not math.isnan(p.held.mean)]
+    best = next(sign * p.overall for p in able if p.lr == lr)
+    others = [sign * p.overall for p in able if p.lr != lr and not math.isnan(p.overall)]
     if not others or not best > max(others) + EQUAL or best <= sign * floor:
         return ""
     return "smallest" if lr == able[0].lr else "largest"
@@ -96,16 +109,16 @@ def edge_of(points: Sequence[LrPoint], lr: float, larger_is_better: bool, floor:
 def width_of(points: Sequence[LrPoint], lr: float, constant: float, larger_is_better: bool) -> LrWidth | None:
     """The learning rates next to the best one that lose at most 5 % of what the best gains over the constant prediction."""
     sign = 1 if larger_is_better else -1
-    able = [p for p in points if p.runs and math.isfinite(p.held.mean)]
+    able = [p for p in points if p.runs and math.isfinite(p.overall)]
     places = [i for i, p in enumerate(able) if p.lr == lr]
     if not places or not math.isfinite(constant):
         return None
     at = places[0]
-    gained = sign * (able[at].held.mean - constant)
+    gained = sign * (able[at].overall - constant)
     if gained <= 0:
         return None
     tolerance = NEARLY * gained
-    good = [sign * p.held.mean >= sign * able[at].held.mean - tolerance for p in able]
+    good = [sign * p.overall >= sign * able[at].overall - tolerance for p in able]
     first = last = at
     while first > 0 and good[first - 1]:
         first -= 1

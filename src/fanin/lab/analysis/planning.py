@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -11,12 +11,15 @@ from fanin.lab.analysis.pairs import scores_of
 from fanin.lab.analysis.records import ContextAnalysis
 from fanin.lab.statistics import detectable_difference, seeds_needed, simulated_power, smallest_p
 from fanin.lab.statistics.paired import FEWEST_PAIRS
-from fanin.lab.study.records import Study
+from fanin.lab.study import grid
+from fanin.lab.study.records import Bindings, Study
 from fanin.lab.study.rows import RunRow
 
 ALPHA = 0.05
 MOST = 1000  # seeds that anybody would run
 WANTED = 0.8  # power of what is called shown "4 times in 5"
+# How often differences of that size are shown in the populations of `benchmarks/lab_statistics.py --only "said before"`, at worst and best.
+ELSEWHERE = "5 to 10 times in 10"
 FAR = 0.15  # from it, where differences are drawn again from those that were measured: they are not normal then
 
 
@@ -31,28 +34,66 @@ def comparisons_of(study: Study, plans: int | None = None) -> int:
     return max(1, methods - 1 + (methods > 2))
 
 
+def most_methods(study: Study, bindings: Bindings | None = None) -> int:
+    """The most methods that a context of the study's grid has."""
+    by_context: dict[str, set[str]] = {}
+    for config in grid.configs(replace(study, seeds=(0,), lrs=study.lrs[:1]), bindings):
+        by_context.setdefault(str(config.context), set()).add(config.plan)
+    return max(map(len, by_context.values()))
+
+
+def too_few_seeds(seeds: int, comparisons: int) -> str:
+    """Why so many seeds can never show a difference, in one sentence; "" where they can.
+
+    Args:
+        seeds: of each method, paired.
+        comparisons: made at once, corrected after Holm: the smallest p then counts so many times.
+
+    Example:
+        >>> print(too_few_seeds(6, 3))
+        6 seeds cannot show any difference in 3 comparisons at once, whatever comes out: the smallest p of 6 pairs, 0.031,
+        times 3 is above 0.05; it takes 7.
+    """
+    least = smallest_p(seeds)
+    if least * comparisons <= ALPHA:
+        return ""
+    enough = next(k for k in range(2, 100) if smallest_p(k) * comparisons <= ALPHA)
+    what = "one comparison" if comparisons == 1 else f"{comparisons} comparisons at once"
+    pairs = "pair" if seeds == 1 else "pairs"
+    p = f"the smallest p of {seeds} {pairs}, {least:.2g}," + ("" if comparisons == 1 else f" times {comparisons}")
+    return (
+        f"{seeds} seed{'' if seeds == 1 else 's'} cannot show any difference in {what}, whatever comes out: "
+        f"{p} is above {ALPHA:g}; it takes {enough}."
+    )
+
+
 def power_before(study: Study, plans: int | None = None) -> str:
     """What so many seeds can show, in one sentence, before anything is known of the spread.
 
+    "4 times in 5" is for scores that are roughly normal; how far it is from true for others, `ELSEWHERE` says.
+
     Args:
         study: that will be run.
-        plans: methods with their variables filled in.
+        plans: methods of a context.
 
     Example:
         >>> print(power_before(Study("s", plans=("default", "fanin"), seeds=tuple(range(10)))))
-        10 seeds show a difference of 1 standard deviation of the paired differences 4 times in 5; half of that takes 35 seeds.
+        10 seeds show a difference of 1 standard deviation of the paired differences 4 times in 5 where scores are roughly normal
+        (5 to 10 times in 10 where they are skewed or have humps); half of that takes 35 seeds.
     """
     n, made = len(study.seeds), comparisons_of(study, plans)
-    if smallest_p(n) * made > ALPHA:
-        enough = next(k for k in range(2, 100) if smallest_p(k) * made <= ALPHA)
-        what = "one comparison" if made == 1 else f"{made} comparisons at once"
-        return f"{n} seeds cannot show any difference in {what}; it takes {enough}."
+    if short := too_few_seeds(n, made):
+        alone = smallest_p(n) <= ALPHA and any(e.kind == "better" for e in study.expectations)
+        return short + (" (Expectations are tested one by one, for which they can be enough.)" if alone else "")
     size = detectable_difference(1.0, n, comparisons=made)
     half = seeds_needed(size / 2, 1.0, comparisons=made, most=MOST).seeds
     many = "" if made == 1 else f" among {made} comparisons"
     unit = "standard deviation" + ("" if round(size, 1) == 1 else "s")
     takes = f"; half of that takes {half:,} seeds" if half else ""
-    return f"{n} seeds show a difference of {size:.2g} {unit} of the paired differences 4 times in 5{many}{takes}."
+    return (
+        f"{n} seeds show a difference of {size:.2g} {unit} of the paired differences 4 times in 5{many} where scores are "
+        f"roughly normal ({ELSEWHERE} where they are skewed or have humps){takes}."
+    )
 
 
 def power_after(contexts: Sequence[ContextAnalysis], rows: Sequence[RunRow]) -> str:

@@ -8,8 +8,7 @@ import numpy as np
 from fanin.lab.analysis.facts import LEARNED, perfect
 from fanin.lab.analysis.pairs import Compared
 from fanin.lab.analysis.records import Cell
-from fanin.lab.records import Interval
-from fanin.lab.statistics import Verdict, seeds_needed
+from fanin.lab.statistics import Interval, Verdict, seeds_needed
 from fanin.lab.study.records import Expectation
 
 

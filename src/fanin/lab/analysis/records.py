@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fanin.lab.records import Interval
-from fanin.lab.statistics import Estimate, Profile, Survival, Tested, Verdict
+from fanin.lab.statistics import Estimate, Interval, Profile, Survival, Tested, Verdict
 from fanin.lab.study.records import AxisValue, Expectation
 from fanin.records import Record
 
@@ -18,18 +17,23 @@ class LrPoint(Record):
 
     Attributes:
         lr: the learning rate.
-        held: held-out score over the seeds, a diverged run with what the constant prediction scores.
-        test: the same on the test part; nothing is chosen by it.
+        held: held-out score of the runs that did not diverge, with its interval.
+        overall: mean of the same over all runs, those that diverged with what the constant prediction scores: the learning
+            rate is chosen by it.
+        test: as `held`, on the test part; nothing is chosen by it.
         runs: done, diverged ones among them.
         diverged: how many of them.
+        diverged_share: with Wilson's interval.
         eligible: whether it has enough runs to be chosen (half as many as the learning rate with the most).
     """
 
     lr: float
-    held: Interval
-    test: Interval
+    held: Estimate
+    overall: float
+    test: Estimate
     runs: int
     diverged: int
+    diverged_share: Estimate
     eligible: bool = True
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fanin.lab.analysis.planning import too_few_seeds
 from fanin.lab.analysis.records import ContextAnalysis
 from fanin.lab.study.records import Study
 from fanin.lab.study.rows import RunRow
@@ -25,6 +26,8 @@ def warnings_of(study: Study, rows: Sequence[RunRow], contexts: Sequence[Context
         )
     if 0 < len(study.seeds) < FEW:
         found.append(f"{len(study.seeds)} seeds are too few for an interval to be trusted; it takes {FEW}.")
+    short = [too_few_seeds(len(study.seeds), len(c.pairs)) for c in contexts if c.pairs]
+    found += dict.fromkeys(filter(None, short))
     return tuple(found)
 
 

@@ -80,9 +80,7 @@ def _method(plan: str, runs: Sequence[LiveRun], score: str, held_out: bool) -> d
         "high": max(values, default=None),
         "reached": sorted(step for step in reached if step is not None),
         "diverged": sum(run.state == "diverged" for run in chosen),
-        "points": [
-            [p.lr, _number(p.held.mean), _number(p.held.low), _number(p.held.high), p.runs, p.diverged] for p in points
-        ],
+        "points": [[p.lr, _number(p.overall), p.runs, p.diverged] for p in points],
     }
 
 

@@ -15,6 +15,7 @@ from fanin.lab.metrics.scores import (
     check,
     compared,
     higher_is_better,
+    reaches,
     score,
 )
 
@@ -32,6 +33,7 @@ __all__ = [
     "higher_is_better",
     "language",
     "multilabel",
+    "reaches",
     "regression",
     "score",
 ]

@@ -79,6 +79,16 @@ def higher_is_better(name: str) -> bool:
     return HIGHER_IS_BETTER.get(_base(name), True)
 
 
+def reaches(name: str, value: float, target: float) -> bool:
+    """Whether a value of a metric is as good as the target, or better; NaN never is.
+
+    Example:
+        >>> reaches("accuracy", 0.92, 0.9), reaches("rmse", 0.92, 0.9)
+        (True, False)
+    """
+    return value >= target if higher_is_better(name) else value <= target
+
+
 def _base(name: str) -> str:
     return "top_k" if re.fullmatch(r"top_\d+", name) else name.partition("[")[0]
 

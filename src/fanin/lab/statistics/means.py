@@ -8,9 +8,8 @@ import math
 import numpy as np
 from scipy.special import bdtr, stdtrit  # the quantiles without the second that scipy.stats takes to import
 
-from fanin.lab.records import Interval
 from fanin.lab.statistics.arguments import Values, numbers, share
-from fanin.lab.statistics.records import Estimate
+from fanin.lab.statistics.records import Estimate, Interval
 
 FEWEST = 8  # values that can show their shape: of fewer, a hump that holds 30 % of a population is missed too often
 T_SKEW = 0.2  # largest sample skewness over √n at which the t-interval is trusted

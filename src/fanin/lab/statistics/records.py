@@ -9,6 +9,35 @@ Finding = Literal["better", "worse", "no difference shown", "too few seeds to sa
 
 
 @dataclass(frozen=True)
+class Interval(Record):
+    """A mean with its t-interval.
+
+    Attributes:
+        mean: of the values.
+        low, high: ends of the interval at `level` (NaN with fewer than two values).
+        std: standard deviation of the values (n - 1; NaN with fewer than two).
+        count: number of values.
+        level: coverage of the interval.
+        trusted: whether its coverage is within two points of `level`, as far as these values can tell.
+        why: why it is not to be trusted, "" where it is.
+    """
+
+    mean: float
+    low: float
+    high: float
+    std: float
+    count: int
+    level: float = 0.95
+    trusted: bool = True
+    why: str = ""
+
+    @property
+    def value(self) -> float:
+        """The mean, by the name that every other estimate of the lab has."""
+        return self.mean
+
+
+@dataclass(frozen=True)
 class Estimate(Record):
     """A figure with its interval.
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fanin.lab import metrics
 from fanin.lab.statistics.records import Verdict
 from fanin.lab.study.rows import RunRow
 from fanin.records import Record
@@ -79,8 +80,13 @@ class Tuning(Record):
         rungs: of the search, in order.
         winner: the candidate that the search found.
         baseline: the default at the best of its own learning rates, found with the same budgets.
-        confirmed: the winner against the baseline on fresh seeds, on the test part: paired differences in the score.
+        confirmed: the winner against the baseline on fresh seeds, on the test part: paired differences in the score. The
+            winner counts as better only where it is so at their own learning rates, and with both at the winner's.
         winner_score, baseline_score: mean test score of each on the fresh seeds.
+        default_at_winners_rate: mean test score of the default at the winner's learning rate on the same seeds (its own
+            score where both have one rate); None where it was not run, since the winner was not better anyway.
+        in_disguise: whether the winner is better at their own learning rates, but not shown to be where the default takes
+            the winner's: the difference was the learning rate's.
         mapped: the winner's init at every gain and learning rate, with the first rung's budget.
         rows: the runs that confirm.
         cost: full runs that all of it took, the map and those that confirm included.
@@ -103,6 +109,8 @@ class Tuning(Record):
     rows: tuple[RunRow, ...]
     cost: float
     recommended: bool
+    default_at_winners_rate: float | None = None
+    in_disguise: bool = False
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
 
@@ -111,13 +119,13 @@ class Tuning(Record):
 
         All had the first rung's short budget; None where a pair was not tried.
         """
-        trials = self.mapped
+        trials, better = self.mapped, max if metrics.higher_is_better(self.score) else min
         gains = tuple(sorted({t.candidate.start.gain for t in trials}))
         rates = tuple(sorted({t.candidate.lr for t in trials}))
         best: dict[tuple[float, float], float] = {}
         for trial in trials:
             place = (trial.candidate.start.gain, trial.candidate.lr)
-            best[place] = max(trial.score, best.get(place, trial.score))
+            best[place] = better(trial.score, best.get(place, trial.score))
         return gains, rates, tuple(tuple(best.get((gain, lr)) for lr in rates) for gain in gains)
 
     def __str__(self) -> str:

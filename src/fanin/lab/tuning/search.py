@@ -48,7 +48,9 @@ def budgets(steps: int) -> tuple[int, ...]:
     return tuple(max(1, math.ceil(steps / KEPT ** (RUNGS - 1 - k))) for k in range(RUNGS))
 
 
-def halve(first: Sequence[Candidate], steps: int, run: Runner, baseline: str = "default") -> tuple[Rung, ...]:
+def halve(
+    first: Sequence[Candidate], steps: int, run: Runner, baseline: str = "default", larger_is_better: bool = True
+) -> tuple[Rung, ...]:
     """Runs rung after rung; of each, the best third goes on, and the best one of the baseline's besides.
 
     Args:
@@ -56,12 +58,13 @@ def halve(first: Sequence[Candidate], steps: int, run: Runner, baseline: str = "
         steps: of a whole run.
         run: trains each of some candidates for so many steps.
         baseline: init that stays in the race, so that it is tuned with the same care as the winner.
+        larger_is_better: of the score.
     """
     if not any(c.start.init == baseline for c in first):
         raise FaninValueError(f"the baseline {baseline!r} must be among the inits")
     left, rungs = list(first), []
     for number, budget in enumerate(budgets(steps)):
-        trials = sorted(run(left, budget), key=lambda trial: (-_sortable(trial.score), trial.candidate.lr))
+        trials = sorted(run(left, budget), key=lambda t: (-sortable(t.score, larger_is_better), t.candidate.lr))
         rungs.append(Rung(budget, tuple(trials)))
         if number == RUNGS - 1:
             break
@@ -77,5 +80,8 @@ def best_of(rung: Rung, init: str | None = None) -> Candidate:
     return next(t.candidate for t in rung.trials if init is None or t.candidate.start.init == init)
 
 
-def _sortable(score: float) -> float:
-    return -math.inf if math.isnan(score) else score
+def sortable(score: float, larger_is_better: bool) -> float:
+    """The larger the better, whichever way the score goes; NaN is the worst there is."""
+    if math.isnan(score):
+        return -math.inf
+    return score if larger_is_better else -score

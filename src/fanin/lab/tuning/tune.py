@@ -13,7 +13,7 @@ from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.lab import metrics
 from fanin.lab.data import DataSet, load
 from fanin.lab.inits import parse_init
-from fanin.lab.statistics import verdict
+from fanin.lab.statistics import Tuned, TunedVerdict, tuned_verdicts
 from fanin.lab.study.optimizers import LEARNING_RATES, parse_optimizer
 from fanin.lab.study.records import Bindings, RunConfig, Study, TrainingSettings
 from fanin.lab.study.rows import RunRow
@@ -54,14 +54,17 @@ def tune(
     Successive halving on held-out data: many candidates with a ninth of the steps, the best third with a third, the best
     of these with all. The model's default stays in the race with learning rates of its own. The winner is then run
     against the default on seeds that the search has not seen, and recommended only where the test part shows that it is
-    better.
+    better: at their own learning rates, and again with the default at the winner's rate, since a difference that goes away
+    there was the learning rate's.
 
     Args:
         factory: gives a fresh model at each call.
         data: as `fanin.compare` takes it.
         inits: initializations to try; "default" must be among them.
         gains: factors on the weights, "default" aside.
-        biases: values of the biases of layers with weights.
+        biases: values of the biases of layers with weights; 0 leaves them as each init has them. They are not searched
+            unless more than one is given: each further value makes as many candidates again, and the budget then tries
+            fewer gains.
         residuals: factors on the last weight of residual branches; 1, 0.5 and 0 where the model has any, else 1 alone.
         lrs: learning rates; two more than a study's own on either side where not given.
         optimizer: such as "sgd(momentum=0.9)".
@@ -97,14 +100,17 @@ def tune(
     starts = _starts(inits, gains, biases, scales)
     # each rung costs as much as the first: a third of the candidates, three times the steps
     first = candidates(starts, rates, most=budget * KEPT ** (RUNGS - 1) // (RUNGS * seeds))
-    rungs = halve(first, search.steps, search.trials)
+    score, larger = dataset.score, metrics.higher_is_better(dataset.score)
+    rungs = halve(first, search.steps, search.trials, larger_is_better=larger)
     winner, baseline = best_of(rungs[-1]), best_of(rungs[-1], "default")
     mapped = search.map(winner.start, gains, rates, rungs[0])
-    rows = search.confirm(winner, baseline, confirm)
-    score = dataset.score
-    won, base = ([r.metrics[score] for r in rows if r.config.plan == c.start.name] for c in (winner, baseline))
-    differences = [a - b for a, b in zip(won, base, strict=True)]
-    found = verdict(differences, larger_is_better=metrics.higher_is_better(score))
+    rows = search.confirm((winner, baseline), confirm)
+    own = verdicts_of(winner, baseline, rows, score)
+    if own.verdict.finding == "better" and winner.lr != baseline.lr:
+        rows += search.confirm((Candidate(baseline.start, winner.lr),), confirm)
+    found = verdicts_of(winner, baseline, rows, score)
+    means = [float(np.mean(scores_of(rows, c, score))) for c in (winner, baseline)]
+    at_winners = list(scores_of(rows, Candidate(baseline.start, winner.lr), score))
     return Tuning(
         model=search.words,
         data=dataset.name,
@@ -113,16 +119,34 @@ def tune(
         rungs=rungs,
         winner=winner,
         baseline=baseline,
-        confirmed=found,
-        winner_score=float(np.mean(won)),
-        baseline_score=float(np.mean(base)),
+        confirmed=found.verdict,
+        winner_score=means[0],
+        baseline_score=means[1],
+        default_at_winners_rate=float(np.mean(at_winners)) if at_winners else None,
+        in_disguise=found.in_disguise,
         mapped=mapped,
         rows=rows,
         cost=search.cost / search.steps,
-        recommended=found.finding == "better",
+        recommended=found.verdict.finding == "better",
         seconds=time.perf_counter() - begun,
         notes=_notes(rungs, winner, baseline, rates),
     )
+
+
+def scores_of(rows: Sequence[RunRow], candidate: Candidate, score: str) -> tuple[float, ...]:
+    """Test scores of a candidate's runs in the order of the seeds; () where it has none."""
+    own = [r for r in rows if r.config.plan == candidate.start.name and r.config.lr == candidate.lr]
+    return tuple(r.metrics[score] for r in sorted(own, key=lambda r: r.config.seed))
+
+
+def verdicts_of(winner: Candidate, baseline: Candidate, rows: Sequence[RunRow], score: str) -> TunedVerdict:
+    """The winner against the baseline, also where the loser takes the winner's learning rate, as far as that was run."""
+
+    def tuned(candidate: Candidate) -> Tuned:
+        scores = {lr: scores_of(rows, Candidate(candidate.start, lr), score) for lr in (winner.lr, baseline.lr)}
+        return Tuned({candidate.lr: (0.0,)}, {lr: found for lr, found in scores.items() if found})
+
+    return tuned_verdicts(tuned(baseline), [tuned(winner)], larger_is_better=metrics.higher_is_better(score))[0]
 
 
 def winning_plan(result: Tuning, factory: Callable[..., Any], data: Any, *, loss: str | None = None) -> Plan | None:
@@ -252,10 +276,9 @@ class _Search:
         tried |= {trial.candidate: trial for trial in (self.trials(missing, rung.steps) if missing else ())}
         return tuple(tried[candidate] for candidate in wanted)
 
-    def confirm(self, winner: Candidate, baseline: Candidate, count: int) -> tuple[RunRow, ...]:
-        """Whole runs of both on fresh seeds."""
-        both = list(dict.fromkeys((winner, baseline)))
-        rows = self._rows(both, range(FRESH, FRESH + count), self.steps, "fresh seeds")
+    def confirm(self, some: Sequence[Candidate], count: int) -> tuple[RunRow, ...]:
+        """Whole runs of each on fresh seeds."""
+        rows = self._rows(list(dict.fromkeys(some)), range(FRESH, FRESH + count), self.steps, "fresh seeds")
         failed = next((r for r in rows if r.state != "done"), None)
         if failed is not None:
             raise FaninError(f"{failed.config.plan} could not be confirmed: {failed.error}")

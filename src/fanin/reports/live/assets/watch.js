@@ -159,7 +159,7 @@
     byId("rates").hidden = o.lrs.length < 2;
     const rates = shown.map((m) => {
       const points = m.points.filter((p) => p[1] !== null);
-      const note = (p) => `${count(p[4], "run")}${p[5] ? `, ${p[5]} diverged` : ""}`;
+      const note = (p) => `${count(p[2], "run")}${p[3] ? `, ${p[3]} diverged` : ""}`;
       return { name: m.plan, style: style(m.plan), dots: true, points: points.map((p) => [p[0], p[1], note(p)]) };
     });
     draw(byId("rates"), { title: "Learning rates so far", caption: `Mean final score on the ${part}; a diverged run counts with what a constant prediction scores.`, xName: "learning rate", log: false, logX: true, xTicks: o.lrs, series: rates, empty: "No run is done yet." });
