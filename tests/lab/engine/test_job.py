@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -265,3 +266,15 @@ def test_an_evaluation_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> N
     one = config("dropping", steps=1, evaluations=1)
     run_job(job_of([one]), parts_of(one, BINDINGS), heard.append)
     assert len(heard) > 20  # of one step
+
+
+def test_where_a_smaller_score_is_better_the_smallest_is_the_best(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(96, 64)).astype(np.float32)
+    y = (x[:, :10] @ rng.normal(size=(10, 10))).astype(np.float32)
+    data = replace(load((x, y, x[:32], y[:32])), score="rmse")
+    one = config("dropping", data="mine", target=1e-6, lr=0.01)
+    found = run_job(job_of([one], tmp_path), parts_of(one, {**BINDINGS, "mine": data}), lambda share: None)[0]
+    scores = [CurvePoint.from_dict(json.loads(line)).held_score for line in (tmp_path / found.curve).open()]
+    assert found.summary["best"] == min(scores) < max(scores)
+    assert found.reached_at is None  # 1e-6 is far below what so short a run reaches, and every value is above it

@@ -211,7 +211,10 @@ def _train(
         else:
             rows.append(_row(job, member, recorder, k, found, files, share))
     target = parts.target if configs[0].training.target is None else configs[0].training.target
-    return [row if row.error else _with_target(row, recorder.points[k], target) for k, row in enumerate(rows)]
+    return [
+        row if row.error else _with_target(row, recorder.points[k], target, recorder.score)
+        for k, row in enumerate(rows)
+    ]
 
 
 _kept: dict[Any, tuple[DataSet, Tensors]] = {}  # the last data set of this process
@@ -330,11 +333,11 @@ def _row(
     )
 
 
-def _with_target(row: RunRow, points: Sequence[CurvePoint], target: float | None) -> RunRow:
+def _with_target(row: RunRow, points: Sequence[CurvePoint], target: float | None, score: str) -> RunRow:
     if target is None:
         return row
     row = replace(row, summary={**row.summary, "target": target})
-    reached = next((p for p in points if p.held_score >= target), None)
+    reached = next((p for p in points if metrics.reaches(score, p.held_score, target)), None)
     if reached is None or row.diverged:
         return row
     return replace(row, reached_at=reached.step, reached_seconds=reached.seconds)
@@ -343,8 +346,9 @@ def _with_target(row: RunRow, points: Sequence[CurvePoint], target: float | None
 def _summary(recorder: Recorder, k: int, scored: _Scored) -> dict[str, float]:
     points = recorder.points[k]
     held = [p.held_score for p in points if math.isfinite(p.held_score)]
+    best = max if metrics.higher_is_better(recorder.score) else min
     figures = {
-        "best": max(held, default=math.nan),
+        "best": best(held, default=math.nan),
         "final": points[-1].held_score if points else math.nan,
         "area": _area(recorder, k),
         "gap": scored.seen - points[-1].held_score if points else math.nan,
