@@ -1,4 +1,4 @@
-"""The statistics of `fanin.compare`, in the shapes that it uses; `fanin.lab.statistics` has the whole."""
+"""Steps to a target as `fanin.compare` counts them, and the tests in plain numbers; `fanin.lab.statistics` has the whole."""
 
 from collections.abc import Sequence
 
