@@ -78,7 +78,7 @@ def part_text(result: Comparison) -> str:
 
 def metric_text(value: float) -> str:
     """A metric with three decimals, "–" where there is none."""
-    return number(value) if not math.isfinite(value) or abs(value) >= 100 else f"{value:.3f}"
+    return number(value) if not math.isfinite(value) or abs(value) >= 100 else f"{value:z.3f}"
 
 
 def signed(value: float) -> str:

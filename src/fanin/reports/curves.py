@@ -30,7 +30,7 @@ def endings(lines: Sequence[Sequence[float]]) -> list[str]:
     """A remark at each point where fewer runs go on than at the one before: "7 of 10 runs go on"; "" elsewhere.
 
     Example:
-        >>> endings([[0.1, 0.2, 0.3], [0.1, math.nan, math.nan]])
+        >>> endings([[0.1, 0.2, 0.3], [0.1, float("nan"), float("nan")]])
         ['', '1 of 2 runs go on', '']
     """
     counts = going_on(lines)

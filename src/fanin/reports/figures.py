@@ -3,6 +3,7 @@
 Why not Vega-Lite: docs/decisions/0002-figures.md.
 """
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -177,7 +178,7 @@ def dot_figure(title: str, caption: str, rows: Sequence[DotRow], *, log: bool = 
     left = 16 if above else min(150, 18 + 7 * longest)
     finite = [v for r in rows for v in (*r.values, r.mean, r.low, r.high) if math.isfinite(v)]
     fx = Scale(finite, left, WIDTH - RIGHT - 6, log=log)
-    parts = [f'<g class="grid">{"".join(_vertical(fx(t), height, number(t)) for t in fx.ticks(5))}</g>']
+    parts = [f'<g class="grid">{"".join(_vertical(fx(t), height, text) for t, text in named(fx.ticks(5)))}</g>']
     for i, row in enumerate(rows):
         y = TOP + row_height * (i + 0.5) + (10 if above else 0)
         place = f'x="{left}" y="{y - 18}"' if above else f'x="{left - 10}" y="{y + 4}" text-anchor="end"'
@@ -275,17 +276,32 @@ def _band(s: Series, x: Sequence[float], fx: Callable[[float], float], fy: Calla
 
 def _grid(fy: Scale, fx: Scale, x_name: str, x_ticks: Sequence[float] = ()) -> str:
     parts = []
-    for tick in fy.ticks():
+    for tick, text in named(fy.ticks(), tick_text):
         y = fy(tick)
         parts.append(
-            f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}"/><text x="{LEFT - 7}" y="{y + 4}" text-anchor="end">{tick_text(tick)}</text>'
+            f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}"/><text x="{LEFT - 7}" y="{y + 4}" text-anchor="end">{text}</text>'
         )
     whole = x_ticks or [t for t in fx.ticks(7) if t == int(t)] or fx.ticks(5)
-    for tick in whole:
-        parts.append(f'<text x="{fx(tick)}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{number(tick)}</text>')
+    for tick, text in named(whole):
+        parts.append(f'<text x="{fx(tick)}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{text}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text class="axis" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_name)}</text>')
     return f'<g class="grid">{"".join(parts)}</g>'
+
+
+def named(ticks: Sequence[float], text: Callable[[float], str] = number) -> list[tuple[float, str]]:
+    """Each tick with its text; more digits than elsewhere where two would read alike.
+
+    Example:
+        >>> named([0.9980, 0.9985, 0.9990])
+        [(0.998, '0.9980'), (0.9985, '0.9985'), (0.999, '0.9990')]
+    """
+    texts = [text(tick) for tick in ticks]
+    if len(set(texts)) < len(texts):
+        step = min(b - a for a, b in itertools.pairwise(ticks))
+        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+        texts = [f"{tick:,.{decimals}f}" for tick in ticks]
+    return list(zip(ticks, texts, strict=True))
 
 
 def tick_text(value: float) -> str:

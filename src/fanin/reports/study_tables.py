@@ -122,13 +122,12 @@ def differences_table(c: ContextAnalysis) -> Table | None:
         return None
     head = ("methods", c.score, "95 % interval", "better in", "p", "finding", "could have shown")
     head += ("p of steps to target",) if c.target is not None else ()
+    made = "one comparison" if len(rows) == 1 else f"{len(rows)} comparisons"
+    power = "the true difference that so many seeds would have shown 4 times in 5"
     note = (
-        f"Seed by seed, diverged runs with what the constant prediction scores. p after Holm's correction over the "
-        f"{len(rows)} comparisons here. The last but one column is the true difference that so many seeds would have shown "
-        "4 times in 5; the last is the log-rank test's p, which is not corrected."
-        if c.target is not None
-        else f"Seed by seed, diverged runs with what the constant prediction scores. p after Holm's correction over the "
-        f"{len(rows)} comparisons here. The last column is the true difference that so many seeds would have shown 4 times in 5."
+        "Seed by seed, diverged runs with what the constant prediction scores. p after Holm's correction over the "
+        f"{made} here. The last {'but one ' if c.target is not None else ''}column is {power}"
+        + ("; the last is the log-rank test's p, which is not corrected." if c.target is not None else ".")
     )
     return Table("Paired differences", head, tuple(rows), None, note)
 

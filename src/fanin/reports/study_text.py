@@ -59,7 +59,7 @@ def _context(results: StudyResults, c: ContextAnalysis) -> list[RenderableType]:
         rows.append((cell.plan, lr_note(cell), cell_text(cell, c.score), *steps))
     for r in results.references.get(c.data, ()):
         if c.score in r.metrics:
-            rows.append((f"{r.name}*", "–", f"{r.metrics[c.score]:.3f}", *(["–"] if c.target is not None else [])))
+            rows.append((f"{r.name}*", "–", f"{r.metrics[c.score]:z.3f}", *(["–"] if c.target is not None else [])))
     head = ("method", "lr", c.score, *(["steps to target"] if c.target is not None else []))
     parts: list[RenderableType] = [rich_table(Table("", head, tuple(rows))), Text()]
     differences = study_tables.differences_table(c)

@@ -25,7 +25,8 @@ def warnings_of(study: Study, rows: Sequence[RunRow], contexts: Sequence[Context
             "Nothing was held out, so each learning rate was chosen by the training loss, and curves are of the test part."
         )
     if 0 < len(study.seeds) < FEW:
-        found.append(f"{len(study.seeds)} seeds are too few for an interval to be trusted; it takes {FEW}.")
+        few = "1 seed is" if len(study.seeds) == 1 else f"{len(study.seeds)} seeds are"
+        found.append(f"{few} too few for an interval to be trusted; it takes {FEW}.")
     short = [too_few_seeds(len(study.seeds), len(c.pairs)) for c in contexts if c.pairs]
     found += dict.fromkeys(filter(None, short))
     return tuple(found)
