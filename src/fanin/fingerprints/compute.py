@@ -31,9 +31,9 @@ def fingerprint(what: Any, *, threads: int | None = None, progress: Progress = N
 
     Args:
         what: a `torch.nn.Module` (parameters and persistent buffers; of a sharded one every process hashes what it holds,
-            and a few words are summed), a mapping from names to tensors or arrays (nested ones are joined by dots), a
-            plan (the weights that it gives), or a path: a safetensors file, folder or index, a .npz or .pt file, or a
-            saved plan.
+            and a few words are summed), a Flax NNX or Keras model (parameters and statistics), a mapping from names to
+            tensors or arrays (nested ones are joined by dots), a plan (the weights that it gives), or a path: a
+            safetensors file, folder or index, a .npz or .pt file, or a saved plan.
         threads: how many threads; OMP_NUM_THREADS, or all cores, where nothing is said.
         progress: as for `Plan.apply`.
 
@@ -71,6 +71,14 @@ def held_by(what: Any) -> tuple[list[Held], Together]:
         return plan_tensors(what), alone
     if isinstance(what, str | os.PathLike):
         return _of_path(Path(what)), alone
+    if is_keras(what):  # on PyTorch such a model is a module, too, but its names there change from process to process
+        from fanin.fingerprints.keras import model_tensors
+
+        return model_tensors(what), alone
+    if isinstance(what, getattr(sys.modules.get("flax.nnx"), "Module", ())):
+        from fanin.fingerprints.flax import model_tensors
+
+        return model_tensors(what), alone
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(what, torch.nn.Module):
         from fanin.fingerprints.torch import model_tensors, together
@@ -87,6 +95,11 @@ def held_by(what: Any) -> tuple[list[Held], Together]:
     raise FaninTypeError(
         f"{type(what).__name__} has no fingerprint; give a model, a mapping from names to arrays, a plan, or a path"
     )
+
+
+def is_keras(what: Any) -> bool:
+    """Whether it is a model or a layer of Keras's."""
+    return isinstance(what, getattr(sys.modules.get("keras"), "Layer", ()))
 
 
 def _of_path(path: Path) -> list[Held]:
@@ -130,6 +143,12 @@ def _arrays(what: Mapping[str, Any], prefix: str = "") -> list[Held]:
         if isinstance(value, Mapping):
             held += _arrays(value, f"{prefix}{name}.")
             continue
+        if isinstance(value, getattr(sys.modules.get("jax"), "Array", ())):
+            from fanin.fingerprints.jax import array_held, is_numbers
+
+            if is_numbers(value):
+                held.append(array_held(f"{prefix}{name}", value))
+                continue
         try:
             array = np.asarray(value)
         except Exception as error:
@@ -139,7 +158,7 @@ def _arrays(what: Mapping[str, Any], prefix: str = "") -> list[Held]:
         held.append(Held(f"{prefix}{name}", array.dtype.name, array.shape, files.whole(array.shape), _Array(array)))
     if not prefix:
         names = plain_names([h.name for h in held])
-        held = [Held(names[h.name], h.dtype, h.shape, h.parts, h.bits) for h in held]
+        held = [replace(h, name=names[h.name]) for h in held]
     return held
 
 

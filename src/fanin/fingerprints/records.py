@@ -1,7 +1,7 @@
 """Fingerprints and the outcome of a verification, and what both are computed from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from fanin.fingerprints.hashing import Bits
@@ -26,6 +26,7 @@ class Held:
         first: whether this process speaks for its blocks among those of its mesh that hold the same.
         group: the first process of its mesh; of several meshes with copies of a tensor, that with the lowest speaks.
         uncut: whether a piece of a block costs as much as the whole tensor.
+        others: further names of it.
     """
 
     name: str
@@ -37,6 +38,11 @@ class Held:
     first: bool = True
     group: int = 0
     uncut: bool = False
+    others: tuple[str, ...] = ()
+
+    def called(self, others: tuple[str, ...]) -> "Held":
+        """The same with these further names."""
+        return replace(self, others=others)
 
 
 @dataclass(frozen=True)

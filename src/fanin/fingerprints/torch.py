@@ -121,6 +121,12 @@ def _held(named: dict[str, Tensor], flat: FlatShards) -> list[Held]:
     return held
 
 
+def whole_tensor(name: str, tensor: Tensor) -> Held:
+    """One tensor that is not sharded."""
+    shape = tuple(tensor.shape)
+    return Held(name, str(tensor.dtype).removeprefix("torch."), shape, whole(shape), _Reader(tensor, name))
+
+
 class _Reader:
     """Reads blocks of one tensor."""
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fanin.draws.largest import largest
 from fanin.errors import FaninTypeError, FaninValueError
-from fanin.fingerprints.compute import held_by, pieces
+from fanin.fingerprints.compute import held_by, is_keras, pieces
 from fanin.fingerprints.hashing import Bits, as_bits
 from fanin.fingerprints.records import Held, Verification, Verified
 from fanin.plans import laws
@@ -53,8 +53,8 @@ def verify(model: Any, plan: Any, *, threads: int | None = None, progress: Progr
     known, together = held_by(model)
     torch = sys.modules.get("torch")
     behind: dict[str, str] = {}
-    names = {h.name: h for h in known}
-    if torch is not None and isinstance(model, torch.nn.Module):
+    names = {other: h for h in known for other in h.others} | {h.name: h for h in known}
+    if torch is not None and isinstance(model, torch.nn.Module) and not is_keras(model):
         from fanin.fingerprints.effective_torch import aliases, compare_behind
 
         names |= aliases(model, names)

@@ -41,8 +41,8 @@ class Place:
         return np.dtype(self.param.get_value().dtype)
 
 
-def find_params(model: Any) -> tuple[Place, ...]:
-    """Every `nnx.Param` of a model once, in the order in which the modules set their attributes.
+def find_params(model: Any, kind: type[nnx.Variable[Any]] = nnx.Param) -> tuple[Place, ...]:
+    """Every `nnx.Param` (or other kind of variable) of a model once, in the order in which the modules set their attributes.
 
     Raises:
         FaninTypeError: it is no `nnx.Module`.
@@ -50,18 +50,20 @@ def find_params(model: Any) -> tuple[Place, ...]:
     if not isinstance(model, nnx.Module):
         raise FaninTypeError(f"model={type(model).__name__} cannot be used; give a flax.nnx.Module")
     found: dict[int, Place] = {}
-    _walk(model, (), (None, ""), found, set())
+    _walk(model, (), (None, ""), found, set(), kind)
     return tuple(found.values())
 
 
-def _walk(node: Any, path: tuple[str, ...], parent: tuple[Any, str], found: dict[int, Place], above: set[int]) -> None:
+def _walk(
+    node: Any, path: tuple[str, ...], parent: tuple[Any, str], found: dict[int, Place], above: set[int], kind: Any
+) -> None:
     """A module that stands at two places is walked twice: its parameters have names of both."""
     if id(node) in above:
         return
     owner = node if isinstance(node, nnx.Module) else None
     for key, child in _children(node):
         here = (*path, str(key))
-        if isinstance(child, nnx.Param):
+        if isinstance(child, kind):
             place = found.setdefault(id(child), Place(child, owner, str(key), ".".join(path), parent))
             place.names.append(".".join(here))
             if isinstance(owner, nnx.Embed) and not isinstance(
@@ -70,7 +72,7 @@ def _walk(node: Any, path: tuple[str, ...], parent: tuple[Any, str], found: dict
                 place.owner, place.attribute, place.module, place.parent = owner, str(key), ".".join(path), parent
         else:
             around = (owner, str(key)) if owner is not None else parent
-            _walk(child, here, around, found, above | {id(node)})
+            _walk(child, here, around, found, above | {id(node)}, kind)
 
 
 def _children(node: Any) -> Iterator[tuple[Any, Any]]:

@@ -12,7 +12,7 @@ Parts are joined by dots, and the model's own name is none of them: "encoder.den
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ QUANTISED = (
     "reverse_embeddings",
     "quantized_kernel",
 )  # what `layer.quantize` makes of a weight
+Own = Callable[[keras.Layer], Iterator[tuple[Any, str]]]  # the variables of a layer, with their names there
 AUTOMATIC_VARIABLE = re.compile(r"(\w+_)?variable(_\d+)?")
 
 
@@ -66,11 +67,20 @@ def find_weights(model: Any) -> tuple[Place, ...]:
         FaninTypeError: it is no `keras.Layer` or `keras.Model`.
         FaninValueError: it has layers that are not built.
     """
+    return _found(model, _own)
+
+
+def find_variables(model: Any) -> tuple[Place, ...]:
+    """Likewise every variable of the model's layers: statistics and adapters, too, after a layer's weights."""
+    return _found(model, _all)
+
+
+def _found(model: Any, own: Own) -> tuple[Place, ...]:
     if not isinstance(model, keras.Layer):
         raise FaninTypeError(f"model={type(model).__name__} cannot be used; give a keras.Model or a keras.Layer")
     found: dict[int, Place] = {}
     unbuilt: list[str] = []
-    _walk(model, "", found, unbuilt, set())
+    _walk(model, "", found, unbuilt, set(), own)
     if unbuilt:
         shown = ", ".join(name or type(model).__name__ for name in unbuilt[:5]) + (", …" if len(unbuilt) > 5 else "")
         raise FaninValueError(
@@ -79,17 +89,19 @@ def find_weights(model: Any) -> tuple[Place, ...]:
     return tuple(found.values())
 
 
-def _walk(layer: keras.Layer, path: str, found: dict[int, Place], unbuilt: list[str], above: set[int]) -> None:
+def _walk(
+    layer: keras.Layer, path: str, found: dict[int, Place], unbuilt: list[str], above: set[int], variables: Own
+) -> None:
     """A layer that stands at two places is walked twice: its weights have names of both."""
     if id(layer) in above:
         return
     children = list(labelled(layer))
     if not layer.built and not children and type(layer).build is not keras.Layer.build:  # one that makes weights
         unbuilt.append(path)
-    own, theirs = list(_own(layer)), {id(v) for _, child in children for v, _ in _own(child)}
+    own, theirs = list(variables(layer)), {id(v) for _, child in children for v, _ in variables(child)}
     _add(layer, path, [(v, attribute) for v, attribute in own if id(v) not in theirs], found)
     for label, child in children:
-        _walk(child, f"{path}.{label}" if path else label, found, unbuilt, above | {id(layer)})
+        _walk(child, f"{path}.{label}" if path else label, found, unbuilt, above | {id(layer)}, variables)
     # Such as the kernel that `SpectralNormalization` divides: the layer in it says what it means.
     _add(layer, path, [(v, attribute) for v, attribute in own if id(v) in theirs], found)
 
@@ -111,12 +123,23 @@ def _own(layer: keras.Layer) -> Iterator[tuple[Any, str]]:
             yield variable, variable_name(layer, variable)
 
 
+def _all(layer: keras.Layer) -> Iterator[tuple[Any, str]]:
+    """All variables that a layer holds itself, with their names there."""
+    weights = list(_own(layer))
+    yield from weights
+    known = {id(v) for v, _ in weights}
+    for variable in (*layer._trainable_variables, *layer._non_trainable_variables):
+        if id(variable) not in known:
+            yield variable, variable_name(layer, variable)
+
+
 def variable_name(layer: keras.Layer, variable: Any) -> str:
     """A weight's name in its layer: its own, or the attribute that holds it where Keras made one up."""
     if not AUTOMATIC_VARIABLE.fullmatch(variable.name):
         return str(variable.name)
     held = next((key for key, value in _held(layer) if value is variable), "")
-    return held or f"variable_{[v is variable for v in layer._trainable_variables].index(True)}"
+    every = (*layer._trainable_variables, *layer._non_trainable_variables)
+    return held or f"variable_{[v is variable for v in every].index(True)}"
 
 
 def labelled(layer: keras.Layer) -> Iterator[tuple[str, keras.Layer]]:
