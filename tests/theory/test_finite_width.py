@@ -8,7 +8,10 @@ import pytest
 from fanin.activations import Activation
 from fanin.errors import FaninValueError
 from fanin.theory import critical_or_gain, layer_constant, log_gradient_norm, log_norm
+from fanin.theory.curves import Curve
 from fanin.theory.derivatives import DERIVATIVES
+from fanin.theory.layer_laws import Layer
+from fanin.theory.wandering import walk
 
 
 def simulated(name, widths, sigma_w, weights, sigma_b, start, draws, seed=0):
@@ -155,9 +158,50 @@ def test_sigma_w_where_no_stable_variance_is_critical() -> None:
 
 
 def test_band() -> None:
-    low, high = log_norm("relu", [100] * 3).band()
-    layer = 5 / 100 + (5 / 100) ** 2 / 2  # the log of a mean of squares is nearly the log of a gamma variable
-    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(layer * np.arange(1, 4)))
+    """ReLU: u is 2 z² or 0 by halves, so that k₂ = 5 and k₃ = 60 - 3 · 6 + 2 = 44, and the log of its mean follows by the delta method."""
+    n, depth = 100, np.arange(1, 4)
+    low, high = log_norm("relu", [n] * 3).band()
+    variance = (5 / n + (2.5 * 25 - 44) / n**2) * depth
+    skew = (44 - 3 * 25) / n**2 * depth / variance**1.5
+    middle = (-2.5 / n + (44 / 3 - 0.75 * 25) / n**2) * depth
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(variance))
+    assert (high + low) / 2 == pytest.approx(middle + np.sqrt(variance) * skew / 6 * (1.96**2 - 1), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "sigma_b"), [("relu", "normal", 0.0), ("tanh", "orthogonal", 0.6), ("hardtanh", "normal", 0.3)]
+)
+def test_as_many_draws_lie_above_the_band_as_below(name: str, weights, sigma_b: float) -> None:
+    """Logs of means of squares lean to the left: of a normal band two to four times as many lie below as above."""
+    width, depth, draws = 32, 3, 20000
+    law = log_norm(name, [width] * depth, 1.2, weights, sigma_b, q0=1.0)
+    rng, f = np.random.default_rng(0), Activation.named(name)
+    x = np.ones((draws, width))
+    found = []
+    for _ in range(depth):  # given x, W x is Gaussian; with an isometry its direction is uniform and its norm that of x
+        h = rng.standard_normal(x.shape)
+        if weights == "orthogonal":
+            h *= math.sqrt(width) / np.linalg.norm(h, axis=1, keepdims=True)
+        h *= 1.2 * np.sqrt(np.mean(x * x, axis=1, keepdims=True))
+        x = f(h + sigma_b * rng.standard_normal(x.shape))
+        found.append(np.log(np.mean(x * x, axis=1)))
+    measured, (low, high) = np.stack(found), law.band()
+    below, above = (measured < low[:, None]).mean(axis=1), (measured > high[:, None]).mean(axis=1)
+    error = math.sqrt(0.025 * 0.975 / draws)
+    assert np.all(np.abs([below, above] - np.array(0.025)) < 5 * error)  # and what is left of higher order
+    spread = 1.96 * measured.std(axis=1)
+    normal = np.abs(measured - measured.mean(axis=1, keepdims=True)) > spread[:, None]
+    left = measured < measured.mean(axis=1, keepdims=True)
+    assert np.all((normal & left).mean(axis=1) > 0.025 + 5 * error)
+    assert measured.var(axis=1) == pytest.approx(np.array(law.fluctuation), rel=0.04)
+
+
+def test_walkers_noise_is_not_correlated_between_layers() -> None:
+    """By chance the correlations of 4000 walkers are 1/√4000, and they were in every band."""
+    layers = tuple(Layer(Curve.of("tanh"), 1.0, 0.0, 64, 64, "normal") for _ in range(20))
+    noise = walk(0.0, layers, 300.0).noise
+    between = np.corrcoef(noise) - np.eye(20)
+    assert np.abs(between).max() < 0.1 / math.sqrt(noise.shape[1])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,10 @@ along x is not like its parts along other directions. With κ = n (g·x̂)² / |
 
 and |g_{l-1}|² is off by (κ_{l-1} - 1) / n + (κ_l - 1) (E f² f'² / (E f² E f'²) - 1) / n: the weights, and f' where x is large.
 ReLU keeps κ = 1 (x·g is the same at every layer), softplus does not.
+
+A layer's factor is the mean of n independent numbers u of mean 1 (forward f² / E f², backward (f' z)² / E f'²). With the cumulants
+k₂, k₃ of u, log of it has the mean -k₂ / 2 n + (k₃ / 3 - 3/4 k₂²) / n², the variance k₂ / n + (5/2 k₂² - k₃) / n² and the third cumulant
+(k₃ - 3 k₂²) / n²; what an isometry takes away from the latter two is in docs/decisions/0014-skewed-bands.md.
 """
 
 import functools
@@ -29,6 +33,8 @@ MOST_LOG = 300.0  # a log signal beyond this has left all numbers
 GRID = np.arange(-20.0, 20.125, 0.25)  # of log q
 HEAVY = 1e8  # E f⁴ / (E f²)² beyond which (hardshrink of small signals) there is next to no signal
 TINY = 1e-300
+OF_SLOPES = [3, 4, 5, 7]  # columns of the table
+SERIES = 0.5  # of a variance: where its second order is more, the series in 1/n says nothing, and a gamma variable's stands for it
 
 
 @dataclass(frozen=True)
@@ -37,10 +43,13 @@ class LayerLaw:
 
     Attributes:
         after: mean of the log signal after it.
-        forward: variance that it adds to that.
+        forward: variance that it adds to that, to first order in 1/n.
+        forward_second: what of it is of second order.
+        forward_drift: what of the mean is of second order (of independent weights; of isometries not known, and 0).
+        forward_third: third cumulant that it adds.
         elasticity: d after / d before.
         growth: mean log growth of the squared gradient on its way back through it, for a gradient with κ = 1 before it.
-        backward: variance that it adds to that.
+        backward, backward_second, backward_drift, backward_third: as forward.
         lean: d growth / d before.
         shared: covariance of what it adds forward and backward.
         turn: what is added to κ - 1 behind it.
@@ -49,9 +58,15 @@ class LayerLaw:
 
     after: Array
     forward: Array
+    forward_second: Array
+    forward_drift: Array
+    forward_third: Array
     elasticity: Array
     growth: Array
     backward: Array
+    backward_second: Array
+    backward_drift: Array
+    backward_third: Array
     lean: Array
     shared: Array
     turn: Array
@@ -107,17 +122,26 @@ class Layer:
     def __call__(self, signal: Array) -> LayerLaw:
         """The law at these log signals before the layer."""
         share, log_q, kept, table = *self._before(signal), self.isometry, log_table(self.curve)
-        log_f2, kurtosis, e, log_df2, slopes, both = table(log_q)
+        log_f2, kurtosis, e, log_df2, slopes, both, _, slopes6 = table(log_q)
         leans = table(log_q, 1)
         tilt, bend = leans[3], leans[2] + e**2 - e  # d log E f'² / d log q, q² V'' / V
         forward = (kurtosis - 1) / self.width - 2 * (e * share) ** 2 * kept
         backward = 3 * (slopes - 1) / self.width + 2 * self.along
+        second, drift, third = self._tails(share, log_q)
+        n, before = np.float64(self.width), np.float64(self.before)
+        k2, k3, chi = 3 * slopes - 1, 15 * slopes6 - 9 * slopes + 2, before**-2 - kept**2
         return LayerLaw(
             after=log_f2 - 0.5 * forward - bend * share**2 * kept,
             forward=forward,
+            forward_second=_second(second, forward, 1 / 2),
+            forward_drift=_second(drift, forward, -1 / 12),
+            forward_third=third,
             elasticity=e * share,
             growth=2 * math.log(self.sigma_w) + log_df2 - 0.5 * backward,
             backward=backward,
+            backward_second=_second((2.5 * k2**2 - k3 - 2) / n**2 + 2 * chi, backward, 1 / 2),
+            backward_drift=_second((k3 / 3 - 0.75 * k2**2 + 1 / 3) / n**2 - chi / 3, backward, -1 / 12),
+            backward_third=(k3 - 3 * k2**2 + 4) / n**2 - 4 * chi,
             lean=tilt * share,
             shared=(both - 1) / self.width - 2 * e * tilt * share**2 * kept,
             turn=2 * tilt * share,
@@ -127,7 +151,7 @@ class Layer:
     def echo(self, signal: Array) -> EchoLaw:
         """The same of the gradient's part along the signal, where there are gradients to speak of."""
         share, log_q = self._before(signal)
-        _, kurtosis, _, _, _, both = log_table(self.curve)(log_q)
+        _, kurtosis, _, _, _, both, *_ = log_table(self.curve)(log_q)
         root, p2, pf2, pdf2 = echo_table(self.curve)(log_q)
         return EchoLaw(
             echo=root**2 * share,
@@ -136,6 +160,24 @@ class Layer:
             wobble_forward=(pf2 - root - 0.5 * root * (kurtosis - 1)) * np.sqrt(share) / self.width,
             wobble_backward=(pdf2 - root - 0.5 * root * (both - 1)) * np.sqrt(share) / self.width,
         )
+
+    def _tails(self, share: Array, log_q: Array) -> tuple[Array, Array, Array]:
+        """Forward: second order of variance and mean, and the third cumulant; e, v and their derivatives are by the log signal before."""
+        n, kept, table, rest = np.float64(self.width), self.isometry, log_table(self.curve), 1 - share
+        _, kurtosis, e, *_, sixth, _ = table(log_q)
+        k2, k3 = kurtosis - 1, sixth - 3 * kurtosis + 2
+        second, third = (2.5 * k2**2 - k3) / n**2, (k3 - 3 * k2**2) / n**2
+        if not kept:
+            return second, (k3 / 3 - 0.75 * k2**2) / n**2, third
+        (_, log_k1, e1, *_), (_, log_k2, e2, *_) = table(log_q, 1), table(log_q, 2)
+        k_1, k_2 = kurtosis * log_k1, kurtosis * (log_k2 + log_k1**2)
+        e_2 = (e2 * share + 3 * e1 * rest) * share**2 + e * share * rest * (1 - 2 * share)
+        e_1, e = e1 * share**2 + e * share * rest, e * share
+        v_1 = k_1 * share - 4 * e * e_1
+        v_2 = k_2 * share**2 + k_1 * share * rest - 4 * e_1**2 - 4 * e * e_2
+        second = second - kept**2 * (2 * e**2 - 4 * e * e_1 + 2 * e_1**2 + v_2 - v_1 - 2 * e * v_1 - 8 * e**2 * e_1)
+        third = third + 4 * e**3 * kept**2 - 6 * e * v_1 * kept / n - 12 * e**2 * e_1 * kept * (2 / n - kept)
+        return second, np.zeros_like(second), third
 
     def _before(self, signal: Array) -> tuple[Array, Array]:
         """What share of the pre-activations' variance q the weights bring, and log q."""
@@ -146,21 +188,26 @@ class Layer:
 
 @functools.lru_cache(maxsize=128)
 def log_table(curve: Curve) -> Table:
-    """log E f², E f⁴/(E f²)², elasticity, log E f'², E f'⁴/(E f'²)², E f² f'²/(E f² E f'²) over log q, as a spline (6, points)."""
+    """log E f², E f⁴/(E f²)², elasticity, log E f'², E f'⁴/(E f'²)², E f² f'²/(E f² E f'²), E f⁶/(E f²)³, E f'⁶/(E f'²)³ over log q,
+    as a spline (8, points).
+    """
     rows = []
     for x in GRID.tolist():
         m = moments(curve, 0.0, math.exp(x))
         with np.errstate(all="ignore"):
+            slopes = np.float64(m.df4) / m.df2 / m.df2
+            f6, df6 = _sixths(curve, math.exp(x)) / np.power([m.f2, m.df2], 3)
             rows.append([
-                np.log(m.f2), m.kurtosis, m.elasticity, np.log(m.df2),
-                np.float64(m.df4) / m.df2 / m.df2, np.float64(m.f2df2) / m.f2 / m.df2,
+                np.log(m.f2), m.kurtosis, m.elasticity, np.log(m.df2), slopes, np.float64(m.f2df2) / m.f2 / m.df2,
+                f6 if np.isfinite(f6) else _as_of_gamma(m.kurtosis - 1),
+                df6 if np.isfinite(df6) else _as_of_gamma(3 * slopes - 1) / 15,
             ])  # fmt: skip
     columns = np.array(rows)
     good = np.isfinite(columns[:, :3]).all(axis=1) & (columns[:, 1] < HEAVY)
     with_slopes = np.isfinite(columns[good]).all()
     if not with_slopes:
-        columns[:, 3:] = 1.0
-    spline = _splined(GRID[good], columns[good], steep=[1, 4, 5])
+        columns[:, OF_SLOPES] = 1.0
+    spline = _splined(GRID[good], columns[good], steep=[1, 4, 5, 6, 7])
     low, high = float(GRID[good][0]), float(GRID[good][-1])
 
     def at(log_q: Array, derivative: int = 0) -> Array:
@@ -170,7 +217,7 @@ def log_table(curve: Curve) -> Table:
                 2
             ]  # beyond the grid: powers of q, as of a homogeneous function
         if not with_slopes:
-            values[3:] = np.inf
+            values[OF_SLOPES] = np.inf
         return values
 
     return at
@@ -206,6 +253,29 @@ def _splined(grid: Array, columns: Array, steep: list[int]) -> Table:
         return values
 
     return at
+
+
+def _second(found: Array, first: Array, gamma: float) -> Array:
+    """A term of second order beside a variance; where the series is of no use, what it is of the log of a gamma variable."""
+    return np.where(np.abs(found) <= SERIES * first, found, gamma * first**2)
+
+
+def _as_of_gamma(k2: float | np.float64) -> float:
+    """E u³ of a gamma variable with E u = 1 and this variance."""
+    return 1 + 3 * k2 + 2 * np.square(k2)
+
+
+def _sixths(curve: Curve, q: float) -> Array:
+    """E f⁶, E f'⁶ for z ~ N(0, q)."""
+    sd = math.sqrt(q)
+
+    def integrands(t: Array, half: Array) -> Array:
+        z = sd * t
+        y = curve.f(z)
+        p = np.exp(-0.5 * np.square(t)) / math.sqrt(2 * math.pi)
+        return p * np.stack([y, derivative(curve, z, y, half * sd)]) ** 6
+
+    return integrate(integrands, standard_edges(curve, 0.0, sd), 1e-6, rounds=2).value
 
 
 def _products(curve: Curve, q: float) -> Array:
