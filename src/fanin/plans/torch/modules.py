@@ -65,11 +65,11 @@ def module_slots(module: nn.Module, leave: Callable[[Target], bool] = lambda tar
         known.sort(key=lambda pair: pair[1][0] != "embedding")
         owner, (role, axes) = known[0]
         padding = [getattr(o, "padding_idx", None) for o, (of, _) in known if of == "embedding"]
-        every = tuple(dict.fromkeys(short[name] for name in own))
+        every = list(dict.fromkeys(short[name] for name in own))
         slots.append(
             Slot(
                 name=every[0],
-                names=every if len(every) > 1 else (),
+                names=tuple(every) if len(every) > 1 else (),
                 shape=target.shape,
                 dtype=str(target.tensor.dtype).removeprefix("torch."),
                 role=role,
