@@ -65,3 +65,10 @@ def test_the_table_of_rules_shows_arguments_and_papers() -> None:
     text = rules_text()
     assert "he_normal(" in text
     assert "Delving deep" in " ".join(text.split())
+
+
+def test_functions_of_a_weight_are_explained_beside_the_rules() -> None:
+    text = " ".join(rules_text().split())
+    for name in ("pissa", "olora", "mica"):
+        assert f"fanin.draws.{name}(weight, rank" in text
+        assert "Formula" in find(name)

@@ -4,6 +4,7 @@ import difflib
 import functools
 import inspect
 import re
+from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
@@ -113,17 +114,27 @@ def find(topic: str) -> str:
     if rule is not None:
         signature, _, rest = rules.explain(rule).partition("\n")
         return f"# {signature}\n\n{rest.strip()}"
+    function = weight_functions().get(name)
+    if function is not None:
+        return f"# fanin.draws.{name}\n\n{inspect.getdoc(function)}"
     name = TOPIC_ALIASES.get(name, name)
     if name in topics():
         return topic_text(name)
     codes = [m.CODE for m in check_modules()]
-    known = [*codes, *(m.SLUG for m in check_modules()), *known_rules, *topics(), *TOPIC_ALIASES]
+    known = [*codes, *(m.SLUG for m in check_modules()), *known_rules, *weight_functions(), *topics(), *TOPIC_ALIASES]
     if re.fullmatch(r"fi\d+", name):
         close = [c for c in codes if c.startswith(name[:3].upper())]
     else:
         close = difflib.get_close_matches(name, known, 4, 0.55)
     offered = f"did you mean {', '.join(close)}?" if close else "`fanin explain` lists everything"
     raise FaninValueError(f"nothing is known about {topic!r}; {offered}")
+
+
+def weight_functions() -> dict[str, Callable[..., Any]]:
+    """Starts that read the values of the weight that they adapt: functions of `fanin.draws`, and no rules; by name."""
+    from fanin.draws import low_rank
+
+    return {name: getattr(low_rank, name) for name in low_rank.OPTIONS}
 
 
 def check_modules() -> tuple:
@@ -174,6 +185,15 @@ def rules_text(width: int = 80, color: bool = False) -> str:
         lines = [row.summary, *([row.formula] if row.formula else []), *([row.paper] if row.paper else [])]
         lines += [f"Also: {', '.join(row.aliases)}"] if row.aliases else []
         found += [Padding(Text(line), (0, 0, 0, 4)) for line in lines] + [Text()]
+    found += [
+        Text(
+            "Functions of a weight's own values (no rules; fanin.torch, fanin.jax and fanin.keras have them for layers)"
+        ),
+        Text(),
+    ]
+    for name, function in weight_functions().items():
+        found.append(Text.assemble("fanin.draws.", (name, "bold"), "(weight, rank, ...)"))
+        found += [Padding(Text((inspect.getdoc(function) or "").partition("\n")[0]), (0, 0, 0, 4)), Text()]
     return render(found[:-1], width, color)
 
 
