@@ -189,6 +189,10 @@ class OnTheGpu:
     dtype = torch.float32
 
 
+def _triton_modules() -> list[str]:
+    return [n for n in sys.modules if n.split(".")[0] == "triton" or n == "fanin.draws.torch_triton"]
+
+
 class TestABrokenTriton:
     """It is done without, with one warning."""
 
@@ -200,12 +204,14 @@ class TestABrokenTriton:
         draws._triton.cache_clear()
         yield
         draws._triton.cache_clear()
+        for name in _triton_modules():  # the broken one's; monkeypatch puts the others back
+            del sys.modules[name]
 
     @pytest.mark.parametrize("text", ["import nowhere_at_all", "raise RuntimeError('0 active drivers')", "x = y", ""])
     def test_at_its_import(self, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "triton").mkdir()
         (tmp_path / "triton" / "__init__.py").write_text(text)
-        for name in [n for n in sys.modules if n.split(".")[0] == "triton" or n == "fanin.draws.torch_triton"]:
+        for name in _triton_modules():
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.syspath_prepend(tmp_path)
         with pytest.warns(UserWarning, match="Triton does not work here"):

@@ -389,7 +389,7 @@ def test_random_kills_of_workers_and_drivers_change_nothing(tmp_path: Path) -> N
 @pytest.mark.skipif(sys.platform != "linux", reason="kills processes")
 def test_a_stack_whose_worker_is_killed_goes_on_from_its_checkpoint_as_one_stack(tmp_path: Path) -> None:
     """Rates against the order of the grid: a stack has its members by rate, the driver its keys by the grid."""
-    training = TrainingSettings(steps=3000, evaluations=3, watch=False)
+    training = TrainingSettings(steps=1500, evaluations=3, watch=False)
     models, rates = ("mlp(depth=3, width=16)",), (0.1, 0.01)
     study = Study("stacks", models=models, plans=("default",), lrs=rates, seeds=tuple(range(6)), training=training)
     prepared = session.prepare(study)
@@ -399,13 +399,13 @@ def test_a_stack_whose_worker_is_killed_goes_on_from_its_checkpoint_as_one_stack
 
     def kill(progress: StudyProgress) -> None:
         files = list((tmp_path / "killed" / "checkpoints").glob("*.pt"))
-        if files and len(seen) < 4 and (stamp := files[0].stat().st_mtime_ns) not in seen:
+        if files and len(seen) < 3 and (stamp := files[0].stat().st_mtime_ns) not in seen:
             seen.add(stamp)
             os.kill(executor.processes[0], signal.SIGKILL)
 
     got = session.run(prepared, tmp_path / "killed", executor, on_event=kill)
     session.run(prepared, tmp_path / "calm", "serial")
-    assert (got.done, len(seen)) == (12, 4)
+    assert (got.done, len(seen)) == (12, 3)
     assert not any("halved" in note for note in got.notes)
-    assert {row.attempts for row in rows_of(tmp_path / "killed")} == {5}
+    assert {row.attempts for row in rows_of(tmp_path / "killed")} == {4}
     assert disturbed.differences(tmp_path / "killed", tmp_path / "calm") == []

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fanin.errors import FaninTypeError, FaninValueError
-from fanin.lab.records import Task
+from fanin.lab.tasks import Task
 from fanin.records import Record
 
 IGNORED = -100  # as a target of a position: it is neither trained on nor scored (PyTorch's own `ignore_index`)

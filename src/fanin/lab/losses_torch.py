@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fanin.errors import FaninTypeError, FaninValueError
-from fanin.lab.records import Task
+from fanin.lab.tasks import Task
 
 Loss = Callable[[Any, Tensor], Tensor]
 

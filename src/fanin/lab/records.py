@@ -4,16 +4,14 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from fanin.errors import FaninValueError
 from fanin.files import write_atomically
 from fanin.lab.statistics.records import Estimate, Finding, Interval
+from fanin.lab.tasks import Task
 from fanin.records import Record
 
 VERSION = 2  # of the JSON that `Comparison.save` writes
-
-Task = Literal["classification", "regression", "language", "multilabel"]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from fanin.errors import FaninValueError
 from fanin.lab import metrics
 from fanin.lab.data import DataSet, load
 from fanin.lab.learners import MOST_ITERATIONS, Components, Descent, Ngram, Svm
-from fanin.lab.records import ReferenceLine, Task
+from fanin.lab.records import ReferenceLine
+from fanin.lab.tasks import Task
 
 MOST_EXAMPLES = 5000  # of the training part that a learner is given; a kernel machine's time grows with their square
 _OF_ORDER = ("auc", "auc_per_class", "top_")  # metrics that need scores

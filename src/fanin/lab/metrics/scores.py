@@ -13,7 +13,7 @@ from fanin.errors import FaninTypeError, FaninValueError
 from fanin.lab.data import DEFAULT_SCORE, IGNORED
 from fanin.lab.metrics import distances, labels
 from fanin.lab.metrics import probabilities as p
-from fanin.lab.records import Task
+from fanin.lab.tasks import Task
 
 NAMES: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy", "precision", "recall", "f1", "loss"),

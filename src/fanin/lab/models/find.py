@@ -11,8 +11,8 @@ from fanin.lab.data import DataSet, load
 from fanin.lab.models.facts import IN_WORDS, Facts, facts_of
 from fanin.lab.models.own import OwnFactory, is_own, own_factory, own_info, own_parameters
 from fanin.lab.models.table import ALIASES, ModelInfo, table
-from fanin.lab.records import Task
 from fanin.lab.specs import Spec, check_arguments, parse_spec
+from fanin.lab.tasks import Task
 
 OUTPUT: dict[Task, str] = {"language": "each position"}
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from fanin.lab import metrics
-from fanin.lab.records import Task
 from fanin.lab.study.records import RunConfig
 from fanin.lab.study.rows import CurvePoint, LayerSignal, Signals
+from fanin.lab.tasks import Task
 from fanin.lab.torch.tensors import Tensors
 
 TRACED = 500  # losses that are kept step by step
