@@ -58,8 +58,12 @@ def disturb(folder: Path, runs: int, kills: int, seed: int = 0, carry_out: str =
             if dice.random() < CHANCE:
                 drivers += _kill(driver.pid)
                 driver.wait()
-            elif children := _workers_of(driver.pid):
-                workers += _kill(dice.choice(children))
+            else:
+                while driver.poll() is None and not (children := _workers_of(driver.pid)):
+                    time.sleep(
+                        0.01
+                    )  # none is spawned yet: to kill the driver instead would be the driver's end nearly always
+                workers += driver.poll() is None and _kill(dice.choice(children))
             if driver.poll() not in (None, 0, -signal.SIGKILL):
                 raise RuntimeError(f"the driver ended with exit status {driver.returncode}")
     finally:
