@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanin.errors import FaninValueError
-from fanin.lab.stats import holm, kaplan_meier, paired_test, steps_to_target, t_interval
+from fanin.lab.statistics import holm, kaplan_meier, paired_test, t_interval
+from fanin.lab.stats import steps_to_target
 
 values = st.floats(-100, 100, allow_subnormal=False)
 scores = st.integers(-1000, 1000).map(lambda n: n / 1000)  # differences of accuracies: ties happen
@@ -45,7 +46,8 @@ def test_one_value_has_no_interval_and_an_infinite_one_makes_none_up() -> None:
 
 @given(st.lists(scores, min_size=6, max_size=9))
 def test_sign_flip_p_is_scipys_permutation_test(x: list[float]) -> None:
-    p, test = paired_test(x)
+    found = paired_test(x)
+    p, test = found.p, found.test
     expected = scipy.stats.permutation_test(
         (np.asarray(x), np.zeros(len(x))),
         lambda a, b, axis: np.sum(a - b, axis=axis),
@@ -59,30 +61,32 @@ def test_sign_flip_p_is_scipys_permutation_test(x: list[float]) -> None:
 
 @given(st.lists(scores, min_size=6, max_size=10), st.permutations(range(10)))
 def test_paired_p_ignores_order_and_direction(x: list[float], order: list[int]) -> None:
-    p = paired_test(x)[0]
-    assert paired_test([-v for v in x])[0] == pytest.approx(p)
-    assert paired_test([x[i] for i in order if i < len(x)])[0] == pytest.approx(p)
+    p = paired_test(x).p
+    assert paired_test([-v for v in x]).p == pytest.approx(p)
+    assert paired_test([x[i] for i in order if i < len(x)]).p == pytest.approx(p)
     assert 2 / 2 ** len(x) <= p + 1e-12 <= 1 + 2e-12
 
 
 def test_many_pairs_use_the_signed_rank_test_of_scipy() -> None:
     x = np.random.default_rng(1).normal(0.3, 1.0, 30)
-    p, test = paired_test(list(x))
+    found = paired_test(list(x))
+    p, test = found.p, found.test
     assert test == "wilcoxon"
     assert p == pytest.approx(scipy.stats.wilcoxon(x).pvalue)
-    assert paired_test([0.0] * 30) == (1.0, "wilcoxon")
+    nothing = paired_test([0.0] * 30)
+    assert (nothing.p, nothing.test) == (1.0, "wilcoxon")
 
 
 def test_false_alarms_come_no_oftener_than_promised() -> None:
     draws = np.random.default_rng(2).normal(0, 1, (2000, 8))
-    alarms = np.mean([paired_test(list(row))[0] <= 0.05 for row in draws])
+    alarms = np.mean([paired_test(list(row)).p <= 0.05 for row in draws])
     assert alarms <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
 
 
 def test_too_few_pairs_have_no_p() -> None:
-    assert math.isnan(paired_test([1.0] * 5)[0])
-    assert paired_test([1.0] * 6)[0] == pytest.approx(2 / 64)
-    assert math.isnan(paired_test([1.0] * 6 + [math.nan])[0])
+    assert math.isnan(paired_test([1.0] * 5).p)
+    assert paired_test([1.0] * 6).p == pytest.approx(2 / 64)
+    assert math.isnan(paired_test([1.0] * 6 + [math.nan]).p)
 
 
 @given(st.lists(p_values, max_size=8))
@@ -106,7 +110,8 @@ def test_kaplan_meier_is_scipys(runs: list[tuple[int, bool]]) -> None:
     times, reached = [t for t, _ in runs], [r for _, r in runs]
     censored = scipy.stats.CensoredData(uncensored=[t for t, r in runs if r], right=[t for t, r in runs if not r])
     curve = scipy.stats.ecdf(censored).sf
-    for time, share in kaplan_meier(times, reached):
+    found = kaplan_meier(times, reached)
+    for time, share in zip(found.times, found.share, strict=True):
         assert share == pytest.approx(float(curve.evaluate(time)), abs=1e-12)
 
 

@@ -14,7 +14,6 @@ from jax.core import Tracer
 from jax.sharding import NamedSharding, PartitionSpec
 
 from fanin.distributions import Distribution
-from fanin.draws.bits import Stream
 from fanin.draws.dtypes import law_dtype
 from fanin.draws.jax import draw
 from fanin.draws.jax_keys import halves
@@ -82,7 +81,7 @@ class Initializer:
             return jnp.zeros(shape, kind)
         name = self.name or carried
         law = self.distribution(shape, kind.name, name)
-        check_whole(law, shape, Stream(0, name), kind.name)
+        check_whole(law, shape, name, kind.name)
         return draw(law, shape, seed=words, name=name, dtype=law_dtype(kind, law), sharding=_placed(out_sharding))
 
     def __repr__(self) -> str:

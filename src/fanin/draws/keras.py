@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from fanin.distributions import Distribution
-from fanin.draws.bits import Stream
 from fanin.draws.dtypes import DTYPES
 from fanin.draws.largest import check_size
 from fanin.draws.numpy import draw as draw_numpy
@@ -49,7 +48,7 @@ def draw(
 
     dtype = float_name(dtype)
     check_size(law, dtype)
-    check_whole(law, shape, Stream(0, name), dtype)
+    check_whole(law, shape, name, dtype)
     match keras.backend.backend():
         case "torch":
             from fanin.draws.torch import draw as draw_tensor
@@ -116,7 +115,7 @@ def fill_(
     dtype = float_name(variable.dtype)
     law = law_of(rule, shape, label, axes if axes != "io" or len(shape) == 2 else "oi", dtype)
     check_size(law, dtype)
-    check_whole(law, shape, Stream(0, label), dtype)
+    check_whole(law, shape, label, dtype)
     if keras.backend.backend() == "torch":
         from fanin.draws.torch import fill_ as fill_tensor
 

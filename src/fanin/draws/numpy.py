@@ -11,7 +11,7 @@ from fanin.draws import backends, compose, precheck
 from fanin.draws.bits import Stream
 from fanin.draws.dtypes import law_dtype, name_for_rules
 from fanin.draws.householder_numpy import NumpyOps
-from fanin.draws.largest import EXACT, check_size
+from fanin.draws.largest import check_size
 from fanin.draws.permutations import orders
 from fanin.draws.recipe import Recipe
 from fanin.draws.windows import Ranges, check_shape
@@ -70,8 +70,7 @@ def draw(
     law = law_of(rule, shape, name, axes, kind)
     held = law_dtype(kind, law).name
     check_size(law, held)
-    if held in EXACT:
-        precheck.check_whole(law, check_shape(shape), Stream(0, str(name)), held)
+    precheck.check_whole(law, shape, str(name), held)
     return draw_distribution(law, shape, seed=seed, name=name, window=window, dtype=dtype, bits=bits, out=out)
 
 

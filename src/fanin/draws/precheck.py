@@ -1,7 +1,7 @@
 """What a draw would refuse, found before it writes: a weight, or a model, is drawn whole or not at all."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from fanin.draws.largest import EXACT
 from fanin.draws.layout import block_shape
 from fanin.draws.mirrored import halves
 from fanin.draws.recipe import recipe
-from fanin.draws.windows import check_axis, pieces
+from fanin.draws.windows import check_axis, check_shape, pieces
 from fanin.errors import FaninTypeError, FaninValueError
 
 COMPOSITES = (Stack, ZeroRows, Sparse, Mirrored, Centred)  # they write more than once
@@ -107,20 +107,20 @@ def check(law: Distribution, shape: Shape, stream: Stream, out: Any, bits: int, 
             raise FaninValueError(f"Constant: value={part.value!r} is too large for {to.name(out)}")
 
 
-def check_whole(law: Distribution, shape: Shape, stream: Stream, dtype: str) -> None:
+def check_whole(law: Distribution, shape: int | Sequence[int], name: str, dtype: str) -> None:
     """Raise where whole numbers (of `Integers`, of `Permutations`) are larger than this format holds exactly.
 
     Faces and plans ask this; `draw_distribution` rounds.
 
     Example:
-        >>> check_whole(Permutations(), (3, 1000), Stream(0, "w"), "bfloat16")
+        >>> check_whole(Permutations(), (3, 1000), "w", "bfloat16")
         Traceback (most recent call last):
         ...
         fanin.errors.FaninValueError: Permutations gives whole numbers up to 999, but bfloat16 holds those up to 256 only
     """
     if dtype not in EXACT or isinstance(law, COMMON):
         return
-    for part, sizes in leaves(law, shape, stream):
+    for part, sizes in leaves(law, check_shape(shape), Stream(0, name)):
         match part:
             case Integers(low=low, high=high):
                 last = max(abs(low), abs(high - 1))

@@ -110,7 +110,7 @@ def _drawable(law: Distribution, shape: tuple[int, ...], dtype: str) -> bool:
 def _refusal(law: Distribution, shape: tuple[int, ...], dtype: str, name: str) -> str | None:
     try:
         check_formulas(law, shape, Stream(0, name))
-        check_whole(law, shape, Stream(0, name), dtype)
+        check_whole(law, shape, name, dtype)
     except FaninError as error:
         return str(error)
     return None

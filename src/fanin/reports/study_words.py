@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fanin.lab.analysis.planning import enough_seeds
 from fanin.lab.analysis.records import Cell, ContextAnalysis, Outcome, Pair
 from fanin.lab.results import StudyResults
-from fanin.lab.statistics import smallest_p
 from fanin.lab.study.records import Expectation
 from fanin.reports.compared import cell_text, estimate_text, metric_text, signed
 from fanin.reports.words import count, number
@@ -122,7 +122,7 @@ def _of_many(results: StudyResults) -> StudyVerdict:
 
 
 def _few(seeds: int, comparisons: int) -> str:
-    enough = next((n for n in range(seeds, 64) if smallest_p(n) * comparisons <= 0.05), 64)
+    enough = enough_seeds(comparisons)
     made = f"{comparisons} comparisons at once" if comparisons > 1 else "one comparison"
     return f"{count(seeds, 'seed')} cannot show a difference in {made}" + (
         f" (it takes {enough})" if enough > seeds else ""

@@ -42,6 +42,16 @@ def most_methods(study: Study, bindings: Bindings | None = None) -> int:
     return max(map(len, by_context.values()))
 
 
+def enough_seeds(comparisons: int) -> int:
+    """The least seeds of each method, paired, that can show a difference in so many comparisons at once, after Holm.
+
+    Example:
+        >>> enough_seeds(1), enough_seeds(3)
+        (6, 7)
+    """
+    return next(n for n in range(2, 100) if smallest_p(n) * comparisons <= ALPHA)
+
+
 def too_few_seeds(seeds: int, comparisons: int) -> str:
     """Why so many seeds can never show a difference, in one sentence; "" where they can.
 
@@ -57,7 +67,7 @@ def too_few_seeds(seeds: int, comparisons: int) -> str:
     least = smallest_p(seeds)
     if least * comparisons <= ALPHA:
         return ""
-    enough = next(k for k in range(2, 100) if smallest_p(k) * comparisons <= ALPHA)
+    enough = enough_seeds(comparisons)
     what = "one comparison" if comparisons == 1 else f"{comparisons} comparisons at once"
     pairs = "pair" if seeds == 1 else "pairs"
     p = f"the smallest p of {seeds} {pairs}, {least:.2g}," + ("" if comparisons == 1 else f" times {comparisons}")

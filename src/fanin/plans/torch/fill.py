@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fanin.activations import Activation
 from fanin.distributions import Distribution
-from fanin.draws.bits import Stream, check_seed
+from fanin.draws.bits import check_seed
 from fanin.draws.dtypes import law_dtype
 from fanin.draws.largest import check_size
 from fanin.draws.precheck import check_whole
@@ -133,7 +133,7 @@ def _job(
     if tensor.is_complex():
         _check_complex(tensor, law, what, chain)
     check_size(law, dtype)
-    check_whole(law, shape, Stream(0, name or ""), dtype)
+    check_whole(law, shape, name or "", dtype)
     return Job(tensor, law, name or "")
 
 
