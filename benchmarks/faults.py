@@ -2,6 +2,7 @@
 
     python benchmarks/faults.py                       500 runs that train nothing, 200 kills (about 10 minutes)
     python benchmarks/faults.py --real                the same of real training runs
+    python benchmarks/faults.py --stacks --kills 60   of real stacks that go on from checkpoints, a kill every four seconds
     python benchmarks/faults.py --runs 60 --kills 20  small
 
 The disturbed study must end with every run exactly once, and its rows and curves must equal those of an undisturbed one bit for
@@ -12,6 +13,7 @@ import argparse
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -55,17 +57,33 @@ def real(runs: int) -> tuple[Study, dict[str, RunConfig]]:
     return study, dict(list(prepare(study).configs.items())[:runs])
 
 
-def kills(folder: Path, runs: int, count: int, seed: int, of_real: bool) -> bool:
+def stacks(runs: int) -> tuple[Study, dict[str, RunConfig]]:
+    """The same grid of a smaller MLP, which is stacked, trained for a quarter of a minute a stack."""
+    study, _ = real(runs)
+    training = replace(study.training, epochs=200.0)
+    study = replace(study, models=("mlp(depth=2, width=32)",), stacking="auto", training=training)
+    configs = dict(list(prepare(study).configs.items())[:runs])
+    assert all(config.stacked for config in configs.values())
+    return study, configs
+
+
+KINDS = {
+    "runs": (fake, fake_runs.CARRY_OUT, 0.0),
+    "training runs": (real, CARRY_OUT, 0.0),
+    "training runs in stacks": (stacks, "tests.lab.disturbed:with_checkpoints", 4.0),
+}
+
+
+def kills(folder: Path, runs: int, count: int, seed: int, kind: str) -> bool:
     """Prints what became of a study that was killed `count` times; whether all is as it was without."""
-    study, configs = real(runs) if of_real else fake(runs)
-    carry_out = CARRY_OUT if of_real else fake_runs.CARRY_OUT
+    made, carry_out, pause = KINDS[kind]
+    study, configs = made(runs)
     disturbed.prepare(folder / "disturbed", study, configs)
-    toll = disturbed.disturb(folder / "disturbed", len(configs), count, seed, carry_out)
+    toll = disturbed.disturb(folder / "disturbed", len(configs), count, seed, carry_out, pause)
     disturbed.undisturbed(study, folder / "calm", configs, carry_out)
     with Store.open(folder / "disturbed", readonly=True) as store:
         states, rows, log = store.counts(), store.rows(), store.log()
     found = disturbed.differences(folder / "disturbed", folder / "calm")
-    kind = "training runs" if of_real else "runs"
     print(f"{len(configs)} {kind}, {toll.workers} kills of workers, {toll.drivers} of the driver: {toll.seconds:.0f} s")
     print(f"  states: {', '.join(f'{count} {state}' for state, count in states.items())}")
     again = sum(row.attempts > 1 for row in rows)
@@ -96,12 +114,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--real", action="store_true")
+    parser.add_argument("--real", action="store_const", const="training runs", default="runs", dest="kind")
+    parser.add_argument("--stacks", action="store_const", const="training runs in stacks", dest="kind")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="fanin-faults-"))
     try:
-        whole = kills(folder, arguments.runs, arguments.kills, arguments.seed, arguments.real)
-        if not arguments.real:
+        whole = kills(folder, arguments.runs, arguments.kills, arguments.seed, arguments.kind)
+        if arguments.kind == "runs":
             endings(folder)
     finally:
         shutil.rmtree(folder)

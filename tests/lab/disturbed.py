@@ -25,7 +25,7 @@ from fanin.lab.study import RunConfig, RunRow, Study
 from fanin.lab.worker import carry_out
 
 ROOT = Path(__file__).parents[2]
-CHANCE = 0.3  # that a kill is the driver's
+SHARE = 0.3  # of the kills are the driver's
 LATEST = 0.4  # seconds after its turn has come: a kill hits any moment of a run, a commit or a start
 CLOCK = {"seconds": 0.0, "init_seconds": 0.0, "reached_seconds": None, "attempts": 0, "curve": "", "note": ""}
 
@@ -39,33 +39,43 @@ class Toll:
     seconds: float
 
 
-def disturb(folder: Path, runs: int, kills: int, seed: int = 0, carry_out: str = FAKE) -> Toll:
+def disturb(folder: Path, runs: int, kills: int, seed: int = 0, carry_out: str = FAKE, pause: float = 0.0) -> Toll:
     """Runs the study in `folder` by driver processes, and kills them and their workers until `kills` are done.
 
-    Kills are spread over the runs: the next one comes once its share of them is finished, and a random moment later.
+    Kills are spread over the runs: the next one comes once its share of them is finished, and a random moment later, but
+    before the share of the one after it is. Stacks finish many at once: with `pause`, the mean time between two kills in
+    seconds, nothing but the clock says when the next one comes.
+
+    Raises:
+        RuntimeError: a driver failed, or the study was done with kills left.
     """
     dice, begun = random.Random(seed), time.monotonic()
+    of_driver = [number < SHARE * kills for number in range(kills)]
+    dice.shuffle(of_driver)  # whose kill comes when is settled now, whatever the moments of this run will be
     workers = drivers = 0
     driver = _start(folder, carry_out)
     try:
-        while driver.poll() != 0 or workers + drivers < kills:
+        while driver.poll() != 0:
             if driver.poll() is not None:
                 driver = _start(folder, carry_out)
-            if workers + drivers == kills or _done(folder) < (workers + drivers) * (runs - 5) / kills:
+            done, share = workers + drivers, (runs - 5) / kills
+            if done == kills or (not pause and _done(folder) < done * share):
                 time.sleep(0.05)
                 continue
-            time.sleep(dice.random() * LATEST)
-            if dice.random() < CHANCE:
-                drivers += _kill(driver.pid)
+            latest = time.monotonic() + dice.random() * (2 * pause or LATEST)
+            while time.monotonic() < latest and (pause or _done(folder) < (done + 1) * share):
+                time.sleep(0.01)
+            if of_driver[workers + drivers]:
+                drivers += driver.poll() is None and _kill(driver.pid)
                 driver.wait()
-            else:
+            else:  # also where none is spawned yet: to kill the driver instead would be the driver's end nearly always
                 while driver.poll() is None and not (children := _workers_of(driver.pid)):
-                    time.sleep(
-                        0.01
-                    )  # none is spawned yet: to kill the driver instead would be the driver's end nearly always
+                    time.sleep(0.01)
                 workers += driver.poll() is None and _kill(dice.choice(children))
             if driver.poll() not in (None, 0, -signal.SIGKILL):
                 raise RuntimeError(f"the driver ended with exit status {driver.returncode}")
+        if workers + drivers < kills:
+            raise RuntimeError(f"the study was done after {workers + drivers} of {kills} kills")
     finally:
         driver.kill()
         driver.wait()

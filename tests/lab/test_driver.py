@@ -374,13 +374,12 @@ def test_a_clock_that_is_set_back_changes_nothing(tmp_path: Path, monkeypatch: p
 @pytest.mark.skipif(sys.platform != "linux", reason="finds workers in /proc")
 def test_random_kills_of_workers_and_drivers_change_nothing(tmp_path: Path) -> None:
     """Small: `benchmarks/faults.py` does it with 500 runs and 200 kills, also of real training runs."""
-    study = study_of(("ok", "slow:0.05", "nan"), 14)
+    study = study_of(("ok", "nan", "slow:0.05"), 14)  # the slow ones last: the last kills must find something to do
     configs = configs_of(study)
     disturbed.prepare(tmp_path / "disturbed", study, configs)
-    toll = disturbed.disturb(tmp_path / "disturbed", len(configs), kills=13)
+    toll = disturbed.disturb(tmp_path / "disturbed", len(configs), kills=20)
     disturbed.undisturbed(study, tmp_path / "calm", configs, CARRY_OUT)
-    assert toll.workers + toll.drivers == 13
-    assert min(toll.workers, toll.drivers) > 2
+    assert (toll.workers, toll.drivers) == (14, 6)
     assert disturbed.differences(tmp_path / "disturbed", tmp_path / "calm") == []
     assert {row.state for row in rows_of(tmp_path / "disturbed")} == {"done"}
 

@@ -162,6 +162,32 @@ def test_workers_end_when_their_driver_is_killed(tmp_path: Path) -> None:
     assert not any(alive(worker) for worker in workers)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads signals in /proc")
+def test_the_first_worker_of_a_process_is_deaf_to_ctrl_c_from_its_start(tmp_path: Path) -> None:
+    """In a process that has spawned nothing: the first start also starts Python's resource tracker."""
+    script = tmp_path / "driver.py"
+    script.write_text(
+        textwrap.dedent(f"""
+            from pathlib import Path
+            from fanin.lab.executors import Processes
+            from tests.lab.executors.test_processes import jobs_of
+            from tests.lab.fake_runs import CARRY_OUT
+
+            if __name__ == "__main__":
+                pool = Processes(2, carry_out=CARRY_OUT)
+                for job in jobs_of(Path({str(tmp_path)!r}), "hang", "ok"):
+                    pool.submit(job)
+                for worker in pool.processes:  # blocked while it starts, ignored afterwards
+                    status = dict(line.split(":") for line in open(f"/proc/{{worker}}/status") if line.startswith("Sig"))
+                    print((int(status["SigBlk"], 16) | int(status["SigIgn"], 16)) >> 1 & 1)
+                pool.close()
+        """)
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, env=environment, text=True, check=True)
+    assert done.stdout.split() == ["1", "1"]
+
+
 def test_closing_ends_every_worker(tmp_path: Path) -> None:
     pool = Processes(2, carry_out=CARRY_OUT)
     for job in jobs_of(tmp_path, "ok", "hang"):

@@ -7,7 +7,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 
 from fanin.errors import FaninError
 from fanin.lab.executors import child
@@ -210,6 +210,7 @@ def _no_interrupt() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    resource_tracker.ensure_running()  # else the first start starts it too, and that lets Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
