@@ -388,7 +388,7 @@ def test_random_kills_of_workers_and_drivers_change_nothing(tmp_path: Path) -> N
 @pytest.mark.skipif(sys.platform != "linux", reason="kills processes")
 def test_a_stack_whose_worker_is_killed_goes_on_from_its_checkpoint_as_one_stack(tmp_path: Path) -> None:
     """Rates against the order of the grid: a stack has its members by rate, the driver its keys by the grid."""
-    training = TrainingSettings(steps=1500, evaluations=3, watch=False)
+    training = TrainingSettings(steps=3000, evaluations=3, watch=False)
     models, rates = ("mlp(depth=3, width=16)",), (0.1, 0.01)
     study = Study("stacks", models=models, plans=("default",), lrs=rates, seeds=tuple(range(6)), training=training)
     prepared = session.prepare(study)

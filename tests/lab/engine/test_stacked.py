@@ -1,13 +1,17 @@
 """Stacks: each member gets what it would get alone, whoever its neighbours are."""
 
+import warnings
+
 import pytest
 import torch
 from tests.lab.engine.nets import BINDINGS, chain, config, row, rows
 from torch import nn
 
+from fanin.lab import blas
 from fanin.lab.estimate import Kind
-from fanin.lab.torch.chain import Chain, chain_layers, cross_entropy_and_gradient, stacked_cross_entropy
+from fanin.lab.torch.chain import Chain, chain_layers, cross_entropy_and_gradient, laid_out, stacked_cross_entropy
 from fanin.lab.torch.optimizers import ColumnSGD, Rule
+from fanin.lab.torch.products import NUMPY, TORCH
 from fanin.lab.torch.stackable import stackable
 from fanin.lab.worker import grouping, parts_of, with_stacking
 
@@ -60,14 +64,24 @@ def at_every_place() -> nn.Module:
     return nn.Sequential(nn.GELU(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
 
 
-@pytest.mark.parametrize(("make", "shape"), [(deep, (3, 4)), (at_every_place, (3, 4)), (deep, (12,))])
-def test_the_plain_chain_is_what_autograd_gives(make, shape: tuple[int, ...]) -> None:
+def line() -> nn.Module:
+    """A chain of one layer, which is the first and the last."""
+    return nn.Sequential(nn.Linear(12, 3))
+
+
+@pytest.mark.parametrize("by_numpy", [False, True])
+@pytest.mark.parametrize(("make", "shape"), [(deep, (3, 4)), (at_every_place, (3, 4)), (deep, (12,)), (line, (12,))])
+def test_the_plain_chain_is_what_autograd_gives(
+    make, shape: tuple[int, ...], by_numpy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blas, "by_numpy", lambda: by_numpy)
     models = [make().double() for _ in range(3)]
     layers = chain_layers(models[0])
     assert layers is not None
     names = [n for n, _ in models[0].named_parameters()]
-    weights = {n: torch.stack([m.get_parameter(n).detach() for m in models]) for n in names}
+    weights = laid_out(layers, {n: torch.stack([m.get_parameter(n).detach() for m in models]) for n in names})
     chain = Chain(layers, weights, names)
+    assert chain.products is (NUMPY if by_numpy else TORCH)
     for size in (5, 2, 5):  # the last batch of a pass is smaller; buffers are used again
         x = torch.randn(3, size, *shape, dtype=torch.float64)
         before = x.clone()
@@ -85,6 +99,23 @@ def test_the_plain_chain_is_what_autograd_gives(make, shape: tuple[int, ...]) ->
                 assert torch.allclose(found[k], own)
     one = torch.randn(1, 4, *shape, dtype=torch.float64)
     assert torch.allclose(chain.forward(one)[1], models[1](one[0].clone()))
+
+
+@pytest.mark.parametrize("by_numpy", [False, True])
+def test_infinite_numbers_are_multiplied_without_a_warning(by_numpy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member that has diverged stays in its stack."""
+    monkeypatch.setattr(blas, "by_numpy", lambda: by_numpy)
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    layers, names = chain_layers(net) or [], [n for n, _ in net.named_parameters()]
+    stacked = {n: torch.stack([p.detach(), torch.full_like(p.detach(), 3e38)]) for n, p in net.named_parameters()}
+    chain = Chain(layers, laid_out(layers, stacked), names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        out = chain.forward(torch.randn(1, 5, 4)).clone()
+        losses = chain.step(torch.randn(2, 5, 4), torch.zeros(2, 5, dtype=torch.long), cross_entropy_and_gradient)
+    assert torch.isfinite(out[0]).all()
+    assert torch.isfinite(losses[0])
+    assert not torch.isfinite(losses[1])
 
 
 def test_only_the_gradients_that_are_wanted_are_worked_out() -> None:

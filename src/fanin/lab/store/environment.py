@@ -6,8 +6,10 @@ import socket
 from importlib import metadata
 from pathlib import Path
 
+from fanin.lab.blas import products
+
 PACKAGES = ("fanin", "torch", "numpy", "scipy", "scikit-learn")
-DECIDES = ("python", *PACKAGES, "cpu", "gpu")  # a run's last bits may depend on these
+DECIDES = ("python", *PACKAGES, "cpu", "gpu", "products")  # a run's last bits may depend on these
 
 
 def environment() -> dict[str, str]:
@@ -17,6 +19,7 @@ def environment() -> dict[str, str]:
         **{name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "cpu": _cpu(),
+        "products": products(),
         "cores": str(_cores()),
         "gpu": _gpu(),
         "host": socket.gethostname(),

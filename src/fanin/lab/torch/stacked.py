@@ -15,7 +15,14 @@ from torch.func import functional_call, vmap
 
 from fanin.lab.losses_torch import cross_entropy, output_tensor
 from fanin.lab.study.rows import LayerSignal
-from fanin.lab.torch.chain import Chain, chain_layers, cross_entropy_and_gradient, stacked_cross_entropy
+from fanin.lab.torch.chain import (
+    Chain,
+    as_they_lie,
+    chain_layers,
+    cross_entropy_and_gradient,
+    laid_out,
+    stacked_cross_entropy,
+)
 from fanin.lab.torch.optimizers import ColumnSGD, Rule, Updates
 from fanin.lab.torch.signals import outputs_of, signals_of
 from fanin.lab.torch.single import EVAL_BATCH, Loss
@@ -52,17 +59,20 @@ class Stack:
     ) -> None:
         self.members, self.clip, self.loss = len(models), clip, loss
         self.skeleton = copy.deepcopy(models[0])
-        self.weights = _stacked([dict(m.named_parameters()) for m in models])
+        layers = chain_layers(self.skeleton)
+        weights = _stacked([dict(m.named_parameters()) for m in models])
+        self.weights = laid_out(layers, weights) if layers else weights
         self.buffers = _stacked([dict(m.named_buffers()) for m in models])
         trained = [n for n, p in models[0].named_parameters() if p.requires_grad]
         self.parameters = [self.weights[n].requires_grad_() for n in trained]
-        layers = chain_layers(self.skeleton)
         self.chain = Chain(layers, self.weights, trained) if layers else None
         plain = canonical_names(n for n, _ in models[0].named_parameters())
         rates = [[lr * s.get(plain[n], 1.0) for lr, s in zip(lrs, scales, strict=True)] for n in trained]
         several = any(len(set(own)) > 1 for own in rates)
         update = ColumnSGD if rule.kind == "sgd" and several else Updates
-        self.optimizer = update(rule, self.parameters, rates)
+        self.lying = as_they_lie(self.parameters)
+        self.optimizer = update(rule, self.lying, rates)
+        self.of_chain = as_they_lie(self.chain.gradients) if self.chain is not None else []
         self.gradients: list[Tensor] = []
         self.start: list[Tensor] = []
         self.alive: Callable[[], Any] = lambda: None
@@ -70,7 +80,7 @@ class Stack:
 
     def remember_start(self) -> None:
         """Keeps the weights of now: `moved` is measured from them."""
-        self._set_start([p.detach().clone() for p in self.parameters])
+        self._set_start([p.detach().clone() for p in self.lying])
 
     def _set_start(self, start: list[Tensor]) -> None:
         self.start, self.sizes = start, _norms(start)
@@ -79,7 +89,7 @@ class Stack:
         """One step of every member; x and y have shape (members, batch, …). The losses before it."""
         if self.chain is not None:
             losses = self.chain.step(x, y, self._losses_and_gradient)
-            gradients = self.chain.gradients
+            gradients = self.of_chain
         else:
             losses = self._losses(_vmapped(self.skeleton, 0)(self.weights, self.buffers, x), y)
             gradients = list(torch.autograd.grad(losses.sum(), self.parameters))
@@ -138,7 +148,7 @@ class Stack:
     @torch.no_grad()
     def moved(self) -> np.ndarray:
         """Distance from the start over the start's norm, shape (members,)."""
-        far = _norms(list(torch._foreach_sub(self.parameters, self.start)))
+        far = _norms(list(torch._foreach_sub(self.lying, self.start)))
         return (far / self.sizes).cpu().numpy()
 
     def signals(self, x: Tensor) -> list[tuple[LayerSignal, ...]]:

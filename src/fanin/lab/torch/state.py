@@ -1,6 +1,7 @@
 """Random states and threads of a run: set while it lasts, and put back."""
 
 import contextlib
+import functools
 import os
 import random
 from collections.abc import Iterable, Iterator
@@ -8,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from fanin.lab.blas import by_numpy
 
 _kept: list[list[int]] = []  # while somebody outside has the states put back afterwards: the CUDA devices among them
 
@@ -66,13 +69,22 @@ def _seed(seed: int, cuda: Iterable[int]) -> None:
 
 @contextlib.contextmanager
 def thread_count(threads: int) -> Iterator[None]:
-    """Runs torch on this many threads of the CPU, and on as many as before afterwards."""
+    """Runs torch, and NumPy's products where they are used, on this many threads of the CPU, and on as many as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        yield
+        with _libraries().limit(limits=threads, user_api="blas") if by_numpy() else contextlib.nullcontext():
+            yield
     finally:
         torch.set_num_threads(before)
+
+
+@functools.cache
+def _libraries() -> Any:
+    """The libraries of this process that have threads of their own; looked for once, since it takes a millisecond."""
+    import threadpoolctl
+
+    return threadpoolctl.ThreadpoolController()
 
 
 @contextlib.contextmanager
