@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-VERSION = 2
+VERSION = 3
 EVERY = 30.0  # seconds of work that a killed worker loses at most
 
 

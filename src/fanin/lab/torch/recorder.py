@@ -20,6 +20,7 @@ from fanin.lab.torch.tensors import Tensors
 TRACED = 500  # losses that are kept step by step
 WRITE_EVERY = 1.0  # seconds between two writes of curve points, for those who watch
 TINY = 1e-30  # a loss of zero can only rise without end
+BLOCK = 512  # steps whose losses are worked into figures at once
 
 
 class Trainee(Protocol):
@@ -78,6 +79,7 @@ class Recorder:
         self.total = np.zeros(n)
         self.looked = 0  # the step of the last look
         self.recent: list[Sequence[float]] = []  # not folded yet
+        self.summed = 0  # of these, how many are in `total`
         self.step = 0
         self.seconds = 0.0
         self.stride = math.ceil(steps / TRACED) if trace else 0
@@ -92,15 +94,16 @@ class Recorder:
         """The losses of the next step, before its update."""
         self.step += 1
         self.recent.append(losses)
-        if self.limit is not None or not all(map(math.isfinite, losses)):
+        if self.limit is not None or len(self.recent) == BLOCK or not all(map(math.isfinite, losses)):
             self.fold()
 
     def fold(self) -> None:
         """Works the losses since the last time into the figures: for many steps at once, since each costs as much."""
         if not self.recent:
             return
-        block = np.asarray(self.recent, dtype=float)
+        block, summed = np.asarray(self.recent, dtype=float), self.summed
         self.recent.clear()
+        self.summed = 0
         n, members = block.shape
         if self.stride:
             self._trace(block[:, 0])
@@ -112,7 +115,7 @@ class Recorder:
         ended = ~fine.all(0) & self.alive
         good = np.where(ended, fine.argmin(0), n)  # steps before the one that ended it
         used = (np.arange(n)[:, None] < good) & self.alive
-        self.total += np.where(used, block, 0.0).sum(0)
+        self.total += np.where(used, block, 0.0)[summed:].sum(0)
         least = np.minimum.accumulate(np.vstack([self.least, np.where(used, block, np.inf)]), 0)
         rises = np.divide(block, np.maximum(least[1:], TINY), out=np.ones_like(block), where=used)
         self.spike = np.where(ended, np.inf, np.maximum(self.spike, rises.max(0)))
@@ -131,7 +134,11 @@ class Recorder:
 
     def look(self, trainee: Trainee, data: Tensors) -> None:
         """A curve point of every member that is still alive, and signals where they are due."""
-        self.fold()
+        if self.step >= self.planned or not self.alive.all():
+            self.fold()
+        elif self.recent:  # all are alive: a fold at every look would cost as much as a step of a small model
+            self.total += np.asarray(self.recent[self.summed :], dtype=float).sum(0)
+            self.summed = len(self.recent)
         losses, outputs = trainee.evaluate(data.held_x, data.held_y)
         targets = data.held_y.cpu().numpy()
         scores = self.scores(outputs, targets, losses)
@@ -192,6 +199,7 @@ class Recorder:
         return {
             **arrays,
             "step": self.step,
+            "summed": self.summed,
             "looked": self.looked,
             "seconds": self.seconds,
             "recent": torch.tensor(
@@ -207,7 +215,7 @@ class Recorder:
             setattr(self, name, state[name].numpy())
         self.over = not self.alive.any()
         self.step, self.looked, self.seconds = state["step"], state["looked"], state["seconds"]
-        self.recent = state["recent"].tolist()
+        self.recent, self.summed = state["recent"].tolist(), state["summed"]
         self.points = [[CurvePoint.from_dict(p) for p in points] for points in state["points"]]
         self.signals = [[Signals.from_dict(s) for s in signals] for signals in state["signals"]]
         self._write()
