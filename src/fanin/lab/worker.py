@@ -18,7 +18,6 @@ from fanin.lab.study.records import Bindings, RunConfig, TrainingSettings
 from fanin.lab.study.rows import RunRow
 from fanin.records import Record
 
-MOST_STACKED = 48  # members of one stack: beyond, the stack's weights leave the cache and nothing more is gained
 LONGEST_TIMED = 300.0  # seconds that are waited for a few steps and an evaluation of a model
 WORTH_TWO = 16  # members that are better halved, so that two workers have something to do
 
@@ -126,53 +125,53 @@ def grouping(configs: Mapping[str, RunConfig]) -> Callable[[Mapping[str, RunConf
 def _jobs(configs: Mapping[str, RunConfig]) -> list[tuple[str, ...]]:
     stacks: dict[Any, list[str]] = {}
     for key, config in configs.items():
-        alike = (*kind_of(config), repr(config.training))
+        alike = (*kind_of(config), repr(config.training), config.together)
         stacks.setdefault(alike if config.stacked else key, []).append(key)
     places = {key: place for place, key in enumerate(configs)}
-    chunks = [chunk for keys in stacks.values() for chunk in _evenly(keys)]
+    chunks = [chunk for keys in stacks.values() for chunk in _evenly(keys, configs[keys[0]].together)]
     return sorted((tuple(chunk) for chunk in chunks), key=lambda keys: places[keys[0]])
 
 
-def _evenly(keys: list[str]) -> list[list[str]]:
+def _evenly(keys: list[str], most: int) -> list[list[str]]:
     """Parts of nearly one size: two where there is enough for two workers, more where a stack would be too large."""
-    parts = max(-(-len(keys) // MOST_STACKED), 2 if len(keys) >= WORTH_TWO else 1)
+    parts = max(-(-len(keys) // (most or len(keys))), 2 if len(keys) >= WORTH_TWO else 1)
     cuts = [round(i * len(keys) / parts) for i in range(parts + 1)]
     return [keys[a:b] for a, b in itertools.pairwise(cuts)]
 
 
 def with_stacking(
-    configs: Iterable[RunConfig], chosen: dict[Kind, bool], bindings: Bindings, never: bool = False
+    configs: Iterable[RunConfig], chosen: dict[Kind, int], bindings: Bindings, never: bool = False
 ) -> tuple[RunConfig, ...]:
-    """The runs with `stacked` set; choices that are not in `chosen` yet are made and put there, for the study to keep.
+    """The runs with `stacked` and `together` set; choices that are not in `chosen` yet are made and put there, for the study to keep.
 
     Args:
         configs: runs, `stacked` not set.
-        chosen: what was chosen before, by kind of run; changed in place.
+        chosen: how many train together, 0 for alone, as was chosen before, by kind of run; changed in place.
         never: choose against stacks wherever nothing is chosen yet.
     """
     found = []
     for config in configs:
         kind = kind_of(config)
         if kind not in chosen:
-            chosen[kind] = not never and whether_stacked(config, bindings)
-        found.append(replace(config, stacked=chosen[kind]))
+            chosen[kind] = 0 if never else members_together(config, bindings)
+        found.append(replace(config, stacked=chosen[kind] > 0, together=chosen[kind]))
     return tuple(found)
 
 
-def whether_stacked(config: RunConfig, bindings: Bindings) -> bool:
-    """Whether runs of this model, data, optimizer and batch size are trained in stacks.
+def members_together(config: RunConfig, bindings: Bindings) -> int:
+    """How many runs of this model, data, optimizer and batch size are trained in one stack at most, 0 for alone.
 
     It depends on what the model is, not on how fast this machine is today, so that the answer is the same every time.
     """
-    from fanin.lab.torch.stackable import stackable
+    from fanin.lab.torch.stackable import members_of
 
     if config.training.augment:
-        return False
+        return 0
     try:
         with within():
-            return stackable(parts_of(config, bindings), config)
+            return members_of(parts_of(config, bindings), config)
     except (FaninValueError, Overdue):  # a model that cannot be built is a failed run, and no reason to stop here
-        return False
+        return 0
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,7 @@ def estimate(configs: Iterable[RunConfig], bindings: Bindings) -> Cost:
     runs = steps = stacked = 0
     seconds = 0.0
     for alike in kinds.values():
-        members = len(_evenly([""] * len(alike))[0])
+        members = len(_evenly([""] * len(alike), alike[0].together)[0])
         try:
             with within(LONGEST_TIMED):
                 own_steps, own_seconds = seconds_of_run(alike[0], parts_of(alike[0], bindings), members)

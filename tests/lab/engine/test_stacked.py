@@ -1,5 +1,6 @@
 """Stacks: each member gets what it would get alone, whoever its neighbours are."""
 
+import functools
 import warnings
 
 import pytest
@@ -12,7 +13,7 @@ from fanin.lab.estimate import Kind
 from fanin.lab.torch.chain import Chain, chain_layers, cross_entropy_and_gradient, laid_out, stacked_cross_entropy
 from fanin.lab.torch.optimizers import ColumnSGD, Rule
 from fanin.lab.torch.products import NUMPY, TORCH
-from fanin.lab.torch.stackable import stackable
+from fanin.lab.torch.stackable import members_of
 from fanin.lab.worker import grouping, parts_of, with_stacking
 
 GRID = [(plan, lr, seed) for seed in (0, 1) for plan in ("default", "he_normal") for lr in (0.01, 0.1)]
@@ -168,27 +169,43 @@ def test_sgd_of_a_stack_is_torch_s(momentum: float, decay: float, nesterov: bool
 
 
 def test_what_is_random_or_large_is_not_stacked() -> None:
-    def wanted(model: str, **settings) -> bool:
+    def wanted(model: str, **settings) -> int:
         one = config(model, **settings)
-        return stackable(parts_of(one, BINDINGS | {"wide": lambda: nn.Linear(64, 10_000)}), one)
+        return members_of(parts_of(one, BINDINGS | {"wide": lambda: nn.Linear(64, 10_000)}), one)
 
     assert wanted("chain")
     assert wanted("skip")
     assert not wanted("dropping")
     one = config("wide")
     big = BINDINGS | {"wide": lambda: nn.Sequential(nn.Linear(64, 4000), nn.ReLU(), nn.Linear(4000, 10))}
-    assert not stackable(parts_of(one, big), one)
+    assert not members_of(parts_of(one, big), one)
     seeded = BINDINGS | {"seeded": lambda seed: chain()}
-    assert not stackable(parts_of(config("seeded"), seeded), config("seeded"))
+    assert not members_of(parts_of(config("seeded"), seeded), config("seeded"))
 
 
 def test_the_choice_is_made_once_and_kept() -> None:
-    kept: dict[Kind, bool] = {}
+    kept: dict[Kind, int] = {}
     found = with_stacking([config("chain"), config("dropping"), config("chain", seed=1)], kept, BINDINGS)
     assert [c.stacked for c in found] == [True, False, True]
-    assert sorted(kept.values()) == [False, True]
-    turned = {kind: not value for kind, value in kept.items()}
+    assert [c.together for c in found] == [48, 0, 48]
+    assert sorted(kept.values()) == [0, 48]
+    turned = {kind: 0 if value else 48 for kind, value in kept.items()}
     assert [c.stacked for c in with_stacking([config("chain")], turned, BINDINGS)] == [False]
+
+
+def test_larger_models_make_smaller_stacks() -> None:
+    """Their weights, gradients and momentum are to stay in the cache."""
+
+    def net(width: int) -> nn.Module:
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10)
+        )
+
+    known = BINDINGS | {f"net{width}": functools.partial(net, width) for width in (16, 128, 440)}
+    found = [members_of(parts_of(config(name), known), config(name)) for name in ("net16", "net128", "net440")]
+    assert found == [48, 540_000 // (64 * 128 + 128 * 128 + 10 * 128 + 2 * 128 + 10), 8]
+    grid = {f"s{i}": config(seed=i, stacked=True, together=20) for i in range(70)}
+    assert [len(keys) for keys in grouping(grid)(grid)] == [18, 17, 17, 18]
 
 
 def test_stacks_are_cut_from_the_grid_not_from_what_is_left() -> None:

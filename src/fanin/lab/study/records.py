@@ -136,6 +136,7 @@ class RunConfig(Record):
         seed: of construction, draws, data order and training.
         training: the study's.
         stacked: whether the run is trained together with others of its shape (its last bits depend on that).
+        together: how many of them a stack has at most; 0 where nothing says.
         context: axis → value of everything but plan, lr and seed: cells that differ in these are never pooled. It holds
             "model", "data", "optimizer", "batch_size", and those variables that no plan's text uses.
     """
@@ -149,6 +150,7 @@ class RunConfig(Record):
     seed: int
     training: TrainingSettings
     stacked: bool = False
+    together: int = 0
     context: dict[str, AxisValue] = field(default_factory=dict)
 
 

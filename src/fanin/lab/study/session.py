@@ -66,7 +66,9 @@ def prepare(study: Study, bindings: Bindings | None = None, folder: str | Path |
     study = check_grid(study, bindings)
     runs = grid.configs(study, bindings)
     filled = grid.filled_bindings(study, bindings or {})
-    chosen = {kind_of(c): c.stacked for c in _earlier(folder)} if folder is not None else {}
+    chosen = (
+        {kind_of(c): c.together for c in _earlier(folder) if c.together or not c.stacked} if folder is not None else {}
+    )
     stacked = with_stacking(runs, chosen, filled, never=study.stacking == "never")
     return Prepared(study, {grid.key_of(config): config for config in stacked}, filled)
 

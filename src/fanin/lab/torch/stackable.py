@@ -20,19 +20,26 @@ MOST_WORK = {
     False: 1e6,
 }  # of chains; of others: operations of a layer's forward pass over a batch, mean over layers
 MOST_WEIGHTS = {True: 250_000, False: 100_000}  # parameters of a member: more leave the cache at every step
+MOST_MEMBERS = 48  # beyond, nothing more is gained
+LEAST_MEMBERS = 8
+MOST_TOGETHER = (
+    540_000  # weights of all members: with gradients and momentum 6.5 MB, which two workers' cache holds beside signals
+)
 TRIAL = 4  # examples that a stack of two is tried with
 CLOSE = 1e-4
 
 
-def stackable(parts: Parts, config: RunConfig) -> bool:
-    """Whether a stack of these runs gives each member what it would get alone, and is faster.
+def members_of(parts: Parts, config: RunConfig) -> int:
+    """How many of these runs a stack has at most; 0 where it would not give each member what it gets alone, or not be faster.
 
     The answer depends on the model and the batch size alone, never on how fast the machine is today.
     """
     if takes_seed(parts.factory):  # members might differ in more than their weights
-        return False
+        return 0
     model = construct(parts.factory, config.seed)
-    return pays(model, parts, config.batch_size) and _agrees(parts, config)
+    if not (pays(model, parts, config.batch_size) and _agrees(parts, config)):
+        return 0
+    return min(MOST_MEMBERS, max(LEAST_MEMBERS, MOST_TOGETHER // weights_of(model)))
 
 
 def pays(model: nn.Module, parts: Parts, batch_size: int) -> bool:
