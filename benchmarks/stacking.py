@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 
 import torch
-from fanin.lab.torch.stackable import members_of, weights_of, work_of
 
 from fanin.lab.study.records import RunConfig, TrainingSettings
 from fanin.lab.torch.construct import construct
 from fanin.lab.torch.job import Parts, trainee_of
 from fanin.lab.torch.recorder import Trainee
+from fanin.lab.torch.stackable import members_of, weights_of, work_of
 from fanin.lab.torch.state import random_state, thread_count
 from fanin.lab.torch.tensors import Orders, tensors
 from fanin.lab.worker import parts_of

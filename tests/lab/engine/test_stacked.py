@@ -2,6 +2,7 @@
 
 import functools
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -204,7 +205,7 @@ def test_larger_models_make_smaller_stacks() -> None:
     known = BINDINGS | {f"net{width}": functools.partial(net, width) for width in (16, 128, 260)}
     found = [members_of(parts_of(config(name), known), config(name)) for name in ("net16", "net128", "net260")]
     assert found == [48, 540_000 // (64 * 128 + 128 * 128 + 10 * 128 + 2 * 128 + 10), 8]
-    grid = {f"s{i}": config(seed=i, stacked=True, together=20) for i in range(70)}
+    grid = {f"s{i}": replace(config(seed=i, stacked=True), together=20) for i in range(70)}
     assert [len(keys) for keys in grouping(grid)(grid)] == [18, 17, 17, 18]
 
 
