@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fanin.theory.taps import Window, merged, pairs, passed
+from fanin.theory.taps import Window, merged, overlap, pairs, passed
 
 CASES = list(itertools.product((4, 7, 16), (1, 3, 5), (1, 2, 3), (0, 1, 2), (1, 2)))
 
@@ -24,6 +24,16 @@ def test_taps_of_a_convolution_are_counted(n: int, kernel: int, stride: int, pad
     assert result.back == pytest.approx(float(g.mean()) / (kernel / stride))
     if float(y.detach().mean()) > 0:
         assert result.profile == pytest.approx((y / y.mean()).flatten().tolist())
+
+
+@pytest.mark.parametrize(("n", "kernel", "stride", "padding", "dilation"), CASES)
+def test_taps_that_outputs_have_in_common(n: int, kernel: int, stride: int, padding: int, dilation: int) -> None:
+    """Each tap as a kernel of its own says at which outputs it lies inside."""
+    if n + 2 * padding < dilation * (kernel - 1) + 1:
+        pytest.skip("the kernel does not fit")
+    inside = F.conv1d(torch.ones(1, 1, n), torch.eye(kernel)[:, None], None, stride, padding, dilation)[0]
+    window = Window(n, inside.shape[1], kernel, stride, padding, dilation)
+    assert overlap(window) == pytest.approx(float((inside.T @ inside).mean()) / kernel)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from fanin.theory.elementwise import Named, activated
 from fanin.theory.forward import Forward, _from_facts, _measured
 from fanin.theory.laws import WeightLaw
 from fanin.theory.state import State, added, alike, pairs_meet, through_dropout, through_weight
-from fanin.theory.taps import Window, merged, passed, windows
+from fanin.theory.taps import Window, merged, overlap, passed, windows
 from fanin.traces.records import INPUT, Op, Trace
 
 MEASURED = ("logit_std", "logit_max", "entropy")  # facts of an op that follow from the weights
@@ -207,10 +207,22 @@ def _conv(walk: Expected, op: Op, x: State | None) -> State | None:
     if factor != 1.0:
         paired = y.paired
         y = y.scaled(factor, factor).but(paired=paired)
+    if op.kind == "conv" and math.isfinite(y.apart) and factor > 0:
+        y = y.but(apart=y.q - max(y.q - y.apart, 0.0) * _in_common(walk, op, weight.centre) / factor)
     y = y.but(profile=tuple(profile))
     if bias is not None and not bias.zero:
         y = summed(y, constant_part(bias), keep=alike(bias))
     return y
+
+
+def _in_common(walk: Expected, op: Op, centre: bool) -> float:
+    """Taps that two different outputs of a convolution have in common, a share of the kernel: fewer where one lies at a border."""
+    windows, places = walk_windows(walk, op), math.prod(op.shape[2:])
+    if not windows or places < 2:
+        return math.prod(passed(window, None, centre).factor for window in windows)
+    every = math.prod(overlap(window, centre) for window in windows)
+    alone = math.prod(passed(window, None, centre).factor for window in windows)
+    return (places * every - alone) / (places - 1)
 
 
 def walk_windows(walk: Expected, op: Op) -> list[Window]:

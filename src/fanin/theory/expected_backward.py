@@ -1,5 +1,6 @@
 """The gradient at every op, from the laws of the weights alone: back from the loss that the predicted logits will have."""
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from fanin.theory import attended_backward as attended
 from fanin.theory import averages as attend
-from fanin.theory import coherence, gaussian, made, norms, steps
+from fanin.theory import coherence, gaussian, made, masked, norms, steps
 from fanin.theory.backward import _pair_share
 from fanin.theory.coherence import elements
 from fanin.theory.elementwise import Named
@@ -45,6 +46,7 @@ def expected_gradients(walk: Expected) -> tuple[list[float], list[float]]:
     variance = [0.0] * len(trace.ops)
     near = [0.0] * len(trace.ops)  # of two positions of one example
     where: dict[int, np.ndarray | None] = {}  # among the tokens
+    by_value: dict[int, np.ndarray | None] = {}  # of the signal, where its law is known
     mixes = any(op.kind in ("attention", "softmax") for op in trace.ops)
     lost: set[int] = set()  # where a part of the gradient is not known
     loss = trace.loss
@@ -71,7 +73,9 @@ def expected_gradients(walk: Expected) -> tuple[list[float], list[float]]:
                 _passed(walk, op, place, source, shared) if mixes else (*_factor(walk, op, place, source), 0.0)
             )
             at, more = coherence.placed(walk, op, place, source, where.get(op.index)) if mixes else (None, 1.0)
-            part, own = g * factor * more, variance[op.index] + wobble
+            slopes = _slopes(walk, op, source) if composite is None else None
+            here, passing = masked.followed(walk, op, place, source, by_value.get(op.index), slopes)
+            part, own = g * factor * more * passing, variance[op.index] + wobble
             if not math.isfinite(part):
                 if op.kind in CARRIES and not _statistic(walk, op, place):
                     lost.add(source)
@@ -79,6 +83,7 @@ def expected_gradients(walk: Expected) -> tuple[list[float], list[float]]:
             other = total[source] if math.isfinite(total[source]) else 0.0
             total[source] = both = part + other
             near[source] += g * kept * more
+            by_value[source] = masked.merged(part, here, other, by_value.get(source))
             if at is not None or source in where:
                 where[source] = coherence.merged(at, part, where.get(source), other)
             if both > 0:
@@ -163,7 +168,7 @@ def _weight(walk: Expected, op: Op, x: State | None) -> tuple[float, float]:
     if pairs_meet(x, weight) and weight.mirrored_out:
         # The half net: half of the rows, and the gradient of a pair is a (f'(u) + f'(-u)) where each unit shows a f'(u).
         return weight.fan_out / 2 * weight.variance * _pair_share(walk, op.index, y) * border, 2 * wobble
-    return weight.fan_out * (weight.variance + weight.mean**2) * border, wobble
+    return weight.fan_out * (weight.variance + weight.mean**2) * border * norms.shorter(walk, op), wobble
 
 
 def _slope(x: State | None, f: gaussian.Function | None, op: Op) -> tuple[float, float]:
@@ -172,10 +177,23 @@ def _slope(x: State | None, f: gaussian.Function | None, op: Op) -> tuple[float,
     width = max((op.shape[1] if len(op.shape) == 4 else op.shape[-1]) if op.shape else 1, 1)
     wobble = gaussian.wobble_of_slopes(f, x.mean, x.variance) / width
     if x.law is not None:
-        values, weights = x.law
-        h = 1e-4 * max(math.sqrt(x.variance), 1e-6)
-        return float(weights @ ((f(values + h) - f(values - h)) / (2 * h)) ** 2), wobble
+        return float(x.law[1] @ _squared_slopes(x, f, x.law[0])), wobble
     return gaussian.moments(f, x.mean, x.variance).slope2, wobble
+
+
+def _slopes(walk: Expected, op: Op, source: int) -> masked.Slopes | None:
+    """Squares of an activation's slopes at given points, None for other ops."""
+    x, f = walk.states[source], op.activation
+    return (
+        functools.partial(_squared_slopes, x, f)
+        if op.kind == "activation" and f is not None and x is not None
+        else None
+    )
+
+
+def _squared_slopes(x: State, f: gaussian.Function, values: np.ndarray) -> np.ndarray:
+    h = 1e-4 * max(math.sqrt(x.variance), 1e-6)
+    return ((f(values + h) - f(values - h)) / (2 * h)) ** 2
 
 
 def _chosen(walk: Expected, op: Op, x: State | None, f: gaussian.Function | None) -> float:
@@ -190,9 +208,7 @@ def _chosen(walk: Expected, op: Op, x: State | None, f: gaussian.Function | None
     )
     z, chance = gaussian._grid(gaussian.COARSE)
     top = np.diff(np.cumsum(chance) ** max(count, 1.0), prepend=0.0)
-    u = x.mean + math.sqrt(x.variance) * z
-    h = 1e-4 * max(math.sqrt(x.variance), 1e-6)
-    slopes = ((f(u + h) - f(u - h)) / (2 * h)) ** 2
+    slopes = _squared_slopes(x, f, x.mean + math.sqrt(x.variance) * z)
     return float(top @ slopes) / max(float(chance @ slopes), 1e-300)
 
 
@@ -216,8 +232,7 @@ def _norm(walk: Expected, op: Op, place: int, source: int) -> float:
         return UNKNOWN
     power, eps = walk.norm_power(op) * level, op.facts.get("eps", DEFAULT_EPS)
     if "batch" in op.name:
-        variance = x.s if walk.trace.training else 1.0
-        return power / (variance + eps) if variance + eps > 0 else UNKNOWN
+        return power * (norms.batch_gradient(walk, op, x) if walk.trace.training else 1 / (1 + eps))
     if "instance" in op.name:
         variance = x.apart if math.isfinite(x.apart) else x.s
     else:

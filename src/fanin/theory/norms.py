@@ -4,8 +4,10 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fanin.theory import elementwise, gaussian, tokens
-from fanin.theory.forward import DEFAULT_EPS
+from fanin.theory.forward import DEFAULT_EPS, WEIGHT_KINDS
 from fanin.theory.mixing import BACK
 from fanin.theory.state import State, through_norm
 from fanin.traces.records import INPUT, Op
@@ -44,16 +46,82 @@ def norm(walk: "Expected", op: Op, x: State | None) -> State | None:
         x = x.but(q=apart, mean=0.0, s=min(x.s, apart))
         name = "layer_norm"
     eps = op.facts.get("eps", _written_eps(walk, op))
-    y = through_norm(x, name, eps, scale, shift)
+    over = batch_variance(walk, op, x) if "batch" in name else None
+    y = through_norm(x, name, eps, scale, shift, over)
     gain = walk.norm_power(op) * level
     y = y.scaled(level, level) if level != 1 else y
     y = y.but(law=_normed_law(x, y))
-    if "batch" in name:
-        factor = gain / (x.s + eps) if x.s + eps > 0 else 0.0
-        return y.but(apart=factor * min(apart, x.s), profile=x.profile)
+    if over is not None:
+        factor = gain / (over + eps) if over + eps > 0 else 0.0
+        return y.but(apart=factor * min(apart, over), profile=x.profile)
     variance = x.q if "rms" in name else x.variance
     factor = gain / (variance + eps) if variance + eps > 0 else 0.0
     return tokens.normed(x, y.but(apart=factor * min(apart, variance)), "rms" not in name, eps, gain)
+
+
+def batch_size(walk: "Expected", op: Op) -> tuple[int, int]:
+    """(examples, positions of each) that a batch norm is taken over."""
+    numbers = math.prod(op.shape) // max(op.shape[1], 1) if len(op.shape) > 1 else 1
+    examples = min(max(walk.batch, 1), max(numbers, 1))
+    return examples, max(numbers // examples, 1)
+
+
+def batch_variance(walk: "Expected", op: Op, x: State) -> float:
+    """What a batch norm divides by: the mean contrast of all pairs of its numbers.
+
+    Two positions of two examples differ by more than the same position of two does where positions differ in what examples
+    have in common: behind zero padding, by the taps that lie outside.
+    """
+    examples, places = batch_size(walk, op)
+    if places == 1 or not math.isfinite(x.apart):
+        return x.s
+    both = max(x.s, x.apart)
+    total = (examples - 1) * x.s + (places - 1) * x.apart + (examples - 1) * (places - 1) * both
+    return total / (examples * places - 1)
+
+
+def batch_gradient(walk: "Expected", op: Op, x: State) -> float:
+    """What a batch norm without a scale multiplies the second moment of a gradient with, NaN where it has no mean.
+
+    What it divides by fluctuates from unit to unit: a weighted sum of squares, which the mean of 1 / v feels as one of d equal
+    squares would be felt, d / (d - 2) (d = (Σλ)² / Σλ² over the directions in which the batch's numbers differ: positions that
+    all examples share, examples, and the rest; and no more of them than a unit has weights, so that a depthwise kernel of nine
+    feels it most). And the mean and the signal's own direction are taken out of the gradient.
+    """
+    examples, places = batch_size(walk, op)
+    numbers, over = examples * places, batch_variance(walk, op, x)
+    eps = op.facts.get("eps", DEFAULT_EPS)
+    if not over > 0:
+        return 1 / eps if eps > 0 else math.nan
+    both = max(x.s, x.apart) if places > 1 and math.isfinite(x.apart) else x.s
+    apart = x.apart if places > 1 and math.isfinite(x.apart) else both
+    place, example = both - x.s, both - apart  # what all examples share at a position, all positions in an example
+    rest = max(both - place - example, 0.0)
+    parts = np.array([rest + examples * place, rest + places * example, rest])
+    counts = np.array([places - 1.0, examples - 1.0, (examples - 1.0) * (places - 1.0)])
+    freedom = float(counts @ parts) ** 2 / float(counts @ parts**2) if examples > 1 or places > 1 else 0.0
+    freedom = 1 / (1 / freedom + 1 / weights_behind(walk, op.inputs[0])) if freedom > 0 else 0.0
+    if freedom <= 2:
+        return math.nan
+    return (numbers - 2) / (numbers - 1) * freedom / (freedom - 2) / (over + eps)
+
+
+def weights_behind(walk: "Expected", index: int) -> float:
+    """How many independent weights each unit of this op has; infinite where it has none, or such as keep their length."""
+    if index == INPUT or walk.trace.ops[index].kind not in WEIGHT_KINDS:
+        return math.inf
+    weight = walk.weight_of(walk.trace.ops[index])
+    odd = weight is None or weight.orthogonal or weight.identity or weight.constant or weight.variance <= 0
+    return math.inf if weight is None or odd else weight.fan_in
+
+
+def shorter(walk: "Expected", op: Op) -> float:
+    """E |w|² / v over E |w|² E 1 / v: what a batch norm behind a weight divides by is small where the weight itself is."""
+    readers = [walk.trace.ops[i] for i in walk.readers[op.index]]
+    if len(readers) != 1 or readers[0].kind != "norm" or "batch" not in readers[0].name or not walk.trace.training:
+        return 1.0
+    n = weights_behind(walk, op.index)
+    return 1 - 2 / n if n > 2 else 1.0
 
 
 def _normed_law(x: State, y: State) -> tuple[gaussian.Array, gaussian.Array] | None:

@@ -168,15 +168,20 @@ def slope_elasticity(f: Function, mean: float, variance: float) -> float:
     return math.log(up / down) / math.log(1.21) if up > 0 and down > 0 else 0.0
 
 
-def through_norm(x: State, name: str, eps: float, scale: WeightLaw | None, shift: WeightLaw | None) -> State:
-    """The signal behind a norm: over examples (batch norm) or over the units of one example (layer norm, RMS norm)."""
+def through_norm(
+    x: State, name: str, eps: float, scale: WeightLaw | None, shift: WeightLaw | None, over: float | None = None
+) -> State:
+    """The signal behind a norm: over examples (batch norm) or over the units of one example (layer norm, RMS norm).
+
+    `over` is what a batch norm divides by, where it is more than the contrast between examples.
+    """
     gamma = scale.variance + scale.mean**2 if scale is not None else 1.0
     centred = "rms" not in name
     if "batch" in name:
         # The batch's mean goes, and with it all that examples have in common: what is left is their contrast.
-        power = x.s / (x.s + eps) if x.s + eps > 0 else 0.0
-        q = s = gamma * power
-        noise = gamma * power * (x.noise / x.s if x.s > 0 else 0.0)
+        over = x.s if over is None else over
+        factor = gamma / (over + eps) if over + eps > 0 else 0.0
+        q, s, noise = factor * over, factor * x.s, factor * x.noise
     else:
         variance = x.variance if centred else x.q
         factor = gamma / (variance + eps) if variance + eps > 0 else 0.0

@@ -68,9 +68,7 @@ def pairs(window: Window) -> tuple[np.ndarray, np.ndarray]:
 @functools.lru_cache(maxsize=4096)
 def passed(window: Window, profile: Profile | None, centre: bool = False) -> Passed:
     """What a kernel of independent taps does along one axis; with `centre`, only its central tap is not zero."""
-    if centre:
-        middle = window.padding - (window.kernel // 2) * window.dilation
-        window = window._replace(kernel=1, padding=middle)
+    window = _central(window) if centre else window
     taps = window.kernel / (window.stride if window.transposed else 1)
     back = window.kernel / (1 if window.transposed else window.stride)
     out, inputs = pairs(window)
@@ -79,6 +77,20 @@ def passed(window: Window, profile: Profile | None, centre: bool = False) -> Pas
     factor = float(sums.mean()) if len(sums) else 0.0
     shape = tuple((sums / factor).tolist()) if factor > 0 else ()
     return Passed(factor, shape, len(out) / max(window.before, 1) / back)
+
+
+def _central(window: Window) -> Window:
+    return window._replace(kernel=1, padding=window.padding - (window.kernel // 2) * window.dilation)
+
+
+@functools.lru_cache(maxsize=1024)
+def overlap(window: Window, centre: bool = False) -> float:
+    """Taps that two outputs have in common inside the image, mean over all pairs of outputs, as a share of the kernel."""
+    window = _central(window) if centre else window
+    out, inputs = pairs(window)
+    meets = np.zeros((window.after, window.kernel))
+    meets[out, (inputs - out * window.stride + window.padding) // window.dilation] = 1.0
+    return float((meets.mean(0) ** 2).sum()) / window.kernel
 
 
 @functools.lru_cache(maxsize=1024)
