@@ -107,11 +107,17 @@ def test_keys_depend_on_all_that_numbers_depend_on_and_on_nothing_else() -> None
     others = [
         replace(config, model="linear"), replace(config, plan="lsuv"), replace(config, data="wine"), replace(config, lr=0.02),
         replace(config, optimizer="adam"), replace(config, batch_size=32), replace(config, seed=7), replace(config, stacked=True),
-        replace(config, training=replace(config.training, epochs=3.0)),
+        replace(config, training=replace(config.training, epochs=3.0)), replace(config, stacked=True, together=20),
     ]  # fmt: skip
     assert len({key_of(c) for c in (config, *others)}) == len(others) + 1
     assert key_of(replace(config, context={"depth": 99})) == key_of(config)
     assert key_of(RunConfig.from_dict(json.loads(json.dumps(config.to_dict())))) == key_of(config)
+
+
+def test_a_run_of_a_study_that_knew_no_size_of_stacks_is_read() -> None:
+    content = configs(DEPTHS)[0].to_dict()
+    assert content.pop("together") == 0
+    assert RunConfig.from_dict(content) == configs(DEPTHS)[0]
 
 
 def test_another_process_makes_the_same_keys() -> None:

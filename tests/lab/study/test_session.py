@@ -8,6 +8,7 @@ import pytest
 
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.results import StudyResults
+from fanin.lab.store import Store
 from fanin.lab.store.schema import FILE
 from fanin.lab.study import session
 from fanin.lab.study.records import Expectation, Study, TrainingSettings
@@ -69,6 +70,16 @@ def test_a_session_goes_on_with_the_choice_of_stacks_that_was_made(tmp_path: Pat
     session.run(replace(TINY, stacking="never", seeds=(0,)), tmp_path / "s", "serial")
     again = session.prepare(replace(TINY, stacking="auto"), folder=tmp_path / "s")
     assert not any(config.stacked for config in again.configs.values())
+
+
+def test_a_study_that_knew_no_size_of_stacks_chooses_it_when_it_grows(tmp_path: Path) -> None:
+    stacked = replace(TINY, stacking="auto")
+    prepared = session.prepare(stacked)
+    old = {key: replace(config, together=0) for key, config in prepared.configs.items()}
+    assert all(config.stacked for config in old.values())
+    with Store.create(tmp_path / "s", stacked) as store:
+        store.define(stacked, old)
+    assert session.prepare(stacked, folder=tmp_path / "s").configs == prepared.configs
 
 
 def test_resuming_finds_the_definition_in_the_folder(tmp_path: Path) -> None:
