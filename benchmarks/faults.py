@@ -2,7 +2,7 @@
 
     python benchmarks/faults.py                       500 runs that train nothing, 200 kills (about 10 minutes)
     python benchmarks/faults.py --real                the same of real training runs
-    python benchmarks/faults.py --stacks --kills 60   of real stacks that go on from checkpoints, a kill every four seconds
+    python benchmarks/faults.py --stacks --kills 60   of real stacks that go on from checkpoints, a kill every two or three seconds
     python benchmarks/faults.py --runs 60 --kills 20  small
 
 The disturbed study must end with every run exactly once, and its rows and curves must equal those of an undisturbed one bit for
@@ -58,9 +58,9 @@ def real(runs: int) -> tuple[Study, dict[str, RunConfig]]:
 
 
 def stacks(runs: int) -> tuple[Study, dict[str, RunConfig]]:
-    """The same grid of a smaller MLP, which is stacked, trained for a quarter of a minute a stack."""
+    """The same grid of a smaller MLP, which is stacked, trained for half a minute a stack."""
     study, _ = real(runs)
-    training = replace(study.training, epochs=200.0)
+    training = replace(study.training, epochs=400.0)
     study = replace(study, models=("mlp(depth=2, width=32)",), stacking="auto", training=training)
     configs = dict(list(prepare(study).configs.items())[:runs])
     assert all(config.stacked for config in configs.values())
@@ -70,7 +70,7 @@ def stacks(runs: int) -> tuple[Study, dict[str, RunConfig]]:
 KINDS = {
     "runs": (fake, fake_runs.CARRY_OUT, 0.0),
     "training runs": (real, CARRY_OUT, 0.0),
-    "training runs in stacks": (stacks, "tests.lab.disturbed:with_checkpoints", 4.0),
+    "training runs in stacks": (stacks, "tests.lab.disturbed:with_checkpoints", 2.5),
 }
 
 
