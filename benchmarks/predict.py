@@ -10,6 +10,7 @@ Nets of the transformers library (`hf-t5`, `hf-vit`, …: `predict_transformers.
 """
 
 import argparse
+import gc
 import math
 import statistics
 import time
@@ -205,6 +206,7 @@ def compare(case: Case, draws: int) -> Result:
     first = watch(case.model, case.batch, case.targets, case.loss)
     plan = fanin.plan(case.model, case.batch, rules=case.rules)
     times = []
+    gc.collect()  # what tracing left: Python would clear it away in the middle of the first prediction
     for _ in range(6):
         start = time.process_time()  # of this process alone, whatever else the machine does
         curve = predict(first, plan).curve
