@@ -11,10 +11,12 @@ from torch import nn
 
 from fanin.lab import blas
 from fanin.lab.estimate import Kind
+from fanin.lab.losses_torch import cross_entropy
 from fanin.lab.torch.chain import Chain, chain_layers, cross_entropy_and_gradient, laid_out, stacked_cross_entropy
 from fanin.lab.torch.optimizers import ColumnSGD, Rule
 from fanin.lab.torch.products import NUMPY, TORCH
 from fanin.lab.torch.stackable import members_of
+from fanin.lab.torch.stacked import Stack
 from fanin.lab.worker import grouping, parts_of, with_stacking
 
 GRID = [(plan, lr, seed) for seed in (0, 1) for plan in ("default", "he_normal") for lr in (0.01, 0.1)]
@@ -127,6 +129,24 @@ def test_only_the_gradients_that_are_wanted_are_worked_out() -> None:
     chain.step(torch.randn(1, 5, 4), torch.zeros(1, 5, dtype=torch.long), cross_entropy_and_gradient)
     assert [tuple(g.shape) for g in chain.gradients] == [(1, 2)]
     assert chain.gradients[0].abs().sum() > 0
+
+
+def test_weights_that_lie_otherwise_are_updated_as_they_are() -> None:
+    """Of a model that is no plain chain, nothing is transposed."""
+
+    def net() -> nn.Module:
+        made = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
+        return made.to(memory_format=torch.channels_last)
+
+    models, x, y = [net() for _ in range(3)], torch.randn(3, 5, 2, 4, 4), torch.randint(0, 3, (3, 5))
+    stack = Stack(models, cross_entropy, Rule("sgd"), [0.1, 0.1, 0.2], [{}] * 3, None)
+    stack.remember_start()
+    stack.step(x, y, 1.0)
+    for k, (model, rate) in enumerate(zip(models, (0.1, 0.1, 0.2), strict=True)):
+        nn.functional.cross_entropy(model(x[k]), y[k]).backward()
+        for own, stacked in zip(model.parameters(), stack.parameters, strict=True):
+            assert torch.allclose(own - rate * own.grad, stacked[k], atol=1e-6)
+    assert (stack.moved() > 0).all()
 
 
 def test_what_is_no_plain_chain() -> None:

@@ -23,7 +23,7 @@ MOST_WEIGHTS = {True: 250_000, False: 100_000}  # parameters of a member: more l
 MOST_MEMBERS = 48  # beyond, nothing more is gained
 LEAST_MEMBERS = 8
 MOST_TOGETHER = (
-    540_000  # weights of all members: with gradients and momentum 6.5 MB, which two workers' cache holds beside signals
+    540_000  # weights of all members: with gradients and momentum 6.5 MB, which the cache of two workers holds
 )
 TRIAL = 4  # examples that a stack of two is tried with
 CLOSE = 1e-4

@@ -70,7 +70,7 @@ class Stack:
         rates = [[lr * s.get(plain[n], 1.0) for lr, s in zip(lrs, scales, strict=True)] for n in trained]
         several = any(len(set(own)) > 1 for own in rates)
         update = ColumnSGD if rule.kind == "sgd" and several else Updates
-        self.lying = as_they_lie(self.parameters)
+        self.lying = as_they_lie(self.parameters) if self.chain is not None else self.parameters
         self.optimizer = update(rule, self.lying, rates)
         self.of_chain = as_they_lie(self.chain.gradients) if self.chain is not None else []
         self.gradients: list[Tensor] = []
