@@ -73,8 +73,10 @@ def expected_gradients(walk: Expected) -> tuple[list[float], list[float]]:
                 _passed(walk, op, place, source, shared) if mixes else (*_factor(walk, op, place, source), 0.0)
             )
             at, more = coherence.placed(walk, op, place, source, where.get(op.index)) if mixes else (None, 1.0)
-            slopes = _slopes(walk, op, source) if composite is None else None
-            here, passing = masked.followed(walk, op, place, source, by_value.get(op.index), slopes)
+            here, passing = None, 1.0
+            if composite is None:
+                slopes = _slopes(walk, op, source)
+                here, passing = masked.followed(walk, op, place, source, by_value.get(op.index), slopes)
             part, own = g * factor * more * passing, variance[op.index] + wobble
             if not math.isfinite(part):
                 if op.kind in CARRIES and not _statistic(walk, op, place):
