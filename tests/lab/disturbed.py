@@ -58,14 +58,14 @@ def disturb(folder: Path, runs: int, kills: int, seed: int = 0, carry_out: str =
         while driver.poll() != 0:
             if driver.poll() is not None:
                 driver = _start(folder, carry_out)
-            done, share = workers + drivers, (runs - 5) / kills
-            if done == kills or (not pause and _done(folder) < done * share):
+            killed, share = workers + drivers, (runs - 5) / kills
+            if killed == kills or (not pause and _done(folder) < killed * share):
                 time.sleep(0.05)
                 continue
             latest = time.monotonic() + dice.random() * (2 * pause or LATEST)
-            while time.monotonic() < latest and (pause or _done(folder) < (done + 1) * share):
+            while time.monotonic() < latest and (pause or _done(folder) < (killed + 1) * share):
                 time.sleep(0.01)
-            if of_driver[workers + drivers]:
+            if of_driver[killed]:
                 drivers += driver.poll() is None and _kill(driver.pid)
                 driver.wait()
             else:  # also where none is spawned yet: to kill the driver instead would be the driver's end nearly always

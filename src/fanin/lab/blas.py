@@ -41,8 +41,14 @@ def _has_openblas() -> bool:
 
 def _vendor() -> str:
     """Of the processor, as it calls itself; "" where it does not say."""
+    said = first_field(CPUINFO, "vendor_id")  # Windows has it at the end of the processor's name
+    return said or (VENDOR if VENDOR in platform.processor() else "")
+
+
+def first_field(file: str | os.PathLike[str], name: str) -> str:
+    """What the first line of a kernel's file that begins with `name` says behind its colon; "" where there is none."""
     try:
-        with open(CPUINFO, encoding="utf-8", errors="replace") as lines:
-            return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("vendor_id")), "")
-    except OSError:  # Windows has it at the end of the processor's name
-        return VENDOR if VENDOR in platform.processor() else ""
+        with open(file, encoding="utf-8", errors="replace") as lines:
+            return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(name)), "")
+    except OSError:
+        return ""

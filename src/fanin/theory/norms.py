@@ -66,6 +66,12 @@ def batch_size(walk: "Expected", op: Op) -> tuple[int, int]:
     return examples, max(numbers // examples, 1)
 
 
+def _contrasts(x: State, places: int) -> tuple[float, float]:
+    """(contrast of two positions of one example, of two positions of two examples), where there are positions."""
+    near = x.apart if places > 1 and math.isfinite(x.apart) else x.s
+    return near, max(x.s, near)
+
+
 def batch_variance(walk: "Expected", op: Op, x: State) -> float:
     """What a batch norm divides by: the mean contrast of all pairs of its numbers.
 
@@ -73,10 +79,10 @@ def batch_variance(walk: "Expected", op: Op, x: State) -> float:
     have in common: behind zero padding, by the taps that lie outside.
     """
     examples, places = batch_size(walk, op)
-    if places == 1 or not math.isfinite(x.apart):
+    if places == 1:
         return x.s
-    both = max(x.s, x.apart)
-    total = (examples - 1) * x.s + (places - 1) * x.apart + (examples - 1) * (places - 1) * both
+    near, both = _contrasts(x, places)
+    total = (examples - 1) * x.s + (places - 1) * near + (examples - 1) * (places - 1) * both
     return total / (examples * places - 1)
 
 
@@ -93,14 +99,15 @@ def batch_gradient(walk: "Expected", op: Op, x: State) -> float:
     eps = op.facts.get("eps", DEFAULT_EPS)
     if not over > 0:
         return 1 / eps if eps > 0 else math.nan
-    both = max(x.s, x.apart) if places > 1 and math.isfinite(x.apart) else x.s
-    apart = x.apart if places > 1 and math.isfinite(x.apart) else both
-    place, example = both - x.s, both - apart  # what all examples share at a position, all positions in an example
+    if numbers < 3:
+        return math.nan
+    near, both = _contrasts(x, places)
+    place, example = both - x.s, both - near  # what all examples share at a position, all positions in an example
     rest = max(both - place - example, 0.0)
     parts = np.array([rest + examples * place, rest + places * example, rest])
     counts = np.array([places - 1.0, examples - 1.0, (examples - 1.0) * (places - 1.0)])
-    freedom = float(counts @ parts) ** 2 / float(counts @ parts**2) if examples > 1 or places > 1 else 0.0
-    freedom = 1 / (1 / freedom + 1 / weights_behind(walk, op.inputs[0])) if freedom > 0 else 0.0
+    freedom = float(counts @ parts) ** 2 / float(counts @ parts**2)
+    freedom = 1 / (1 / freedom + 1 / weights_behind(walk, op.inputs[0]))
     if freedom <= 2:
         return math.nan
     return (numbers - 2) / (numbers - 1) * freedom / (freedom - 2) / (over + eps)

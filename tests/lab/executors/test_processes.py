@@ -126,13 +126,12 @@ def alive(process: int) -> bool:
         return False
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_workers_end_when_their_driver_is_killed(tmp_path: Path) -> None:
-    """One of them is at work, the other one idle."""
-    script = tmp_path / "go.py"
+def driven(folder: Path, then: str) -> subprocess.Popen[str]:
+    """A process whose pool of two workers has been given a run that hangs and one that does not, and what it does then."""
+    script = folder / "driver.py"
     script.write_text(
         textwrap.dedent(f"""
-            import sys, time
+            import time
             from pathlib import Path
             from fanin.lab.executors import Processes
             from tests.lab.executors.test_processes import jobs_of
@@ -140,16 +139,27 @@ def test_workers_end_when_their_driver_is_killed(tmp_path: Path) -> None:
 
             if __name__ == "__main__":
                 pool = Processes(2, carry_out=CARRY_OUT)
-                for job in jobs_of(Path({str(tmp_path)!r}), "hang", "ok"):
+                for job in jobs_of(Path({str(folder)!r}), "hang", "ok"):
                     pool.submit(job)
-                while not all(worker.ready for worker in pool._pool):
-                    list(pool.events(0.1))
-                print(*pool.processes, flush=True)
-                time.sleep(60)
         """)
+        + textwrap.indent(textwrap.dedent(then), "    ")
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    driver = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=environment, text=True)
+    return subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=environment, text=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_workers_end_when_their_driver_is_killed(tmp_path: Path) -> None:
+    """One of them is at work, the other one idle."""
+    driver = driven(
+        tmp_path,
+        """
+        while not all(worker.ready for worker in pool._pool):
+            list(pool.events(0.1))
+        print(*pool.processes, flush=True)
+        time.sleep(60)
+        """,
+    )
     assert driver.stdout is not None
     workers = [int(word) for word in driver.stdout.readline().split()]
     assert len(workers) == 2
@@ -165,27 +175,17 @@ def test_workers_end_when_their_driver_is_killed(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads signals in /proc")
 def test_the_first_worker_of_a_process_is_deaf_to_ctrl_c_from_its_start(tmp_path: Path) -> None:
     """In a process that has spawned nothing: the first start also starts Python's resource tracker."""
-    script = tmp_path / "driver.py"
-    script.write_text(
-        textwrap.dedent(f"""
-            from pathlib import Path
-            from fanin.lab.executors import Processes
-            from tests.lab.executors.test_processes import jobs_of
-            from tests.lab.fake_runs import CARRY_OUT
-
-            if __name__ == "__main__":
-                pool = Processes(2, carry_out=CARRY_OUT)
-                for job in jobs_of(Path({str(tmp_path)!r}), "hang", "ok"):
-                    pool.submit(job)
-                for worker in pool.processes:  # blocked while it starts, ignored afterwards
-                    status = dict(line.split(":") for line in open(f"/proc/{{worker}}/status") if line.startswith("Sig"))
-                    print((int(status["SigBlk"], 16) | int(status["SigIgn"], 16)) >> 1 & 1)
-                pool.close()
-        """)
+    driver = driven(
+        tmp_path,
+        """
+        for worker in pool.processes:  # blocked while it starts, ignored afterwards
+            status = dict(line.split(":") for line in open(f"/proc/{worker}/status") if line.startswith("Sig"))
+            print((int(status["SigBlk"], 16) | int(status["SigIgn"], 16)) >> 1 & 1)
+        pool.close()
+        """,
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, env=environment, text=True, check=True)
-    assert done.stdout.split() == ["1", "1"]
+    said, _ = driver.communicate(timeout=60)
+    assert (driver.returncode, said.split()) == (0, ["1", "1"])
 
 
 def test_closing_ends_every_worker(tmp_path: Path) -> None:

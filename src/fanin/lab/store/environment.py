@@ -6,7 +6,7 @@ import socket
 from importlib import metadata
 from pathlib import Path
 
-from fanin.lab.blas import products
+from fanin.lab.blas import CPUINFO, first_field, products
 
 PACKAGES = ("fanin", "torch", "numpy", "scipy", "scikit-learn")
 DECIDES = ("python", *PACKAGES, "cpu", "gpu", "products")  # a run's last bits may depend on these
@@ -51,18 +51,10 @@ def _cores() -> int:
 
 
 def _cpu() -> str:
-    return _field(Path("/proc/cpuinfo"), "model name") or platform.processor() or platform.machine()
+    return first_field(CPUINFO, "model name") or platform.processor() or platform.machine()
 
 
 def _gpu() -> str:
     folder = Path("/proc/driver/nvidia/gpus")
     files = sorted(folder.glob("*/information")) if folder.is_dir() else []
-    return ", ".join(filter(None, (_field(file, "Model") for file in files)))
-
-
-def _field(file: Path, name: str) -> str:
-    try:
-        with open(file, encoding="utf-8", errors="replace") as lines:
-            return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(name)), "")
-    except OSError:
-        return ""
+    return ", ".join(filter(None, (first_field(file, "Model") for file in files)))

@@ -22,9 +22,7 @@ MOST_WORK = {
 MOST_WEIGHTS = {True: 250_000, False: 100_000}  # parameters of a member: more leave the cache at every step
 MOST_MEMBERS = 48  # beyond, nothing more is gained
 LEAST_MEMBERS = 8
-MOST_TOGETHER = (
-    540_000  # weights of all members: with gradients and momentum 6.5 MB, which the cache of two workers holds
-)
+MOST_TOGETHER = 540_000  # weights of all members: 6.5 MB with gradients and momentum, which two workers' cache holds
 TRIAL = 4  # examples that a stack of two is tried with
 CLOSE = 1e-4
 
