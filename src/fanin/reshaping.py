@@ -298,7 +298,7 @@ def tailored_leaky(depth: int, c_zero: float) -> Reshaped:
 
 
 def leaky_correlation(c: float, slope: float) -> float:
-    """C(c) of a leaky ReLU (Zhang et al. 2022, equation 6; Cho & Saul 2009 for slope 0)."""
+    """C(c) of a leaky ReLU (Zhang et al. 2022, equation 9; Cho & Saul 2009 for slope 0)."""
     angle = math.sqrt(max(0.0, 1 - c * c)) + (math.pi - math.acos(min(1.0, c))) * c
     return ((1 - slope) ** 2 * angle / math.pi + 2 * slope * c) / (1 + slope**2)
 

@@ -68,6 +68,13 @@ def test_convolutions(axes, shape):
         keeps(rule, slot(axes, shape, residual=END))
 
 
+def test_idinit_s_neighbouring_outputs_look_at_different_taps():
+    """Of an input's taps each goes to an output of its own, where there are as many outputs."""
+    w = drawn(rules.idinit(), slot("oikk", (12, 2, 3, 3)))
+    assert [int(np.argmax(w[j, 0])) for j in range(9)] == list(range(9))
+    assert np.array_equal(w[:, 0].sum(axis=0), np.ones((3, 3)))
+
+
 def test_the_end_of_a_branch_is_zero_or_nearly():
     of = slot("oi", (6, 4), residual=END)
     assert not drawn(rules.zero_hadamard(), of).any()

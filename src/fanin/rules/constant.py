@@ -161,7 +161,8 @@ def dirac(slot: Slot, groups: int = 1, gain: float = 1.0) -> Distribution:
         At the centre of a window, output j is gain times input j (of its group); the rest are 0.
 
     Paper:
-        Zagoruyko & Komodakis 2017, "DiracNets: training very deep neural networks without skip-connections".
+        Zagoruyko & Komodakis 2017, "DiracNets: training very deep neural networks without skip-connections" (where this is a fixed part
+        beside the trained weight); as a start of its own, and with groups, torch's `dirac_`.
 
     Example:
         >>> from fanin import draws

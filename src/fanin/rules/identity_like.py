@@ -184,7 +184,8 @@ def idinit(slot: Slot, tau: float = 1.0, epsilon: float = 1e-6) -> Distribution:
     """IDInit: the identity, repeated until it fills a layer that widens or narrows; nearly zero at the end of a residual branch.
 
     A cut identity has zero rows or columns, whose units stay without a signal or a gradient; the repeated one has full rank and
-    none. A convolution is taken as the matrix out × (in · taps), so that outputs beyond `in` look at other taps.
+    none. A convolution is taken as the matrix out × (in · taps), the taps of one input side by side, so that neighbouring outputs look
+    at different taps. (The paper reshapes so too; in which order its columns run could not be read.)
 
     Formula:
         W[j, c] = τ where j ≡ c mod min(out, in · taps), else 0; the last weight of a residual branch has ε in place of τ

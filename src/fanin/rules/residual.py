@@ -239,8 +239,8 @@ def layer_scale(slot: Slot, init: float | None = None, layers: float | None = No
         λ = init; weights: He for the activation that the input came through
 
     Args:
-        init: where nothing is said, as CaiT has it: 0.1 up to 18 layers, 1e-5 up to 24, 1e-6 beyond (timm's default is 1e-5
-            for any depth).
+        init: where nothing is said, as CaiT's paper has it: 0.1 up to 18 layers, 1e-5 up to 24, 1e-6 beyond (the authors' code has 1e-5
+            for XXS36 too, their narrowest of 36 layers; timm's default is 1e-5 for any depth).
         layers: how many layers, of two branches each (three in a decoder that attends to an encoder); from the slot where nothing is
             said (12 where it does not know).
 

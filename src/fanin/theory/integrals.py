@@ -68,7 +68,7 @@ def moments(f: Function | Curve, mean: float = 0.0, variance: float = 1.0) -> Ga
     """E f, E f², E f'², E f f' for z ~ N(mean, variance), to 10 digits and more.
 
     These four integrals are all that mean-field theory asks of an activation (Poole et al. 2016, eq. 3; Schoenholz et al.
-    2017, eq. 3 and 6). Known activations are integrated between their kinks with their own derivative. A function by hand is
+    2017, eq. 3, 5 and 6). Known activations are integrated between their kinks with their own derivative. A function by hand is
     closed in on where it is rough, its derivative taken from its values; `digits` says what is attained (fewer where it
     works in 32 bits, or where the variance is so small that differences of its values round).
 
