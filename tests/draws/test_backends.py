@@ -17,7 +17,7 @@ from fanin.errors import FaninError
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A process that has drawn nothing, and where a few numbers are many."""
     for name, value in (("drawn", 0), ("engine", None), ("hinted", False)):
-        monkeypatch.setattr(backends._State, name, value)
+        monkeypatch.setattr(backends.State, name, value)
     monkeypatch.setattr(backends, "WORTH_IT", 1000)
     backends._numba.cache_clear()
     yield
@@ -39,9 +39,9 @@ def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numba_is_loaded_once_many_numbers_are_drawn() -> None:
     pytest.importorskip("numba", reason="needs numba: pip install 'fanin[fast]'")
     draw(600)
-    assert backends._State.engine is None
+    assert backends.State.engine is None
     draw(600)
-    assert backends._State.engine is not None
+    assert backends.State.engine is not None
     assert prepare() == "numba"
 
 
@@ -94,5 +94,5 @@ def test_number_of_threads_is_kept_until_it_is_taken_back() -> None:
 def test_what_is_expected_counts() -> None:
     pytest.importorskip("numba", reason="needs numba: pip install 'fanin[fast]'")
     backends.expect(10**9)
-    assert backends._State.engine is not None
+    assert backends.State.engine is not None
     assert np.frombuffer(draw(10), np.float32).size == 10

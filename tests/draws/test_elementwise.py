@@ -13,8 +13,8 @@ from fanin.draws import backends, draw_distribution, prepare
 def test_arrays_of_any_strides_need_no_copy(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kept == "numba" and prepare(threads=1) != "numba":
         pytest.skip("needs numba: pip install 'fanin[fast]'")
-    monkeypatch.setattr(backends._State, "engine", backends._State.engine if kept == "numba" else None)
-    monkeypatch.setattr(backends._State, "drawn", 0)
+    monkeypatch.setattr(backends.State, "engine", backends.State.engine if kept == "numba" else None)
+    monkeypatch.setattr(backends.State, "drawn", 0)
     law, shape = Normal(1.0), (3000, 1000)
     whole = draw_distribution(law, shape, seed=0, name="w")
     target = np.zeros((3000, 2000), dtype=np.float32)[:, ::2]

@@ -32,7 +32,7 @@ def drawing(backend: str, threads: int) -> Iterator[Draw]:
     """How a backend fills a part of a NumPy array, on this many threads, which it takes for few numbers already."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numba_fill, "SHARE", 256)
-        patch.setattr(backends._State, "engine", numba_fill if backend in ("numba", "torch") else None)
+        patch.setattr(backends.State, "engine", numba_fill if backend in ("numba", "torch") else None)
         patch.setattr(backends, "WORTH_IT", 1 << 60)
         if backend == "torch operations":
             patch.setattr(torch_draws, "_as_numpy", lambda tensor: None)

@@ -32,8 +32,8 @@ def engine(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "numba":
         backends.prepare()
     else:
-        monkeypatch.setattr(backends._State, "engine", None)
-        monkeypatch.setattr(backends._State, "drawn", 0)
+        monkeypatch.setattr(backends.State, "engine", None)
+        monkeypatch.setattr(backends.State, "drawn", 0)
     return request.param
 
 
@@ -54,10 +54,10 @@ def test_more_numbers_than_one_tile_has_and_arrays_that_do_not_lie_in_one_piece(
 
 
 def test_many_calls_of_numpy_are_counted_towards_numba(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends._State, "engine", None)
-    monkeypatch.setattr(backends._State, "drawn", 0)
+    monkeypatch.setattr(backends.State, "engine", None)
+    monkeypatch.setattr(backends.State, "drawn", 0)
     fill_seeds_([torch.empty(10) for _ in SEEDS], Normal(1.0), seeds=SEEDS, name="w")
-    assert backends._State.drawn == 30
+    assert backends.State.drawn == 30
 
 
 @pytest.mark.parametrize("rule", ["he_normal", "orthogonal", "mirrored", "sparse(sparsity=0.5)", "xavier_uniform"])

@@ -28,7 +28,9 @@ HINT = (
 )
 
 
-class _State:
+class State:
+    """What this process draws with."""
+
     drawn = 0  # numbers drawn without numba
     engine: ModuleType | None = None  # numba's kernels, once loaded
     hinted = False
@@ -36,22 +38,16 @@ class _State:
 
 def fill(recipe: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: NDArray[Any]) -> None:
     """Write the elements that the ranges name into `out`, which has one axis for each range."""
-    if _State.engine is None:
+    if State.engine is None:
         expect(out.size)
-    if _State.engine is None or not _State.engine.fill(recipe, shape, stream, ranges, out):
+    if State.engine is None or not State.engine.fill(recipe, shape, stream, ranges, out):
         elementwise.fill(recipe, shape, stream, ranges, out)
-
-
-def fill_whole(law: Distribution, shape: Any, seed: Any, name: Any, bits: int, out: Any) -> bool:
-    """Draw all of a small weight by the shortest way; False, with nothing done, where it is not as plain as that."""
-    engine = _State.engine
-    return engine is not None and engine.fill_whole(law, shape, seed, name, bits, out)
 
 
 def fill_seeds(law: Distribution, seeds: Sequence[int], name: str, outs: Sequence[NDArray[Any] | None]) -> bool:
     """Draw all of a small weight under several seeds at once; False, with nothing done, where one by one is as good."""
     first = outs[0] if outs else None
-    if _State.engine is not None or first is None or not 0 < first.size <= TILE:
+    if State.engine is not None or first is None or not 0 < first.size <= TILE:
         return False
     made = recipe_of(law, double=first.dtype.name == "float64")
     if made is None or made.bits != 32 or made.source is Source.CONSTANT:
@@ -81,17 +77,17 @@ def prepare(threads: int | None = None) -> str:
         True
     """
     set_threads(threads)
-    _State.engine, _ = _numba()
-    return "numpy" if _State.engine is None else "numba"
+    State.engine, _ = _numba()
+    return "numpy" if State.engine is None else "numba"
 
 
 def expect(numbers: int) -> None:
     """Say that so many numbers are about to be drawn: a backend that is worth it for them is loaded before the first."""
-    _State.drawn += numbers
-    if _State.engine is None and _State.drawn >= WORTH_IT:
-        _State.engine, problem = _numba()
-        if _State.engine is None and not _State.hinted:
-            _State.hinted = True
+    State.drawn += numbers
+    if State.engine is None and State.drawn >= WORTH_IT:
+        State.engine, problem = _numba()
+        if State.engine is None and not State.hinted:
+            State.hinted = True
             warnings.warn(HINT.format(reason=problem), stacklevel=6)
 
 

@@ -43,7 +43,6 @@ LAWS = {
 FORMATS = {"float32": types.float32, "float64": types.float64, "bfloat16": types.uint16, "float16": types.uint16}
 SINGLE = np.dtype(np.float32)
 ENTRIES = table("normal32")
-NOTHING = np.zeros(0, dtype=np.uint64)
 
 
 def fill(made: Recipe, shape: tuple[int, ...], stream: Stream, ranges: Ranges, out: Array) -> bool:
@@ -81,38 +80,38 @@ def fill_whole(law: Distribution, shape: Any, seed: Any, name: Any, bits: int, o
     ready = _READY.get(id(law) + id(dtype))  # a record's hash takes longer than a hundred numbers
     if ready is None or ready[0] is not law or ready[1] is not dtype:
         ready = _remembered(law, dtype)
-    _, _, kernel, label, settings = ready
+    _, _, kernel = ready
     if kernel is None or bits != 32 or out.shape != shape or not 0 < out.size <= SHARE:
         return False
     if not out.flags.carray or not 0 <= seed < 2**64:
         return False
     flat = out if len(shape) == 1 else out.reshape(-1)
-    kernel(*label, settings, seed, name_hash(name), flat)  # which looks at the size of a number only, not at its dtype
+    kernel(seed, name_hash(name), flat)  # which looks at the size of a number only, not at its dtype
     return True
 
 
-Ready = tuple[Distribution, np.dtype[Any], Kernel | None, tuple[str, ...], Array]
+Ready = tuple[Distribution, np.dtype[Any], Kernel | None]
 _READY: dict[int, Ready] = {}  # by identity; what is in it lives on, so that no other record gets its identity
 
 
 def _remembered(law: Distribution, dtype: np.dtype[Any]) -> Ready:
     if len(_READY) >= KEPT:
         _READY.clear()
-    made = _READY[id(law) + id(dtype)] = (law, dtype, *_ready(law, dtype))
+    made = _READY[id(law) + id(dtype)] = (law, dtype, _ready(law, dtype))
     return made
 
 
 @functools.lru_cache(maxsize=KEPT)
-def _ready(law: Distribution, dtype: np.dtype[Any]) -> tuple[Kernel | None, tuple[str, ...], Array]:
-    """What `fill_whole` needs for a law and a format: kernel, first arguments, settings."""
+def _ready(law: Distribution, dtype: np.dtype[Any]) -> Kernel | None:
+    """What fills a small array with a law in a format, given the seed, the name's hash and the array."""
     name = _format(dtype)
     made = recipe(law, double=name == "float64") if name else None
     if name is None or made is None or made.bits == 64 or made.source is Source.CONSTANT:
-        return None, (), NOTHING
+        return None
     law_name, *rest, scale, numbers = _law(made, name)
     settings = np.array([0, *numbers, LANES, ENTRIES.ctypes.data], dtype=np.int64).view(np.uint64)
     settings.view(np.float64)[0] = scale
-    return _short_kernel(law_name, name), (law_name, *rest), settings
+    return functools.partial(_short_kernel(law_name, name), law_name, *rest, settings)
 
 
 def _fill_flat(made: Recipe, name: str, shape: tuple[int, ...], stream: Stream, ranges: Ranges, flat: Array) -> None:

@@ -1,7 +1,7 @@
 """Draws as NumPy arrays: `draw` and `draw_distribution`."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -118,8 +118,9 @@ def draw_distribution(
         >>> draw_distribution(Uniform(1.0), (2, 3), seed=0, name="w", window=(0, slice(None))).shape
         (3,)
     """
-    if window is None and backends.fill_whole(distribution, shape, seed, name, bits, out):
-        return cast(Array, out)
+    kernels = backends.State.engine
+    if window is None and out is not None and kernels and kernels.fill_whole(distribution, shape, seed, name, bits, out):
+        return out
     asked = compose.Request.of(distribution, shape, seed, name, window, bits)
     if out is None:
         out = np.empty(asked.wanted, dtype=law_dtype(dtype, distribution))
