@@ -20,7 +20,8 @@ from scipy.stats import binom
 
 from fanin.lab.jobs import Job
 from fanin.lab.study import RunConfig
-from fanin.lab.torch.job import Parts, run_job
+from fanin.lab.torch.job import run_job
+from fanin.lab.torch.start import Parts
 from fanin.lab.worker import grouping, parts_of
 from lab import MODELS, RATES, stacked
 

@@ -16,9 +16,10 @@ import torch
 
 from fanin.lab.study.records import RunConfig, TrainingSettings
 from fanin.lab.torch.construct import construct
-from fanin.lab.torch.job import Parts, trainee_of
+from fanin.lab.torch.job import trainee_of
 from fanin.lab.torch.recorder import Trainee
 from fanin.lab.torch.stackable import members_of, weights_of, work_of
+from fanin.lab.torch.start import Parts
 from fanin.lab.torch.state import random_state, thread_count
 from fanin.lab.torch.tensors import Orders, tensors
 from fanin.lab.worker import parts_of
@@ -61,7 +62,7 @@ def stepper(configs: list[RunConfig], parts: Parts) -> Callable[[], object]:
     orders = Orders(len(data.train_x), BATCH, [config.seed for config in configs])
 
     def step() -> list[float]:
-        x, y = orders.take(data.train_x, data.train_y, orders.rows(), trainee.stacked)
+        x, y = orders.take(data.train_x, data.train_y, trainee.stacked)
         return trainee.step(x, y, 1.0)
 
     return step

@@ -55,6 +55,26 @@ def test_members_of_one_seed_see_the_same_and_a_run_that_goes_on_sees_what_comes
         assert Orders(10, 4, [7, 3, 7], done=done).rows().equal(seen[done])
 
 
+@pytest.mark.parametrize("seeds", [(7, 3, 7, 3), (7, 7, 3), (5, 5, 5), (2,)])
+def test_batches_of_a_stack(seeds: tuple[int, ...]) -> None:
+    """Inputs stand there once a seed where the members take the seeds in turns, and targets once a member."""
+    import torch
+
+    from fanin.lab.torch.tensors import Orders
+
+    x, y = torch.randn(10, 3), torch.randint(0, 9, (10,))
+    taking, telling = Orders(10, 4, seeds), Orders(10, 4, seeds)
+    for _ in range(7):
+        rows = telling.rows()
+        some, targets = taking.take(x, y, stacked=True)
+        assert targets.equal(y[rows])
+        assert len(some) == (3 if seeds == (7, 7, 3) else len(set(seeds)))
+        assert some.repeat(len(seeds) // len(some), 1, 1).equal(x[rows])
+    alone, own = Orders(10, 4, [2]).take(x, y, stacked=False)
+    assert alone.equal(x[Orders(10, 4, [2]).rows()[0]])
+    assert own.shape == (4,)
+
+
 def test_the_order_depends_on_the_seed_and_changes_with_each_pass() -> None:
     a, b, c = passes(64, 5), passes(64, 5), passes(64, 6)
     first = next(a)

@@ -119,7 +119,12 @@ def draw_distribution(
         (3,)
     """
     kernels = backends.State.engine
-    if window is None and out is not None and kernels and kernels.fill_whole(distribution, shape, seed, name, bits, out):
+    if (
+        window is None
+        and out is not None
+        and kernels
+        and kernels.fill_whole(distribution, shape, seed, name, bits, out)
+    ):
         return out
     asked = compose.Request.of(distribution, shape, seed, name, window, bits)
     if out is None:

@@ -3,7 +3,7 @@
 import functools
 import itertools
 import pickle
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +29,8 @@ def carry_out(job: Job, payload: Payload | None, report: Callable[[float], None]
         payload: the study's objects; None where every spec names something that fanin knows.
         report: called with the share of the job that is done, at least at every step that takes long.
     """
-    from fanin.lab.torch.job import failure, run_job
+    from fanin.lab.torch.job import run_job
+    from fanin.lab.torch.start import failure
 
     bindings = bindings_of(payload)
     try:
@@ -57,7 +58,7 @@ _last: list[tuple[Any, Bindings, Any]] = []  # of this process: runs of one mode
 
 
 def parts_of(config: RunConfig, bindings: Bindings) -> Any:
-    """Factory, data, loss and inits of a run (`fanin.lab.torch.job.Parts`); the last ones are kept."""
+    """Factory, data, loss and inits of a run (`fanin.lab.torch.start.Parts`); the last ones are kept."""
     training = config.training
     asked = (config.model, config.data, training.validation, training.loss, training.metrics)
     if not _last or _last[0][0] != asked or _last[0][1] is not bindings:
@@ -68,7 +69,7 @@ def parts_of(config: RunConfig, bindings: Bindings) -> Any:
 def _parts(config: RunConfig, bindings: Bindings) -> Any:
     from fanin.lab.losses_torch import find_loss
     from fanin.lab.torch.construct import fit
-    from fanin.lab.torch.job import Parts
+    from fanin.lab.torch.start import Parts
 
     training = config.training
     data = data_of(config.data, training, bindings)
@@ -128,15 +129,32 @@ def _jobs(configs: Mapping[str, RunConfig]) -> list[tuple[str, ...]]:
         alike = (*kind_of(config), repr(config.training), config.together)
         stacks.setdefault(alike if config.stacked else key, []).append(key)
     places = {key: place for place, key in enumerate(configs)}
-    chunks = [chunk for keys in stacks.values() for chunk in _evenly(keys, configs[keys[0]].together)]
+    chunks = [chunk for keys in stacks.values() for chunk in _cut(keys, [configs[key] for key in keys])]
     return sorted((tuple(chunk) for chunk in chunks), key=lambda keys: places[keys[0]])
 
 
-def _evenly(keys: list[str], most: int) -> list[list[str]]:
-    """Parts of nearly one size: two where there is enough for two workers, more where a stack would be too large."""
-    parts = max(-(-len(keys) // (most or len(keys))), 2 if len(keys) >= WORTH_TWO else 1)
-    cuts = [round(i * len(keys) / parts) for i in range(parts + 1)]
-    return [keys[a:b] for a, b in itertools.pairwise(cuts)]
+def _cut(keys: Sequence[str], configs: Sequence[RunConfig]) -> list[list[str]]:
+    """Runs that may train together, as stacks: runs of one seed, which share its batches and often its start, in one.
+
+    Parts are of nearly one size: two where there is enough for two workers, more where a stack would be too large.
+    """
+    of_seed: dict[int, list[str]] = {}
+    for key, config in zip(keys, configs, strict=True):
+        of_seed.setdefault(config.seed, []).append(key)
+    most = configs[0].together or len(keys)
+    least = 2 if len(keys) >= WORTH_TWO else 1
+    whole = most // max(map(len, of_seed.values()))  # seeds in a stack
+    if whole == 0 or len(of_seed) < least:  # the runs of one are too many, or all there is
+        ordered = [key for own in of_seed.values() for key in own]
+        return _evenly(ordered, max(least, -(-len(keys) // most)))
+    parts = _evenly(list(of_seed.values()), max(least, -(-len(of_seed) // whole)))
+    return [list(itertools.chain.from_iterable(part)) for part in parts]
+
+
+def _evenly(things: list[Any], parts: int) -> list[list[Any]]:
+    """So many parts of nearly one size."""
+    cuts = [round(i * len(things) / parts) for i in range(parts + 1)]
+    return [things[a:b] for a, b in itertools.pairwise(cuts)]
 
 
 def with_stacking(
@@ -208,7 +226,7 @@ def estimate(configs: Iterable[RunConfig], bindings: Bindings) -> Cost:
     runs = steps = stacked = 0
     seconds = 0.0
     for alike in kinds.values():
-        members = len(_evenly([""] * len(alike), alike[0].together)[0])
+        members = len(_cut([""] * len(alike), alike)[0])
         try:
             with within(LONGEST_TIMED):
                 own_steps, own_seconds = seconds_of_run(alike[0], parts_of(alike[0], bindings), members)

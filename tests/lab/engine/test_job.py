@@ -211,7 +211,7 @@ def test_the_plan_of_a_rule_is_a_matter_of_the_structure_alone(plan: str) -> Non
 def test_a_plan_that_fits_no_model_leaves_the_other_plans_of_its_stack_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is drawn for all of its members at once, and ends all of them."""
     from fanin.errors import FaninValueError
-    from fanin.lab.torch import job
+    from fanin.lab.torch import start
 
     def refused(*_: object) -> None:
         raise FaninValueError("the plan does not fit the model")
@@ -222,7 +222,7 @@ def test_a_plan_that_fits_no_model_leaves_the_other_plans_of_its_stack_alone(mon
         config(seed=1, plan="he_normal", stacked=True),
     ]
     assert [r.state for r in rows(some)] == ["done"] * 3
-    monkeypatch.setattr(job, "apply_many", refused)
+    monkeypatch.setattr(start, "apply_many", refused)
     good, *bad = rows(some)
     assert good.state == "done"
     assert [r.error for r in bad] == ["the plan does not fit the model"] * 2

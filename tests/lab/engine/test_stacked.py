@@ -23,13 +23,22 @@ GRID = [(plan, lr, seed) for seed in (0, 1) for plan in ("default", "he_normal")
 
 
 @pytest.mark.parametrize("model", ["chain", "skip"])
-@pytest.mark.parametrize("optimizer", ["sgd(momentum=0.9)", "adamw(weight_decay=0.1, eps=0.001)"])
-def test_a_member_gets_what_it_would_get_alone(model: str, optimizer: str) -> None:
+@pytest.mark.parametrize(
+    ("optimizer", "clip"),
+    [
+        ("sgd(momentum=0.9)", None),
+        ("sgd(momentum=0.9, nesterov=True)", None),
+        ("sgd(momentum=0.9)", 1.0),
+        ("sgd(momentum=0.9, weight_decay=0.01)", None),
+        ("adamw(weight_decay=0.1, eps=0.001)", 1.0),
+    ],
+)
+def test_a_member_gets_what_it_would_get_alone(model: str, optimizer: str, clip: float | None) -> None:
     # A large eps: without it Adam divides rounding noise by itself, and two orders of sums soon differ in everything.
-    some = [config(model, p, lr=lr, seed=s, optimizer=optimizer, stacked=True, clip=1.0) for p, lr, s in GRID]
+    some = [config(model, p, lr=lr, seed=s, optimizer=optimizer, stacked=True, clip=clip) for p, lr, s in GRID]
     together = rows(some)
     for found, one in zip(together, some, strict=True):
-        alone = row(config(model, one.plan, lr=one.lr, seed=one.seed, optimizer=optimizer, clip=1.0))
+        alone = row(config(model, one.plan, lr=one.lr, seed=one.seed, optimizer=optimizer, clip=clip))
         assert found.metrics["loss"] == pytest.approx(alone.metrics["loss"], rel=1e-3)
         assert found.held["loss"] == pytest.approx(alone.held["loss"], rel=1e-3)
         assert found.summary["moved"] == pytest.approx(alone.summary["moved"], rel=1e-3)
@@ -103,6 +112,58 @@ def test_the_plain_chain_is_what_autograd_gives(
                 assert torch.allclose(found[k], own)
     one = torch.randn(1, 4, *shape, dtype=torch.float64)
     assert torch.allclose(chain.forward(one)[1], models[1](one[0].clone()))
+
+
+@pytest.mark.parametrize("by_numpy", [False, True])
+@pytest.mark.parametrize(("make", "shape"), [(deep, (3, 4)), (at_every_place, (3, 4)), (line, (12,))])
+def test_members_use_fewer_inputs_in_turns(
+    make, shape: tuple[int, ...], by_numpy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Members of one seed see one batch, which is there once."""
+    monkeypatch.setattr(blas, "by_numpy", lambda: by_numpy)
+    models = [make().double() for _ in range(6)]
+    layers, names = chain_layers(models[0]) or [], [n for n, _ in models[0].named_parameters()]
+    stacked = {n: torch.stack([m.get_parameter(n).detach() for m in models]) for n in names}
+    shared, apart = (Chain(layers, laid_out(layers, {n: w.clone() for n, w in stacked.items()}), names) for _ in "ab")
+    x = torch.randn(2, 5, *shape, dtype=torch.float64)
+    of_each = x.repeat(3, *[1] * (x.dim() - 1))
+    assert torch.allclose(shared.forward(x), apart.forward(of_each))
+    y = torch.randint(3, (6, *models[0](x[0]).shape[:-1]))
+    losses = shared.step(x, y, cross_entropy_and_gradient)
+    assert torch.allclose(losses, apart.step(of_each, y, cross_entropy_and_gradient))
+    for one, other in zip(shared.gradients, apart.gradients, strict=True):
+        assert torch.allclose(one, other)
+    for one, other in zip(shared.outputs(x[:1]), apart.outputs(of_each[:1].repeat(6, *[1] * x[0].dim())), strict=True):
+        assert len(one) == 6
+        assert torch.allclose(one, other)
+
+
+def test_signals_of_a_chain_are_those_of_its_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are worked out without `vmap` and hooks, and once for members that start from one model. (One of its activations acts
+    in place.)"""
+    models = [deep() for _ in range(3)]
+    stack = Stack([models[0], models[1], models[0], models[2]], cross_entropy, Rule("sgd"), [0.1] * 4, [{}] * 4, None)
+    x, y = torch.randn(40, 3, 4), torch.randint(0, 3, (4, 8))
+    for _ in range(2):  # before a step, and after one
+        found = stack.signals(x)
+        with monkeypatch.context() as patch:
+            patch.setattr(Stack, "_watched_chain", lambda *_: None)
+            patch.setattr(stack, "begun", True)
+            wanted = stack.signals(x)
+        assert [[(s.name, s.kind) for s in own] for own in found] == [[(s.name, s.kind) for s in own] for own in wanted]
+        for own, other in zip(found, wanted, strict=True):
+            for a, b in zip(own, other, strict=True):
+                assert (a.rms, a.dead, a.rank) == pytest.approx((b.rms, b.dead, b.rank), rel=1e-5)
+        assert (found[0] == found[2]) is not stack.begun
+        stack.step(torch.randn(4, 8, 3, 4), y, 1.0)
+
+
+def test_signals_of_a_module_that_runs_twice() -> None:
+    act = nn.ReLU()
+    stack = Stack(
+        [nn.Sequential(nn.Linear(4, 3), act, nn.Linear(3, 2), act)], cross_entropy, Rule("sgd"), [0.1], [{}], None
+    )
+    assert [signal.name for signal in stack.signals(torch.randn(8, 4))[0]] == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("by_numpy", [False, True])
@@ -208,9 +269,9 @@ def test_the_choice_is_made_once_and_kept() -> None:
     kept: dict[Kind, int] = {}
     found = with_stacking([config("chain"), config("dropping"), config("chain", seed=1)], kept, BINDINGS)
     assert [c.stacked for c in found] == [True, False, True]
-    assert [c.together for c in found] == [48, 0, 48]
-    assert sorted(kept.values()) == [0, 48]
-    turned = {kind: 0 if value else 48 for kind, value in kept.items()}
+    assert [c.together for c in found] == [96, 0, 96]
+    assert sorted(kept.values()) == [0, 96]
+    turned = {kind: 0 if value else 96 for kind, value in kept.items()}
     assert [c.stacked for c in with_stacking([config("chain")], turned, BINDINGS)] == [False]
 
 
@@ -224,9 +285,32 @@ def test_larger_models_make_smaller_stacks() -> None:
 
     known = BINDINGS | {f"net{width}": functools.partial(net, width) for width in (16, 128, 260)}
     found = [members_of(parts_of(config(name), known), config(name)) for name in ("net16", "net128", "net260")]
-    assert found == [48, 540_000 // (64 * 128 + 128 * 128 + 10 * 128 + 2 * 128 + 10), 8]
+    assert found == [96, 540_000 // (64 * 128 + 128 * 128 + 10 * 128 + 2 * 128 + 10), 8]
     grid = {f"s{i}": replace(config(seed=i, stacked=True), together=20) for i in range(70)}
     assert [len(keys) for keys in grouping(grid)(grid)] == [18, 17, 17, 18]
+
+
+@pytest.mark.parametrize(
+    ("plans", "rates", "seeds", "most", "sizes"),
+    [
+        (2, 2, 10, 96, [20, 20]),  # two workers
+        (2, 2, 10, 16, [12, 16, 12]),
+        (2, 5, 5, 8, [7, 7, 7, 8, 7, 7, 7]),  # more runs of a seed than a stack may have
+        (2, 12, 1, 96, [12, 12]),
+        (1, 3, 2, 96, [6]),
+    ],
+)
+def test_runs_of_one_seed_train_together(plans: int, rates: int, seeds: int, most: int, sizes: list[int]) -> None:
+    """They share its batches, and those of one plan its start."""
+    grid = {
+        f"{p}{r}{s}": replace(config(plan=("default", "he_normal")[p], lr=0.01 * (r + 1), seed=s, stacked=True), together=most)
+        for p in range(plans) for r in range(rates) for s in range(seeds)
+    }  # fmt: skip
+    jobs = grouping(grid)(grid)
+    assert sorted(len(keys) for keys in jobs) == sorted(sizes)
+    assert sorted(key for keys in jobs for key in keys) == sorted(grid)
+    if plans * rates <= most and seeds > 1:
+        assert sum(len({grid[key].seed for key in keys}) for keys in jobs) == seeds
 
 
 def test_stacks_are_cut_from_the_grid_not_from_what_is_left() -> None:

@@ -107,7 +107,7 @@ class Chain:
     """
 
     def __init__(self, layers: Sequence[Layer], weights: Weights, trained: Sequence[str]) -> None:
-        self.layers, self.weights = layers, weights
+        self.layers, self.weights, self.members = layers, weights, len(next(iter(weights.values())))
         self.gradients = [torch.zeros_like(weights[name]) for name in trained]
         self.products = products_of(next(iter(weights.values())))
         self._gradient_of = dict(zip(trained, self.gradients, strict=True))
@@ -118,17 +118,28 @@ class Chain:
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        """Outputs (members, batch, …) for inputs (members, batch, …), or (1, batch, …) that all members see.
+        """Outputs (members, batch, …) for inputs (members, batch, …), or fewer that the members use in turns: (1, batch, …), all
+        use one.
 
         They lie in memory that the next call uses again.
         """
-        members = len(next(iter(self.weights.values())))
         with self.products.quiet():
-            return self._ahead(x.expand(members, *x.shape[1:]))[-1]
+            return self._of_members(self._ahead(x)[-1])
+
+    @torch.no_grad()
+    def outputs(self, x: Tensor) -> list[Tensor]:
+        """What each layer gives for such inputs, shape (members, batch, …); in memory that the next call uses again."""
+        with self.products.quiet():
+            return [self._of_members(out) for out in self._ahead(x, apart=True)[1:]]
+
+    def _of_members(self, out: Tensor) -> Tensor:
+        """One entry a member: what no layer with weights has seen has one for each entry of the inputs."""
+        return out if len(out) == self.members else out.repeat(self.members // len(out), *[1] * (out.dim() - 1))
 
     @torch.no_grad()
     def step(self, x: Tensor, y: Tensor, losses: Losses) -> Tensor:
-        """Losses of the members, shape (members,), for batches (members, batch, …); `gradients` are then those of their sum."""
+        """Losses of the members, shape (members,), for batches (members, batch, …), or fewer inputs that they use in turns;
+        `gradients` are then those of their sum."""
         with self.products.quiet():
             seen = self._ahead(x)
             values, g = losses(seen[-1], y)
@@ -136,8 +147,8 @@ class Chain:
                 g = self._back(place, seen[place], seen[place + 1], g)
         return values
 
-    def _ahead(self, x: Tensor) -> list[Tensor]:
-        """The inputs, and what each layer gave: an activation that can puts its output where its input was."""
+    def _ahead(self, x: Tensor, apart: bool = False) -> list[Tensor]:
+        """The inputs, and what each layer gave: an activation that can puts its output where its input was, if not `apart`."""
         seen, own = [x], False  # own: the signal lies in memory of the chain, and no layer goes back by it
         for place, layer in enumerate(self.layers):
             if isinstance(layer, _Linear):
@@ -146,7 +157,7 @@ class Chain:
             elif isinstance(layer, _Flatten):
                 x = x.flatten(2)
             elif (known := _FROM_OUTPUT.get(type(layer))) is not None:
-                x, own = known[0](x if own else x.clone()), False
+                x, own = known[0](x if own and not apart else x.clone()), False
             else:
                 x, own = _apart(layer, x), False
             seen.append(x)
@@ -162,10 +173,10 @@ class Chain:
         row, column = self._forms_of[layer.bias] if layer.bias is not None else (None, None)
         seen, units = self.products.see(rows), weight.shape[1]
         if place == len(self.layers) - 1:
-            out, to = self._buffer(place, "out", (len(rows), units, rows.shape[1]), rows)
+            out, to = self._buffer(place, "out", (self.members, units, rows.shape[1]), rows)
             self.products.multiply(weight, seen.swapaxes(1, 2), to)
             return (out if column is None else out.add_(column)).transpose(1, 2)
-        out, to = self._buffer(place, "out", (*rows.shape[:2], units), rows)
+        out, to = self._buffer(place, "out", (self.members, rows.shape[1], units), rows)
         self.products.multiply(seen, turned, to)
         return out if row is None else out.add_(row)
 
@@ -226,7 +237,7 @@ def _apart(layer: nn.Module, x: Tensor) -> Tensor:
     return layer(x.clone() if getattr(layer, "inplace", False) else x)
 
 
-def cross_entropy_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def cross_entropy_and_gradient(logits: Tensor, targets: Tensor, factors: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy of each member, shape (members,), and the gradient of their sum, in the shape of `logits`.
 
     Classes come before rows here: torch sums over a short last axis twenty times slower than over one before it.
@@ -234,11 +245,13 @@ def cross_entropy_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor,
     Args:
         logits: shape (members, batch, …, classes).
         targets: class indices, shape (members, batch, …).
+        factors: of the losses in the sum, one a member.
     """
     logs, chosen, losses = _logs(logits, targets)
     shares = logs.exp_()
     shares.scatter_add_(1, chosen, shares.new_full((), -1.0).expand(chosen.shape))
-    gradient = shares.mul_(1 / chosen.shape[2]).transpose(1, 2)
+    share = 1 / chosen.shape[2]
+    gradient = shares.mul_(share if factors is None else (factors * share)[:, None, None]).transpose(1, 2)
     return losses, gradient.reshape(logits.shape) if logits.dim() > 3 else gradient
 
 

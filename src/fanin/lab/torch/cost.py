@@ -7,7 +7,8 @@ import torch
 
 from fanin.lab.study.records import RunConfig
 from fanin.lab.torch.construct import construct, device_of
-from fanin.lab.torch.job import Parts, trainee_of
+from fanin.lab.torch.job import trainee_of
+from fanin.lab.torch.start import Parts
 from fanin.lab.torch.state import random_state, thread_count
 from fanin.lab.torch.tensors import Orders, tensors
 from fanin.lab.training import steps_of
@@ -37,7 +38,7 @@ def seconds_of_run(config: RunConfig, parts: Parts, members: int) -> tuple[int, 
         taken, begun = [], time.perf_counter()
         for _ in range(WARM + TIMED):
             start = time.perf_counter()
-            x, y = orders.take(data.train_x, data.train_y, orders.rows(), trainee.stacked)
+            x, y = orders.take(data.train_x, data.train_y, trainee.stacked)
             trainee.step(x, y, 1.0)
             taken.append(time.perf_counter() - start)
             if time.perf_counter() - begun > LONGEST:

@@ -3,71 +3,33 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from fanin.errors import FaninError
 from fanin.lab import metrics
 from fanin.lab.data import DataSet
-from fanin.lab.inits import Init
-from fanin.lab.inits_torch import Initialised, apply_plan, initialise, plan_of
 from fanin.lab.jobs import Job, checkpoint_file, curve_file
 from fanin.lab.machine import is_of_the_machine
 from fanin.lab.study.records import RunConfig
 from fanin.lab.study.rows import CurvePoint, RunRow
 from fanin.lab.torch.checkpoints import Checkpoints
 from fanin.lab.torch.constant import constant_scores
-from fanin.lab.torch.construct import construct, device_of, take, takes_seed
+from fanin.lab.torch.construct import device_of
 from fanin.lab.torch.optimizers import read_optimizer
 from fanin.lab.torch.recorder import Recorder, Trainee, score_member
-from fanin.lab.torch.single import Loss, Single
+from fanin.lab.torch.single import Single
 from fanin.lab.torch.stacked import Stack, goes_by_hand
-from fanin.lab.torch.state import random_state, random_states_kept, repeatable, thread_count
-from fanin.lab.torch.tensors import Orders, Tensors, tensors
+from fanin.lab.torch.start import Member, Parts, ending, failure, started
+from fanin.lab.torch.state import random_states_kept, repeatable, thread_count
+from fanin.lab.torch.tensors import Tensors, tensors
 from fanin.lab.torch.train import train
 from fanin.lab.training import derived_seed, steps_of
-from fanin.plans import Plan
-from fanin.plans.torch.groups import rate_factors
-from fanin.plans.torch.many import apply_many
-
-
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """What a job's runs are made of.
-
-    Attributes:
-        factory: gives a fresh model.
-        init: of each run, by plan.
-        data: in the form that the model takes, validation part split off.
-        loss: called as loss(output, targets).
-        extra: metrics of the user's own by name.
-        target: score that steps are counted to, None for none.
-        plans: of the inits that are a matter of the model's structure alone, by plan; filled as they are asked for.
-    """
-
-    factory: Callable[..., Any]
-    init: Callable[[str], Init]
-    data: DataSet
-    loss: Loss
-    extra: dict[str, Any]
-    target: float | None = None
-    plans: dict[str, Plan] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class _Member:
-    """A run that could be started."""
-
-    place: int
-    model: nn.Module
-    given: Initialised
-    seconds: float
 
 
 def run_job(job: Job, parts: Parts, report: Callable[[float], None]) -> tuple[RunRow, ...]:
@@ -78,110 +40,38 @@ def run_job(job: Job, parts: Parts, report: Callable[[float], None]) -> tuple[Ru
     """
     rows: dict[int, RunRow] = {}
     with thread_count(1), random_states_kept():
-        for number, group in enumerate(_groups(job, _started(job, parts, rows, report))):
+        for number, group in enumerate(_groups(job, started(job, parts, rows, report))):
             places = [member.place for member in group]
-            alone = _ending(job, places, rows) if len(group) == 1 else contextlib.nullcontext()
+            alone = ending(job, places, rows) if len(group) == 1 else contextlib.nullcontext()
             with alone:
                 rows.update(zip(places, _train(job, group, number, parts, report), strict=True))
     return tuple(rows[place] for place in range(len(job.configs)))
 
 
-@contextlib.contextmanager
-def _ending(job: Job, places: Sequence[int], rows: dict[int, RunRow]) -> Iterator[None]:
-    """What is raised within ends these runs, whose rows then say why, and no other; what is the machine's fault ends all."""
-    try:
-        yield
-    except Exception as error:
-        if is_of_the_machine(error):
-            raise
-        rows.update({place: failure(job, place, error) for place in places})
-
-
-def _started(job: Job, parts: Parts, rows: dict[int, RunRow], report: Callable[[float], None]) -> list[_Member]:
-    """The runs that could be started; the others get their rows."""
-    started: list[_Member] = []
-    together: dict[str, list[_Member]] = {}  # of a stack, by plan, which is drawn for all of them at once
-    for place, config in enumerate(job.configs):
-        begun = time.perf_counter()
-        with _ending(job, [place], rows):
-            model, plan = _constructed(config, parts), _plan_of(config, parts)
-            if config.stacked and plan is not None and not plan.architecture:
-                member = _Member(place, model, Initialised(rate_factors(plan)), time.perf_counter() - begun)
-                together.setdefault(config.plan, []).append(member)
-            else:
-                given = _initialised(model, config, parts, plan)
-                started.append(_Member(place, model, given, time.perf_counter() - begun))
-        report(0.0)
-    for name, members in together.items():
-        begun = time.perf_counter()
-        with _ending(job, [m.place for m in members], rows):
-            apply_many(parts.plans[name], [m.model for m in members], [job.configs[m.place].seed for m in members])
-            share = (time.perf_counter() - begun) / len(members)
-            started += [replace(m, seconds=m.seconds + share) for m in members]
-        report(0.0)
-    return sorted(started, key=lambda member: member.place)
-
-
-def failure(job: Job, place: int, error: BaseException) -> RunRow:
-    """The row of a run that raised."""
-    words = " ".join(line.strip() for line in str(error).splitlines()[:4] if line.strip()) or "no message"
-    said = words if isinstance(error, FaninError) else f"{type(error).__name__}: {words}"
-    return RunRow(job.keys[place], job.configs[place], "failed", attempts=job.attempt + 1, error=said)
-
-
-def _constructed(config: RunConfig, parts: Parts) -> nn.Module:
-    model = construct(parts.factory, config.seed)
-    if config.training.device != "cpu" and device_of(model).type == "cpu":
-        model = model.to(config.training.device)
-    return model.train()
-
-
-def _initialised(model: nn.Module, config: RunConfig, parts: Parts, plan: Plan | None) -> Initialised:
-    init = parts.init(config.plan)
-    if init.kind == "default":  # before a batch is drawn that it has no use for
-        return Initialised()
-    with random_state(derived_seed(config.seed, "init")), torch.enable_grad():
-        if plan is not None:
-            return apply_plan(model, plan, True, config.seed)
-        x, y = _first_batch(config, parts, config.seed, device_of(model))
-        return initialise(model, init, x, y, parts.loss, config.seed)
-
-
-def _first_batch(config: RunConfig, parts: Parts, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    rows = Orders(len(parts.data.train_inputs), config.batch_size, [seed]).rows()[0].numpy()
-    return take(parts.data.train_inputs, rows, device), take(parts.data.train_targets, rows, device)
-
-
-def _plan_of(config: RunConfig, parts: Parts) -> Plan | None:
-    """What a rule or a preset draws the model from: a matter of its structure, so that one trace does for every seed.
-
-    It is that of the model of seed 0, whichever run comes first in this process. None for other inits, and where the
-    structure may be another one for every seed.
-    """
-    init = parts.init(config.plan)
-    if init.kind not in ("rule", "preset") or takes_seed(parts.factory):
-        return None
-    if config.plan not in parts.plans:
-        with random_state(derived_seed(config.seed, "init")), torch.enable_grad():
-            model = construct(parts.factory, 0)
-            x, y = _first_batch(config, parts, 0, device_of(model))
-            parts.plans[config.plan] = plan_of(model.train(), init, x, y, parts.loss, 0)
-    return parts.plans[config.plan]
-
-
-def _groups(job: Job, members: Sequence[_Member]) -> list[list[_Member]]:
+def _groups(job: Job, members: Sequence[Member]) -> list[list[Member]]:
     """Members that can train as one stack: of one structure, as far as it shows; runs that are not stacked alone."""
-    groups: dict[Any, list[_Member]] = {}
+    groups: dict[Any, list[Member]] = {}
+    structures: dict[int, Any] = {}  # of each model that is there
     for member in members:
-        config = job.configs[member.place]
+        config, model = job.configs[member.place], member.model
         own = member.place if not config.stacked else config.plan if member.given.note else ""
-        shapes = tuple((n, tuple(t.shape), t.dtype) for n, t in member.model.state_dict().items())
-        groups.setdefault((own, repr(member.model), shapes), []).append(member)
-    return [sorted(group, key=lambda member: job.configs[member.place].lr) for group in groups.values()]
+        if id(model) not in structures:
+            shapes = tuple((n, tuple(t.shape), t.dtype) for n, t in model.state_dict().items())
+            structures[id(model)] = repr(model), shapes
+        groups.setdefault((own, *structures[id(model)]), []).append(member)
+    plans = list(dict.fromkeys(config.plan for config in job.configs))
+
+    def order(
+        member: Member,
+    ) -> tuple[float, int]:  # rates in slices (see `optimizers.Updates`), seeds in turns (`Orders`)
+        config = job.configs[member.place]
+        return config.lr, plans.index(config.plan)
+
+    return [sorted(group, key=order) for group in groups.values()]
 
 
 def _train(
-    job: Job, group: Sequence[_Member], number: int, parts: Parts, report: Callable[[float], None]
+    job: Job, group: Sequence[Member], number: int, parts: Parts, report: Callable[[float], None]
 ) -> list[RunRow]:
     """Rows of a group, the `number`-th of its job."""
     begun = time.perf_counter()
@@ -305,7 +195,7 @@ def _scores(
 
 def _row(
     job: Job,
-    member: _Member,
+    member: Member,
     recorder: Recorder,
     k: int,
     scored: _Scored,

@@ -20,7 +20,8 @@ class Products:
 
     Attributes:
         see: gives a tensor as the library takes it, in the same memory.
-        multiply: called as multiply(a, b, out), shapes (members, n, k), (members, k, m) and (members, n, m).
+        multiply: called as multiply(a, b, out), shapes (members, n, k), (members, k, m) and (members, n, m); of two factors one may
+            have fewer entries, which the members then use in turns: entry i is that of members i, i + entries, ….
         quiet: a context in which infinite numbers are multiplied without a warning.
     """
 
@@ -29,10 +30,20 @@ class Products:
     quiet: Callable[[], contextlib.AbstractContextManager[Any]]
 
 
-TORCH = Products(Tensor.detach, lambda a, b, out: torch.bmm(a, b, out=out), contextlib.nullcontext)
-NUMPY = Products(
-    lambda tensor: tensor.detach().numpy(), lambda a, b, out: np.matmul(a, b, out), lambda: np.errstate(all="ignore")
-)
+def _by_torch(a: Tensor, b: Tensor, out: Tensor) -> None:
+    a, b = (t if len(t) == len(out) else t.repeat(len(out) // len(t), 1, 1) for t in (a, b))
+    torch.bmm(a, b, out=out)
+
+
+def _by_numpy(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    if len(a) != len(b):  # a view with an axis more; what has one turn only is used in all of them
+        few = min(len(a), len(b))
+        a, b, out = (t.reshape(-1, few, *t.shape[1:]) for t in (a, b, out))
+    np.matmul(a, b, out)
+
+
+TORCH = Products(Tensor.detach, _by_torch, contextlib.nullcontext)
+NUMPY = Products(lambda tensor: tensor.detach().numpy(), _by_numpy, lambda: np.errstate(all="ignore"))
 
 
 def products_of(tensor: Tensor) -> Products:

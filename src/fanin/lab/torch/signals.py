@@ -51,7 +51,7 @@ def outputs_of(
         def hook(module: nn.Module, inputs: Any, out: Any) -> None:
             tensor = out[0] if isinstance(out, tuple) and out and isinstance(out[0], Tensor) else out
             if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.dim() >= 2 and name not in outputs:
-                kinds[name], outputs[name] = module, tensor.detach()
+                kinds[name], outputs[name] = module, tensor.detach().clone()  # what comes next may act in place
 
         return hook
 

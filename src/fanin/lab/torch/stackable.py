@@ -7,10 +7,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from fanin.lab.study.records import RunConfig
 from fanin.lab.torch.chain import chain_layers
 from fanin.lab.torch.construct import construct, device_of, take, takes_seed
-from fanin.lab.torch.job import Parts
 from fanin.lab.torch.optimizers import Rule
 from fanin.lab.torch.single import Single
 from fanin.lab.torch.stacked import Stack
+from fanin.lab.torch.start import Parts
 from fanin.lab.torch.state import random_state
 
 # Between shapes that `benchmarks/stacking.py` times: a chain gains 1.6 times and more up to these, 1.0 to 1.4 beyond; what `vmap`
@@ -20,7 +20,7 @@ MOST_WORK = {
     False: 1e6,
 }  # of chains; of others: operations of a layer's forward pass over a batch, mean over layers
 MOST_WEIGHTS = {True: 250_000, False: 100_000}  # parameters of a member: more leave the cache at every step
-MOST_MEMBERS = 48  # beyond, nothing more is gained
+MOST_MEMBERS = 96  # beyond, little more is gained, and workers wait for each other longer
 LEAST_MEMBERS = 8
 MOST_TOGETHER = 540_000  # weights of all members: 6.5 MB with gradients and momentum, which two workers' cache holds
 TRIAL = 4  # examples that a stack of two is tried with

@@ -24,9 +24,11 @@ from fanin.lab.torch.chain import (
     stacked_cross_entropy,
 )
 from fanin.lab.torch.optimizers import ColumnSGD, Rule, Updates
-from fanin.lab.torch.signals import outputs_of, signals_of
+from fanin.lab.torch.signals import EXAMPLES, outputs_of, signals_of, watched
 from fanin.lab.torch.single import EVAL_BATCH, Loss
 from fanin.names import canonical_names
+
+LEAST_RATE = 1e-12  # a gradient that is multiplied by less might lose digits in float32
 
 
 def goes_by_hand(model: nn.Module, loss: Loss) -> bool:
@@ -38,7 +40,7 @@ class Stack:
     """Models with one optimizer between them.
 
     Args:
-        models: initialised, of one structure.
+        models: initialised, of one structure; one that stands there twice starts two members.
         loss: called as loss(output, targets), of one member.
         rule: of the optimizer.
         lrs: one a member; a stack of equal neighbours is updated in one go.
@@ -67,13 +69,22 @@ class Stack:
         self.parameters = [self.weights[n].requires_grad_() for n in trained]
         self.chain = Chain(layers, self.weights, trained) if layers else None
         plain = canonical_names(n for n, _ in models[0].named_parameters())
-        rates = [[lr * s.get(plain[n], 1.0) for lr, s in zip(lrs, scales, strict=True)] for n in trained]
+        factors = [[s.get(plain[n], 1.0) for s in scales] for n in trained]
+        rates = [[lr * f for lr, f in zip(lrs, own, strict=True)] for own in factors]
         several = any(len(set(own)) > 1 for own in rates)
-        update = ColumnSGD if rule.kind == "sgd" and several else Updates
         self.lying = as_they_lie(self.parameters) if self.chain is not None else self.parameters
-        self.optimizer = update(rule, self.lying, rates)
+        self.rates: Tensor | None = None  # by which the losses are multiplied before anything goes back
+        if rule.kind == "sgd" and several and not rule.weight_decay and clip is None and _alike(factors, lrs):
+            self.rates = self.lying[0].new_tensor(lrs)
+            self.optimizer = Updates(rule, self.lying, factors)
+        else:
+            self.optimizer = (ColumnSGD if rule.kind == "sgd" and several else Updates)(rule, self.lying, rates)
         self.of_chain = as_they_lie(self.chain.gradients) if self.chain is not None else []
         self.gradients: list[Tensor] = []
+        self.begun = False  # whether a step was taken
+        places: dict[int, int] = {}  # of each model, among those that are not the same object as one before
+        self.of_own = [places.setdefault(id(model), len(places)) for model in models]
+        self.own = [self.of_own.index(place) for place in range(len(places))]
         self.start: list[Tensor] = []
         self.alive: Callable[[], Any] = lambda: None
         self.skeleton.train()
@@ -86,13 +97,16 @@ class Stack:
         self.start, self.sizes = start, _norms(start)
 
     def step(self, x: Tensor, y: Tensor, factor: float) -> list[float]:
-        """One step of every member; x and y have shape (members, batch, …). The losses before it."""
+        """One step of every member; x and y have shape (members, batch, …), or x has fewer entries, which the members use in
+        turns. The losses before it."""
+        self.begun = True
         if self.chain is not None:
             losses = self.chain.step(x, y, self._losses_and_gradient)
             gradients = self.of_chain
         else:
+            x = x if len(x) == self.members else x.repeat(self.members // len(x), *[1] * (x.dim() - 1))
             losses = self._losses(_vmapped(self.skeleton, 0)(self.weights, self.buffers, x), y)
-            gradients = list(torch.autograd.grad(losses.sum(), self.parameters))
+            gradients = list(torch.autograd.grad(self._summed(losses), self.parameters))
         self.gradients = self._clipped(gradients)
         self.optimizer.step(self.gradients, factor)
         return losses.tolist()
@@ -104,11 +118,14 @@ class Stack:
 
     def _losses_and_gradient(self, out: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         if self._plain_cross_entropy(out, y):
-            return cross_entropy_and_gradient(out, y)
+            return cross_entropy_and_gradient(out, y, self.rates)
         with torch.enable_grad():
             leaf = out.detach().requires_grad_()
             losses = self._losses(leaf, y)
-            return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
+            return losses.detach(), torch.autograd.grad(self._summed(losses), leaf)[0]
+
+    def _summed(self, losses: Tensor) -> Tensor:
+        return losses.sum() if self.rates is None else (losses * self.rates).sum()
 
     def _plain_cross_entropy(self, out: Any, y: Tensor) -> bool:
         plain = self.loss is cross_entropy and isinstance(out, Tensor)
@@ -143,7 +160,10 @@ class Stack:
 
     def grad_norms(self) -> np.ndarray:
         """Norm of each member's whole gradient in the last step, shape (members,)."""
-        return _norms(self.gradients).cpu().numpy() if self.gradients else np.full(self.members, np.nan)
+        if not self.gradients:
+            return np.full(self.members, np.nan)
+        norms = _norms(self.gradients)
+        return (norms if self.rates is None else norms / self.rates).cpu().numpy()
 
     @torch.no_grad()
     def moved(self) -> np.ndarray:
@@ -153,6 +173,19 @@ class Stack:
 
     def signals(self, x: Tensor) -> list[tuple[LayerSignal, ...]]:
         """Signal through depth of each member on the first examples of `x`, in eval mode."""
+        self.skeleton.eval()
+        try:
+            with torch.no_grad():
+                kinds, outputs = self._watched_chain(x) or self._watched(x)
+        finally:
+            self.skeleton.train()
+        if not self.begun:  # members that started from one model are one until then
+            outputs = {name: out[self.own] for name, out in outputs.items()}
+        found = signals_of(kinds, outputs)
+        return found if self.begun else [found[place] for place in self.of_own]
+
+    def _watched(self, x: Tensor) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
+        """The modules to look at, and what they give, shape (members, examples, …)."""
         kinds: dict[str, nn.Module] = {}
 
         def look(weights: dict[str, Tensor], buffers: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -161,13 +194,17 @@ class Stack:
             kinds.update(found)
             return outputs
 
-        self.skeleton.eval()
-        try:
-            with torch.no_grad():
-                outputs = vmap(look, randomness="error")(self.weights, self.buffers)
-        finally:
-            self.skeleton.train()
-        return signals_of(kinds, outputs)
+        outputs = vmap(look, randomness="error")(self.weights, self.buffers)
+        return kinds, outputs
+
+    def _watched_chain(self, x: Tensor) -> tuple[dict[str, nn.Module], dict[str, Tensor]] | None:
+        """The same of a chain, without `vmap`; None where its layers are not one to one the model's innermost modules."""
+        inner = [(name, module) for name, module in self.skeleton.named_modules() if not module._modules]
+        if self.chain is None or len(inner) != len(self.chain.layers):
+            return None
+        wanted = dict(watched(self.skeleton))
+        outputs = zip(inner, self.chain.outputs(x[None, :EXAMPLES]), strict=True)
+        return wanted, {name: out for (name, _), out in outputs if name in wanted}
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -183,6 +220,12 @@ class Stack:
             buffer.copy_(state["buffers"][name])
         self.optimizer.restore(state["optimizer"])
         self._set_start(state["start"])
+        self.begun = True
+
+
+def _alike(factors: Sequence[Sequence[float]], lrs: Sequence[float]) -> bool:
+    """Whether members differ in one rate each, by which the loss may be multiplied instead: all then take one fused update."""
+    return all(len(set(own)) == 1 for own in factors) and min(lrs) >= LEAST_RATE
 
 
 def _stacked(tensors: list[dict[str, Tensor]]) -> dict[str, Tensor]:

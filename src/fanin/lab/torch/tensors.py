@@ -60,35 +60,54 @@ class Orders:
         batch_size: examples in a step.
         seeds: of the members.
         done: steps that were done before.
+
+    Attributes:
+        in_turns: whether the members go through the seeds in turns, as (0, 1, 2, 0, 1, 2).
     """
 
     def __init__(self, examples: int, batch_size: int, seeds: Sequence[int], done: int = 0) -> None:
         self.size, self.steps = batch_size, steps_per_epoch(examples, batch_size)
-        self.distinct = list(dict.fromkeys(seeds))
-        self.streams = [passes(examples, derived_seed(seed, "order")) for seed in self.distinct]
-        self.of_member = np.array([self.distinct.index(seed) for seed in seeds])
+        distinct = list(dict.fromkeys(seeds))
+        self.streams = [passes(examples, derived_seed(seed, "order")) for seed in distinct]
+        self.turns = len(seeds) // len(distinct)
+        of_member = [distinct.index(seed) for seed in seeds]
+        self.of_member = torch.tensor(of_member)
+        self.in_turns = of_member == [*range(len(distinct))] * self.turns
         self.done = 0  # steps of this pass
         self.order = self._next()
         for _ in range(done // self.steps):
             self.order = self._next()
         self.done = done % self.steps
+        self.targets: tuple[Tensor, Tensor] | None = None  # of this pass, one a member, with the targets of all examples
 
     def _next(self) -> Tensor:
-        """Rows of a whole pass, shape (members, examples)."""
-        return torch.from_numpy(np.stack([next(stream) for stream in self.streams])[self.of_member])
+        """Rows of a whole pass, shape (seeds, examples)."""
+        self.targets = None
+        return torch.from_numpy(np.stack([next(stream) for stream in self.streams]))
+
+    def _rows(self) -> tuple[Tensor, slice]:
+        """Row numbers of the next batch, shape (seeds, batch), and where it stands in the pass."""
+        if self.done == self.steps:
+            self.order, self.done = self._next(), 0
+        batch = slice(self.done * self.size, (self.done + 1) * self.size)
+        self.done += 1
+        return self.order[:, batch], batch
 
     def rows(self) -> Tensor:
         """Row numbers of the next batch, shape (members, batch)."""
-        if self.done == self.steps:
-            self.order, self.done = self._next(), 0
-        first = self.done * self.size
-        self.done += 1
-        return self.order[:, first : first + self.size]
+        return self._rows()[0][self.of_member]
 
-    def take(self, x: Tensor, y: Tensor, rows: Tensor, stacked: bool) -> tuple[Tensor, Tensor]:
-        """The batch at these rows: (batch, …) of a single model, (members, batch, …) of a stack."""
+    def take(self, x: Tensor, y: Tensor, stacked: bool) -> tuple[Tensor, Tensor]:
+        """The next batch: (batch, …) of a single model; of a stack (members, batch, …), but inputs of members that go in turns
+        once a seed, (seeds, batch, …)."""
+        rows, batch = self._rows()
         flat = rows.reshape(-1).to(x.device)
-        some_x, some_y = x.index_select(0, flat), y.index_select(0, flat)
+        some = x.index_select(0, flat)
         if not stacked:
-            return some_x, some_y
-        return some_x.view(*rows.shape, *x.shape[1:]), some_y.view(*rows.shape, *y.shape[1:])
+            return some, y.index_select(0, flat)
+        if self.targets is None or self.targets[0] is not y:  # once a pass: they are small
+            self.targets = y, y[self.order[self.of_member].to(y.device)]
+        some = some.view(*rows.shape, *x.shape[1:])
+        if not self.in_turns:
+            some = some.index_select(0, self.of_member.to(x.device))
+        return some, self.targets[1][:, batch]

@@ -77,7 +77,7 @@ def train(
         orders = Orders(len(data.train_x), batch_size, seeds, done=recorder.step)
         while recorder.step < steps and not recorder.over:
             start = time.perf_counter()
-            x, y = orders.take(data.train_x, data.train_y, orders.rows(), trainee.stacked)
+            x, y = orders.take(data.train_x, data.train_y, trainee.stacked)
             x = augmented(x, settings, seeds[0], recorder.step, data.image)
             recorder.add(trainee.step(x, y, rate_factor(settings, recorder.step, steps)))
             recorder.seconds += time.perf_counter() - start
