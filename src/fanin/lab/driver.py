@@ -263,7 +263,7 @@ class _Drive:
                 if stop.is_set():
                     raise KeyboardInterrupt
                 self._fill()
-                self._take(self.executor.events(WAIT))
+                self._take(self.executor.events(WAIT), then=self._fill)
         except KeyboardInterrupt:
             self._take(self.executor.events(0.0) if not isinstance(self.executor, Serial) else ())
             raise
@@ -281,7 +281,8 @@ class _Drive:
             self.at_work[job.number] = job
             self.executor.submit(job)
 
-    def _take(self, events: Iterable[Any]) -> None:
+    def _take(self, events: Iterable[Any], then: Callable[[], None] = lambda: None) -> None:
+        """Commits what is finished; before it, while the disk is waited for, `then` gives workers something to do."""
         for event in events:
             if event.job.number not in self.at_work:  # an end that was counted already
                 continue
@@ -297,6 +298,7 @@ class _Drive:
             else:
                 self._died(event)
         if self.finished:
+            then()
             self._commit(self.finished)
             self.finished = []
 

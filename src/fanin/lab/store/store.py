@@ -22,7 +22,7 @@ from fanin.lab.store.study_file import NAME, read_study, write_study
 from fanin.lab.study.records import RunConfig, Study
 from fanin.lab.study.rows import CurvePoint, RunRow
 
-SETTLING = 32  # curves that are brought to the disk at once
+SETTLING = 16  # curves that are brought to the disk at once
 ROW = "key, config, row, curve_length, curve_crc, crc, attempts"
 
 
@@ -223,10 +223,14 @@ class Store:
         found = {row.key: Extent() for row in rows}
         curved = [row for row in rows if row.curve]
         with one_sentence(self.folder):
-            # at once: a disk takes many in one go, and one after the other they cost more than small models' training
-            found |= zip((row.key for row in curved), self._settling.map(self._extent, curved), strict=True)
+            # many at once: a disk takes them in one go, and one after the other they cost more than small models' training
+            for some in self._settling.map(self._extents, [curved[i::SETTLING] for i in range(min(SETTLING, len(curved)))]):
+                found |= some
             curves.settle_folder(self.folder / "curves")
         return found
+
+    def _extents(self, rows: Sequence[RunRow]) -> dict[str, Extent]:
+        return {row.key: self._extent(row) for row in rows}
 
     def _extent(self, row: RunRow) -> Extent:
         try:
