@@ -6,6 +6,7 @@ import pytest
 
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.lab.data import load, table
+from fanin.lab.results import StudyResults
 from fanin.lab.studies import find_study, names, shipped
 from fanin.lab.study import grid
 from fanin.lab.study.fits import check_expectations, check_grid
@@ -43,6 +44,28 @@ def test_every_model_takes_its_data_and_its_plans(name: str) -> None:
             assert table()[data.partition(":")[0]].needs
             pytest.skip(f"needs {data}")
     check_grid(study)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "small"),
+    [
+        ("symmetry", False),  # two of them as they ship: their whole size takes seconds
+        ("seed-spread", False),
+        ("default-he-30", True),
+        ("mup-width", True),
+        ("scale", True),
+        ("xavier-he-depth", True),
+    ],
+)
+def test_the_written_answer_comes_out(name: str, small: bool, tmp_path) -> None:
+    """Of the studies whose differences are larger than what another machine's rounding makes of them."""
+    from fanin.lab.study.session import run
+
+    run(find_study(name, small=small).study, tmp_path / "study")
+    found = StudyResults.load(tmp_path / "study")
+    assert {row.state for row in found.rows} == {"done"}
+    assert [(o.expectation.says, o.state) for o in found.analysis.outcomes if o.state != "came out"] == []
 
 
 def test_a_study_is_found_by_whatever_names_it(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
