@@ -74,6 +74,13 @@ def test_an_unknown_function_is_kept_as_a_table():
     assert torch.allclose(torch.tensor(slot.activation(z.numpy())), expected, atol=1e-4)
 
 
+def test_a_fast_wave_keeps_its_size():
+    """E sin²(30 z) = 1/2: a SIREN written by hand has the gain of its sine, not of a coarse table of it."""
+    seen = trace(Chain(lambda x: torch.sin(30 * x)), torch.randn(5, 6))
+    first = next(s for s in seen.slots if s.role == "weight")
+    assert first.activation.gain == pytest.approx(2**0.5, rel=1e-3)
+
+
 class Flat(nn.Module):
     """A convolution, a pool, a flatten of one kind or another, a dense head."""
 
