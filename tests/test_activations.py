@@ -172,12 +172,21 @@ def test_names_are_taken_in_any_case(name: str) -> None:
     [
         ("rellu", FaninValueError, "nonlinearity='rellu' is not known; accepted are abs, celu"),
         (3, FaninTypeError, "nonlinearity=3 cannot be used"),
-        (lambda z: z[:2], FaninValueError, "it must map each number to a finite one"),
-        (lambda z: z * np.inf, FaninValueError, "non-finite values"),
+        (
+            lambda z: z[:2],
+            FaninValueError,
+            r"gave shape \(2,\) for numbers of shape \(1201,\); it must map each number to one",
+        ),
+        (
+            lambda z: z * np.inf,
+            FaninValueError,
+            r"non-finite values at 1201 of 1201 numbers on .* \(f\(-12\) is -inf\)",
+        ),
+        (lambda z: 1 / z, FaninValueError, r"non-finite values at 1 of 1201 numbers on .* \(f\(0\) is inf\)"),
     ],
 )
 def test_what_is_no_activation_is_named(f, error: type[Exception], message: str) -> None:
-    with np.errstate(invalid="ignore"), pytest.raises(error, match=message):
+    with np.errstate(invalid="ignore", divide="ignore"), pytest.raises(error, match=message):
         Activation.of(f)
 
 
@@ -283,3 +292,9 @@ def test_modules_with_slopes_of_their_own() -> None:
     with pytest.raises(FaninValueError, match=r"or on chance; call .eval\(\) on a module"):
         gain(nn.RReLU())
     assert gain(nn.RReLU().eval()) == pytest.approx(gain("rrelu"))
+
+
+def test_a_layer_that_is_no_activation_is_told_in_the_words_of_its_own_framework() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(FaninValueError, match=r"GLU\(dim=-1\) raised RuntimeError \(Halving dimension must be even"):
+        Activation.of(torch.nn.GLU())
