@@ -170,7 +170,8 @@ def _weight(walk: Expected, op: Op, x: State | None) -> tuple[float, float]:
     if pairs_meet(x, weight) and weight.mirrored_out:
         # The half net: half of the rows, and the gradient of a pair is a (f'(u) + f'(-u)) where each unit shows a f'(u).
         return weight.fan_out / 2 * weight.variance * _pair_share(walk, op.index, y) * border, 2 * wobble
-    return weight.fan_out * (weight.variance + weight.mean**2) * border * norms.shorter(walk, op), wobble
+    power = (weight.variance + weight.mean**2) * op.facts.get("alpha", 1.0) ** 2
+    return weight.fan_out * power * border * norms.shorter(walk, op), wobble
 
 
 def _slope(x: State | None, f: gaussian.Function | None, op: Op) -> tuple[float, float]:
@@ -267,7 +268,7 @@ def _shape(walk: Expected, op: Op, place: int, source: int) -> float:
 
 
 def _add(walk: Expected, op: Op, place: int, source: int) -> float:
-    return _share(walk, op, source)
+    return _share(walk, op, source) * (op.facts.get("alpha", 1.0) ** 2 if place == 1 else 1.0)
 
 
 def _concat(walk: Expected, op: Op, place: int, source: int) -> float:

@@ -18,6 +18,7 @@ from fanin.theory.state import (
     through_norm,
     through_unknown_norm,
     through_weight,
+    times,
 )
 from fanin.traces.records import INPUT, InputFacts, Op, Signal, Trace
 
@@ -109,7 +110,7 @@ class Forward:
         weight = self.weight_of(op)
         if weight is None or self.slots[weight.name].axes is None:
             return None
-        return through_weight(x, weight, self._law(op, "bias"), self.examples)
+        return through_weight(times(x, op.facts.get("alpha", 1.0)), weight, self._law(op, "bias"), self.examples)
 
     def _conv(self, op: Op, x: State) -> State | None:
         y = self._linear(op, x)
@@ -188,7 +189,7 @@ class Forward:
             return None
         if op.inputs[0] == op.inputs[1]:
             return x.scaled(4.0, 4.0)
-        return added(self._broadcast(op, 0, x), self._broadcast(op, 1, y))
+        return added(self._broadcast(op, 0, x), times(self._broadcast(op, 1, y), op.facts.get("alpha", 1.0)))
 
     def _broadcast(self, op: Op, place: int, x: State) -> State:
         """A part that is the same for all examples (positions, class tokens) adds no contrast."""
