@@ -98,7 +98,7 @@ def _even(slot: Slot, factor: str) -> Axes:
 
 
 def _option(rule: str, field: str, value: str) -> str:
-    if value in READS_WEIGHT:
+    if isinstance(value, str) and value in READS_WEIGHT:
         raise FaninValueError(
             f"{rule}: {field}={value!r} is not known; it starts from the weight's values, which a rule does not see: use "
             f"fanin.torch.adapters_(model, {value!r}), fanin.jax.{value}(weight, rank) or fanin.keras.adapters_(model, {value!r})"
