@@ -47,7 +47,7 @@ BY_HAND = {
         lambda x: torch.where(x > 0, x, 0.2 * x),
         nn.PReLU(init=0.2),
     ],
-    "tanh": [torch.tanh, nn.Tanh(), lambda x: 2 * torch.sigmoid(2 * x) - 1],
+    "tanh": [torch.tanh, nn.Tanh(), lambda x: torch.as_tensor(x).tanh(), lambda x: 2 * torch.sigmoid(2 * x) - 1],
     "mish": [F.mish, lambda x: x * torch.tanh(F.softplus(x))],
     "relu6": [F.relu6, lambda x: x.clamp(0, 6)],
     "hardswish": [F.hardswish, lambda x: x * F.relu6(x + 3) / 6],
