@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fanin.records import changed
-from fanin.theory import elementwise, gaussian, made, mixing, norms, positions, steps, tokens
+from fanin.theory import elementwise, gaussian, made, mixing, norms, positions, skips, steps, tokens
 from fanin.theory.elementwise import Named, activated
 from fanin.theory.forward import Forward, _from_facts, _measured
 from fanin.theory.laws import WeightLaw
@@ -310,6 +310,12 @@ def _add(walk: Expected, op: Op, x: State | None) -> State | None:
         return None
     if len(sources) == 1:
         return x if "together" in op.facts else x.scaled(4.0, 4.0)
+    if (found := skips.again(walk, op)) is not None:
+        inner, place = found.inner
+        stream, rest = walk.arriving(op, found.place), walk.arriving(inner, place)
+        if stream is None or rest is None:
+            return None
+        return summed(walk._broadcast(op, found.place, found.stream(stream)), walk._broadcast(inner, place, rest))
     sign, alpha = -1.0 if op.name.startswith("sub") else 1.0, op.facts.get("alpha", 1.0)
     if sign < 0 and alpha == 1.0 and positions.mean_of(walk, sources[1], sources[0]):
         return x.but(mean=0.0, q=x.variance, before=None, law=None)

@@ -8,7 +8,7 @@ import numpy as np
 
 from fanin.theory import attended_backward as attended
 from fanin.theory import averages as attend
-from fanin.theory import coherence, gaussian, made, masked, norms, steps
+from fanin.theory import coherence, gaussian, made, masked, norms, skips, steps
 from fanin.theory.backward import _pair_share
 from fanin.theory.coherence import elements
 from fanin.theory.elementwise import Named
@@ -268,7 +268,11 @@ def _shape(walk: Expected, op: Op, place: int, source: int) -> float:
 
 
 def _add(walk: Expected, op: Op, place: int, source: int) -> float:
-    return _share(walk, op, source) * (op.facts.get("alpha", 1.0) ** 2 if place == 1 else 1.0)
+    factor = op.facts.get("alpha", 1.0) ** 2 if place == 1 else 1.0
+    found = skips.again(walk, op)
+    if found is not None and found.place == place:  # what comes back the other way is not unrelated
+        factor = max(found.second - found.part, 0.0)
+    return _share(walk, op, source) * factor
 
 
 def _concat(walk: Expected, op: Op, place: int, source: int) -> float:

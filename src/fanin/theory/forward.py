@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from fanin.activations import Activation
 from fanin.slots import Slot
+from fanin.theory import skips
 from fanin.theory.composite import Composite, composites, consumers_of
 from fanin.theory.laws import WeightLaw
 from fanin.theory.state import (
@@ -189,6 +190,9 @@ class Forward:
             return None
         if op.inputs[0] == op.inputs[1]:
             return x.scaled(4.0, 4.0)
+        if (found := skips.again(self, op)) is not None and (rest := self.arriving(*found.inner)) is not None:
+            stream = found.stream(self._broadcast(op, found.place, (x, y)[found.place]))
+            return added(stream, self._broadcast(*found.inner, rest))
         return added(self._broadcast(op, 0, x), times(self._broadcast(op, 1, y), op.facts.get("alpha", 1.0)))
 
     def _broadcast(self, op: Op, place: int, x: State) -> State:
