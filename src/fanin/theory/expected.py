@@ -150,6 +150,11 @@ def _linear(walk: Expected, op: Op, x: State | None) -> State | None:
     if x is None or weight is None or walk.slots[weight.name].axes is None:
         return None
     bias = walk.law(op, "bias")
+    if op.name == "bilinear":
+        other = walk.arriving(op, 1)
+        x = x.scaled(other.q, other.q) if other is not None else None
+        if x is None:
+            return None
     if "summand" in op.facts or "alpha" in op.facts or "constant" in op.facts:
         product = mixing.with_summand(walk, op, weighted(x, weight, None, walk.batch))
         return product if product is None or bias is None or bias.zero else added(product, constant_part(bias))
@@ -276,6 +281,8 @@ def _pointwise(walk: Expected, op: Op, x: State | None) -> State | None:
         return None
     if op.activation is not None:
         return _activation(walk, op, x)
+    if "itself" in op.facts:
+        return times(x, op.facts["itself"])
     if "alpha" in op.facts:
         return walk._unknown(op, "a sum of which alpha multiplies the first operand, or a weight")
     if op.weights:

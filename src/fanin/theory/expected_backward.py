@@ -160,7 +160,7 @@ def _affine(op: Op) -> bool:
 
 def _weight(walk: Expected, op: Op, x: State | None) -> tuple[float, float]:
     weight, y = walk.weight_of(op), walk.states[op.index]
-    if weight is None or x is None or y is None:
+    if weight is None or x is None or y is None or op.name == "bilinear":
         return UNKNOWN, 0.0
     wobble = weight.doubt + (0.0 if weight.orthogonal else WEIGHT_WOBBLE / max(weight.inputs, 1))
     slot = walk.slots[weight.name]
@@ -217,6 +217,8 @@ def _chosen(walk: Expected, op: Op, x: State | None, f: gaussian.Function | None
 
 def _pointwise(walk: Expected, op: Op, place: int, source: int) -> float:
     share = _share(walk, op, source)
+    if "itself" in op.facts:
+        return share * op.facts["itself"] ** 2
     if op.name not in ("mul", "rmul", "multiply", "div", "true_divide"):
         return share
     law = walk.law(op, "norm_scale", "scale", "position", "other")

@@ -159,7 +159,9 @@ def pool(walk: "Expected", op: Op, x: State | None) -> State | None:
     else:
         size = filled = math.prod(n / max(m, 1) for n, m in zip(before, after, strict=True)) if before else 1.0
     if op.name in ("interpolate", "upsample"):
-        return x.but(profile=())
+        kept_each = math.prod(v for k, v in op.facts.items() if k.startswith("kept "))
+        q = x.q - _apart(x) * (1 - kept_each)  # what positions have in common is kept
+        return x.scaled(q / x.q, q / x.q).but(mean=x.mean, apart=_apart(x) * kept_each, profile=()) if x.q > 0 else x
     if "max" in op.name:
         y = _largest(x, filled)
         return y.but(profile=tuple(k.profile for k in kept))

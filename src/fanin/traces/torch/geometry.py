@@ -19,6 +19,7 @@ ADDED = -50.0  # and a number below this, added to some of them and nothing to t
 PADS = ("constant", "reflect", "replicate", "circular")
 JOINED = {"add": torch.add, "sub": torch.sub, "mul": torch.mul}  # of two model inputs: data again
 SUMMED = ("addmm", "addmv", "baddbmm", "addbmm")  # beta · summand + alpha · product
+PLACES = 256  # of an axis that is resized: more of them say the same
 LARGEST = 65_536  # elements of a constant that are looked at
 ROWS = 8  # examples compared
 
@@ -83,6 +84,8 @@ def _convolution(call: Call, transposed: bool) -> dict[str, float]:
 
 
 def _pool(call: Call) -> dict[str, float]:
+    if call.name in ("interpolate", "upsample"):
+        return _interpolated(call)
     if call.name.startswith("adaptive") or call.name[-1] != "d" or "fractional" in call.name:
         return {}
     dims = int(call.name[-2])
@@ -90,6 +93,28 @@ def _pool(call: Call) -> dict[str, float]:
     stride = call.arg(2, "stride")
     found = _each("kernel", kernel, dims) | _each("stride", kernel if stride in (None, [], ()) else stride, dims)
     return found | _each("padding", call.arg(3, "padding", default=0), dims)
+
+
+def _interpolated(call: Call) -> dict[str, float]:
+    """`kept` along each axis: the sum of squared weights of the old places in a new one, in the mean over the new ones."""
+    mode, corners = call.arg(3, "mode", default="nearest"), call.arg(4, "align_corners")
+    before = call.arg(0, "input").shape[2:]
+    if mode.startswith("nearest"):
+        return {}
+    size, scale = call.arg(1, "size"), call.arg(2, "scale_factor")
+    each = (
+        (size if size is not None else scale)
+        if isinstance(size or scale, list | tuple)
+        else [size or scale] * len(before)
+    )
+    found = {}
+    for axis, (n, to) in enumerate(zip(before, each, strict=True)):
+        to, few = to if size is not None else int(n * to), min(n, PLACES)
+        ones = torch.eye(few).view(1, few, few, *[1] * (len(before) - 1))  # every old place alone
+        after = [max(round(to * few / n), 1), *[1] * (len(before) - 1)]
+        weights = torch.nn.functional.interpolate(ones, size=after, mode=mode, align_corners=corners)
+        found[f"kept {axis}"] = float(weights.square().sum(1).mean())
+    return found
 
 
 def _constant(call: Call) -> dict[str, float]:
@@ -146,6 +171,9 @@ def _summed(call: Call) -> dict[str, float]:
 def _with_alpha(found: dict[str, float], call: Call) -> dict[str, float]:
     """The constant that a sum multiplies first; "alpha" remains where it multiplies something else."""
     alpha, second = _alpha(call), call.arg(1, "other")
+    if "constant" not in found and call.name in ("add", "sub") and call.arg(0, "input") is second:
+        times = alpha.get("alpha", 1.0)
+        return {"itself": 1 + times if call.name == "add" else 1 - times}
     value = call.lookup(second) if isinstance(second, torch.Tensor) else None
     if not alpha or "constant" not in found or (value is not None and (value.data or value.params)):
         return found | alpha
