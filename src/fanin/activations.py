@@ -21,6 +21,9 @@ Array = NDArray[np.float64]
 
 TABLE_LIMIT = 12.0
 TABLE_POINTS = 1201
+FINER = (4, 16, 64)  # how many times finer a table gets while it is too coarse for its function
+ASKED = 0.381966  # where between two points of a table its function is asked again: at no round part of a step
+COARSE = 1e-3  # of E f(z)²: what straight lines between a table's points may cost
 NODES = 6  # of a panel of the quadrature
 
 
@@ -130,7 +133,7 @@ ALIASES |= {f"conv{d}d": "linear" for d in (1, 2, 3)} | {f"conv_transpose{d}d": 
 
 @dataclass(frozen=True)
 class Activation(Record):
-    """A scalar function: a known `name` with `parameters`, or a `table` of its values on [-12, 12].
+    """A scalar function: a known `name` with `parameters`, or a `table` of its values on [-12, 12], evenly spaced.
 
     Example:
         >>> round(Activation("relu").gain, 4)
@@ -168,7 +171,20 @@ class Activation(Record):
             )
         if isinstance(f, type):
             raise FaninTypeError(f"nonlinearity={f.__name__} is a class; call it first, as in {f.__name__}()")
-        return cls.recognised(values(f, table_points()), getattr(f, "__name__", type(f).__name__))
+        return cls.tabulated(lambda z: values(f, z), getattr(f, "__name__", type(f).__name__))
+
+    @classmethod
+    def tabulated(cls, f: Callable[[Array], Array], name: str = "custom") -> "Activation":
+        """The activation with the values of f, an elementwise function of float64 arrays: a known one, or a table.
+
+        The table has the points of `table_points()`, or as many more as f needs: sin(30 z) turns five times in one unit.
+        """
+        first = found = cls.recognised(f(table_points()), name)
+        for finer in FINER:
+            if found.table is None or _resolves(found, f):
+                return found
+            found = cls(found.name, (), tuple(f(table_points(finer)).tolist()))
+        return found if math.isfinite(first.second_moment()) else first
 
     @classmethod
     def recognised(cls, y: Array, name: str = "custom") -> "Activation":
@@ -188,11 +204,16 @@ class Activation(Record):
         z = np.asarray(z, dtype=np.float64)
         if self.table is None:
             return np.asarray(KNOWN[self.name][0](z, *self.parameters), dtype=np.float64)
-        points, y = table_points(), np.asarray(self.table)
+        points, y = table_points(self.fineness), np.asarray(self.table)
         inside = np.interp(z, points, y)
         low = y[0] + (z - points[0]) * (y[1] - y[0]) / (points[1] - points[0])
         high = y[-1] + (z - points[-1]) * (y[-1] - y[-2]) / (points[-1] - points[-2])
         return np.where(z < points[0], low, np.where(z > points[-1], high, inside))
+
+    @property
+    def fineness(self) -> int:
+        """How many times finer its table is than `table_points()`; 1 without a table."""
+        return 1 if self.table is None else max(1, (len(self.table) - 1) // (TABLE_POINTS - 1))
 
     def second_moment(self, q: float = 1.0) -> float:
         """E[f(z)²] for z ~ N(0, q); infinite where f's table tells none, because f grows too fast or has a spike in it."""
@@ -234,7 +255,7 @@ class Activation(Record):
     @property
     def odd_slope(self) -> float:
         """o'(0)."""
-        h = 1e-5 if self.table is None else 0.04
+        h = 1e-5 if self.table is None else 0.04 / self.fineness
         return float(self.odd(np.array([h]))[0]) / h
 
     @property
@@ -286,9 +307,19 @@ def gain(f: str | Activation | Callable[[Any], Any]) -> float:
 
 
 @functools.cache
-def table_points() -> Array:
-    """The points at which an activation's table is kept: 1201 of them, evenly on [-12, 12] (unitless)."""
-    return np.linspace(-TABLE_LIMIT, TABLE_LIMIT, TABLE_POINTS)
+def table_points(finer: int = 1) -> Array:
+    """The points at which an activation's table is kept: 1200 · finer + 1 of them, evenly on [-12, 12] (unitless)."""
+    return np.linspace(-TABLE_LIMIT, TABLE_LIMIT, (TABLE_POINTS - 1) * finer + 1)
+
+
+def _resolves(table: Activation, f: Callable[[Array], Array]) -> bool:
+    """Whether straight lines between the points of a table of f have its second moment, seen between the points."""
+    points = table_points(table.fineness)
+    between = points[:-1] + ASKED * (points[1] - points[0])
+    weights = np.exp(-0.5 * between**2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        exact, lines = np.square(f(between)), np.square(table(between))
+        return bool(abs(weights @ (exact - lines)) <= COARSE * (weights @ exact))
 
 
 @functools.cache
@@ -298,22 +329,23 @@ def _known_values() -> Array:
 
 
 @functools.cache
-def quadrature() -> tuple[Array, Array]:
-    """Nodes and weights for integrals against N(0, 1): composite Gauss-Legendre on [-12, 12], panels of 1/20.
+def quadrature(finer: int = 1) -> tuple[Array, Array]:
+    """Nodes and weights for integrals against N(0, 1): composite Gauss-Legendre on [-12, 12], panels of 1/(20 · finer).
 
     The panels' ends fall on the kinks of the common activations (0, ±1, ±3, 6), so that they are integrated exactly.
     """
     x, w = np.polynomial.legendre.leggauss(NODES)
-    edges = np.linspace(-TABLE_LIMIT, TABLE_LIMIT, 481)
+    panels = 480 * finer
+    edges = np.linspace(-TABLE_LIMIT, TABLE_LIMIT, panels + 1)
     half = (edges[1] - edges[0]) / 2
     nodes = ((edges[:-1] + half)[:, None] + half * x[None, :]).ravel()
-    weights = np.tile(half * w, 480) * np.exp(-0.5 * nodes**2) / math.sqrt(2 * math.pi)
+    weights = np.tile(half * w, panels) * np.exp(-0.5 * nodes**2) / math.sqrt(2 * math.pi)
     return nodes, weights
 
 
 @functools.lru_cache(maxsize=65536)
 def _moments(f: Activation, q: float) -> tuple[float, float, float]:
-    nodes, weights = quadrature()
+    nodes, weights = quadrature(f.fineness)
     z = nodes * math.sqrt(max(q, 0.0))
     with np.errstate(over="ignore", invalid="ignore"):
         y = f(z)

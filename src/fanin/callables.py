@@ -36,7 +36,7 @@ def values(f: Callable[[Any], Any], z: Array) -> Array:
     Raises:
         FaninValueError: it is none, gives other than finite real numbers, or depends on more than each number alone.
     """
-    failure: Exception | None = None
+    failures: list[Exception] = []
     for run in callers(f):
         try:
             with warnings.catch_warnings():
@@ -47,12 +47,18 @@ def values(f: Callable[[Any], Any], z: Array) -> Array:
             y, *again = (part.astype(np.float64) for part in (y, *again))
         except FaninError:
             raise
-        except Exception as error:  # a user's function may raise anything; the first reason is the one to show
-            failure = failure or error
+        except Exception as error:  # a user's function may raise anything
+            failures.append(error)
             continue
-        if y.shape != z.shape or not np.isfinite(y).all():
+        if y.shape != z.shape:
             raise FaninValueError(
-                f"nonlinearity={f!r} gave shape {y.shape} or non-finite values on [-12, 12]; it must map each number to a finite one"
+                f"nonlinearity={f!r} gave shape {y.shape} for numbers of shape {z.shape}; it must map each number to one number"
+            )
+        if not np.isfinite(y).all():
+            where = np.flatnonzero(~np.isfinite(y))
+            raise FaninValueError(
+                f"nonlinearity={f!r} gave non-finite values at {len(where)} of {len(z)} numbers on [-12, 12] (f({z[where[0]]:g}) is "
+                f"{y[where[0]]:g}); it must map each number to a finite one"
             )
         for part, where in zip(again, (PART, ALONE), strict=True):
             if part.shape != z[where].shape or not np.allclose(part, y[where], rtol=1e-4, atol=1e-6):
@@ -61,10 +67,18 @@ def values(f: Callable[[Any], Any], z: Array) -> Array:
                     f"nonlinearity={f!r} is not elementwise: what it gives for a number depends on the others, or on chance{hint}"
                 )
         return y
+    failure = _telling(f, failures)
     raise FaninValueError(
         f"nonlinearity={f!r} raised {type(failure).__name__} ({str(failure).partition(chr(10))[0]}); "
         "it must be a function of a NumPy array, of a tensor or of one number"
     ) from failure
+
+
+def _telling(f: Callable[[Any], Any], failures: list[Exception]) -> Exception:
+    """Of what the ways of `callers` raised, what tells most: with the tensors of f's own framework, or with NumPy's arrays."""
+    home = str(getattr(f, "__module__", None)).partition(".")[0]
+    loaded = [framework for framework in ADAPTERS if framework in sys.modules]
+    return failures[1 + loaded.index(home) if home in loaded else 0]
 
 
 def callers(f: Callable[[Any], Any]) -> Iterator[Callable[[Array], Any]]:

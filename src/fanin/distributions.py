@@ -5,12 +5,15 @@ Every `std` is the standard deviation that the drawn numbers have, truncation in
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
 from fanin.errors import FaninValueError
 from fanin.records import Record
 from fanin.slots import Axes, Pairing
+
+LEAST_CUT = 1e-6  # deviations: a Gaussian cut off there is flat, and one cut off much closer has no digits left
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ def _require(ok: bool, kind: str, field: str, value: object, accepted: str) -> N
 
 
 def _finite(x: float) -> bool:
-    return isinstance(x, int | float) and math.isfinite(x)
+    return isinstance(x, int | float) and -sys.float_info.max <= x <= sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class TruncatedNormal(Distribution):
     def __post_init__(self) -> None:
         kind = "TruncatedNormal"
         _require(_finite(self.std) and self.std >= 0, kind, "std", self.std, "a finite number of at least 0")
-        _require(_finite(self.cut) and self.cut > 0, kind, "cut", self.cut, "a finite number above 0")
+        fits = _finite(self.cut) and self.cut >= LEAST_CUT
+        _require(fits, kind, "cut", self.cut, f"a finite number of at least {LEAST_CUT:g}")
         _require(_finite(self.mean), kind, "mean", self.mean, "a finite number")
 
 

@@ -14,6 +14,7 @@ from fanin.errors import FaninValueError
 from fanin.plans import Plan
 from fanin.plans.context import attention_parts
 from fanin.plans.torch.edits import edit
+from fanin.theory import predict
 from fanin.traces.torch import trace
 
 MODELS = {
@@ -264,6 +265,20 @@ def test_reshaped_activations_in_a_plain_net_with_biases(rule: str) -> None:
     for layer in model:
         h = layer(h).detach()
         assert float(h.square().mean()) == pytest.approx(1, abs=0.1)
+
+
+def test_an_edited_net_can_be_watched_and_predicted_again() -> None:
+    """Its own edit hid a net from fanin: no chain, the activation without its factor, NaN behind the second layer."""
+    torch.manual_seed(0)
+    layers = [layer for _ in range(6) for layer in (nn.Linear(200, 200), nn.GELU())]
+    model, batch = nn.Sequential(*layers, nn.Linear(200, 4)), torch.randn(64, 200)
+    plan = fanin.plan(model, batch, rules="dks")
+    seen = trace(plan.apply(edit(model, plan, batch)), batch)
+    places = [slot.chain.place for slot in seen.slots if slot.role == "weight" and slot.chain is not None]
+    assert places == ["first", *["inner"] * 5, "last"]
+    inner = seen.slots[0].activation
+    assert inner is not None and inner.second_moment() == pytest.approx(1, rel=1e-3)
+    assert all(abs(p.log_second) < 0.05 for p in predict(seen, plan).curve if p.kind == "linear")
 
 
 def test_a_residual_nets_norms_biases_and_branch_ends_need_no_activation() -> None:

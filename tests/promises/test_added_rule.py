@@ -72,6 +72,14 @@ def test_it_is_listed_and_explained(added: str) -> None:
     assert rules.parse("coin_flips(gain=2)").spec == "coin_flips(gain=2.0)"
 
 
+def test_it_stands_beside_the_others(added: str) -> None:
+    """`fanin explain` calls it fanin.rules.coin_flips, so there it must be."""
+    assert rules.coin_flips is FACTORIES[added]
+    assert rules.coin_flips(gain=2).spec == "coin_flips(gain=2.0)"
+    with pytest.raises(AttributeError, match=r"has no rule 'coin_flip'"):
+        _ = rules.coin_flip
+
+
 def test_its_promise_is_measured_on_every_layer(added: str) -> None:
     seen = 0
     for name in ("linear", "x @ W", "depthwise conv", "transposed conv, k4 s2", "fused q, k, v"):
@@ -99,6 +107,15 @@ def test_the_command_line_finds_it(package: Path) -> None:
             env={**__import__("os").environ, "PYTHONPATH": str(package)},
         )  # fmt: skip
         assert "coin_flips" in run.stdout
+
+
+def test_its_name_is_found_without_asking_for_it_first(package: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", "import fanin; print(fanin.rules.coin_flips(gain=2))"],
+        capture_output=True, text=True, check=True, cwd=package,
+        env={**__import__("os").environ, "PYTHONPATH": f"{package}{__import__('os').pathsep}{Path(rules.__file__).parents[2]}"},
+    )  # fmt: skip
+    assert run.stdout == "coin_flips(gain=2.0)\n"
 
 
 def test_a_package_that_cannot_be_loaded_does_not_take_the_others_away(

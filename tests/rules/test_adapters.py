@@ -77,6 +77,13 @@ def test_an_embeddings_factors_change_places():
     assert draw(rules.lora(), (40, 8), seed=0, name="wte.lora_embedding_B").std() == pytest.approx(1.0, rel=0.15)
 
 
+def test_both_factors_of_an_embedding_are_at_work_with_both():
+    """PEFT leaves them as `torch.randn` made them where `init_lora_weights` is False."""
+    for name, shape, axes in (("A", (8, 500), "ov"), ("B", (500, 8), "vo")):
+        weight = draw(rules.lora("both"), shape, seed=0, name=f"wte.lora_embedding_{name}", axes=axes)
+        assert weight.std() == pytest.approx(1.0, rel=0.05)
+
+
 def test_a_convolutions_adapter():
     a = draw(rules.lora("orthogonal"), (4, 6, 3, 3), seed=0, name="c.lora_A.weight", axes="oikk", dtype="float64")
     b = draw(rules.lora("orthogonal"), (10, 4, 1, 1), seed=0, name="c.lora_B.weight", axes="oikk", dtype="float64")

@@ -49,7 +49,10 @@ def test_a_deviation_of_zero_is_a_constant() -> None:
         (lambda: rules.normal("0.02"), "std='0.02' cannot be used"),  # type: ignore[arg-type]
         (lambda: rules.normal(), r"missing a required argument: 'std'; it takes \(std, mean=0.0\)"),  # type: ignore[call-arg]
         (lambda: rules.normal(float("nan")), "std=nan cannot be used"),
-        (lambda: rules.truncated_normal(1.0, cut=0), "cut=0 cannot be used; cut must be a finite number above 0"),
+        (
+            lambda: rules.truncated_normal(1.0, cut=0),
+            "cut=0 cannot be used; cut must be a finite number of at least 1e-06",
+        ),
         (lambda: rules.uniform(), "give low and high, or bound alone"),
         (lambda: rules.uniform(low=1), "give low and high, or bound alone"),
         (lambda: rules.uniform(0, 1, bound=1), "give low and high, or bound alone"),

@@ -1,6 +1,9 @@
 """A rule is a record: printed, parsed, written as JSON, and open to rules of one's own."""
 
+import inspect
 import json
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -126,6 +129,37 @@ def test_a_rule_of_ones_own() -> None:
 def test_a_gain_that_is_a_number_by_default_must_be_one(name: str) -> None:
     with pytest.raises(FaninTypeError, match=f"{name}: gain=None cannot be used; gain must be a finite number"):
         rules.get(name)(gain=None)
+
+
+UNUSUAL: tuple[Any, ...] = (
+    None, True, -1, 0, 10**400, 1e300, 1e-320, -0.0, float("nan"), float("inf"), "x", "", b"x", [], [1], (1, "a"), {}, {"a": 1}, set(),
+    object(), np.int8(3), np.array(2.0), np.array([1.0, 2.0]), Fraction(1, 2), Decimal("0.5"), 1j, int, slice(1), range(3),
+)  # fmt: skip
+SHAPES = {
+    (8, 4): None,
+    (64,): None,
+    (8, 4, 3, 3): None,
+    (3, 4, 6): "sio",
+    (12, 4): "(s3o)i",
+    (6, 1, 3, 3): "(s6o)ikk",
+    (50, 8): "vo",
+}
+
+
+@pytest.mark.parametrize("name", sorted(FACTORIES))
+def test_any_argument_is_used_or_refused_with_a_sentence(name: str) -> None:
+    """Finite numbers, or a `FaninError`: no OverflowError, no ambiguous truth of arrays, no division by zero."""
+    for argument in inspect.signature(FACTORIES[name]).parameters:
+        for value in UNUSUAL:
+            try:
+                made = FACTORIES[name](**{**FACTS[name].samples[0], argument: value})
+            except FaninError:
+                continue
+            for shape, axes in SHAPES.items():
+                try:
+                    assert np.isfinite(draw(made, shape, seed=0, name="w", axes=axes)).all(), (argument, value)
+                except FaninError:
+                    continue
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_a_callable_is_a_nonlinearity() -> None:
         (lambda: rules.he_normal(nonlinearity="rellu"), "nonlinearity='rellu' is not known; accepted are"),
         (lambda: rules.he_normal(nonlinearity="leaky_relu(x)"), "does not parse; write a name"),
         (lambda: rules.he_normal(nonlinearity=3), "nonlinearity=3 cannot be used"),  # type: ignore[arg-type]
-        (lambda: rules.he_normal(nonlinearity=lambda z: z[:3]), "it must map each number to a finite one"),
+        (lambda: rules.he_normal(nonlinearity=lambda z: z[:3]), "it must map each number to one number"),
         (lambda: rules.he_normal(mode="fan-in"), "mode='fan-in' is not known; accepted are 'fan_in', 'fan_out'"),
         (lambda: rules.he_normal(nonlinearity="gelu", a=0.1), "a=0.1 is the slope of a leaky ReLU, but"),
         (lambda: rules.xavier_normal(gain=2, nonlinearity="relu"), "exclude each other; give one"),

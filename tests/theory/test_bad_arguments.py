@@ -4,6 +4,7 @@ import contextlib
 import math
 import warnings
 
+import numpy as np
 import pytest
 
 from fanin import theory
@@ -55,6 +56,29 @@ def test_odd_numbers_never_end_in_a_raw_error(name: str) -> None:
                     value = [[odd] * len(row) if isinstance(row, list) else odd for row in good]
                 with contextlib.suppress(FaninError):
                     getattr(theory, name)(*first, **{**GOOD[name], argument: value})
+
+
+NO_NUMBERS = (None, "1", b"1", [], [1], {}, object(), np.array([1.0, 2.0]), 1j, math.sin)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_what_is_no_number_is_named(name: str) -> None:
+    """Where an argument may be left out, None is a way to do so."""
+    first = () if name in NO_FUNCTION else ("relu",)
+    for argument, good in GOOD[name].items():
+        if argument in ("x", "size") or (name.startswith("conv") and argument == "q"):
+            continue  # arrays
+        for odd in NO_NUMBERS:
+            if isinstance(good, list) and isinstance(odd, list | np.ndarray):
+                continue
+            with contextlib.suppress(FaninError):
+                getattr(theory, name)(*first, **{**GOOD[name], argument: odd})
+                assert odd is None, (argument, odd)
+
+
+@pytest.mark.parametrize("number", [np.float32(2), np.int64(2), np.array(2.0), True + 1])
+def test_numbers_of_every_kind_are_numbers(number: object) -> None:
+    assert theory.moments("relu", 0.0, number) == theory.moments("relu", 0.0, 2.0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

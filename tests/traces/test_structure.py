@@ -47,7 +47,7 @@ BY_HAND = {
         lambda x: torch.where(x > 0, x, 0.2 * x),
         nn.PReLU(init=0.2),
     ],
-    "tanh": [torch.tanh, nn.Tanh(), lambda x: 2 * torch.sigmoid(2 * x) - 1],
+    "tanh": [torch.tanh, nn.Tanh(), lambda x: torch.as_tensor(x).tanh(), lambda x: 2 * torch.sigmoid(2 * x) - 1],
     "mish": [F.mish, lambda x: x * torch.tanh(F.softplus(x))],
     "relu6": [F.relu6, lambda x: x.clamp(0, 6)],
     "hardswish": [F.hardswish, lambda x: x * F.relu6(x + 3) / 6],
@@ -72,6 +72,13 @@ def test_an_unknown_function_is_kept_as_a_table():
     z = torch.linspace(-3, 3, 31, dtype=torch.float64)
     expected = torch.sin(z) + 0.1 * z**2
     assert torch.allclose(torch.tensor(slot.activation(z.numpy())), expected, atol=1e-4)
+
+
+def test_a_fast_wave_keeps_its_size():
+    """E sin²(30 z) = 1/2: a SIREN written by hand has the gain of its sine, not of a coarse table of it."""
+    seen = trace(Chain(lambda x: torch.sin(30 * x)), torch.randn(5, 6))
+    first = next(s for s in seen.slots if s.role == "weight")
+    assert first.activation.gain == pytest.approx(2**0.5, rel=1e-3)
 
 
 class Flat(nn.Module):

@@ -138,13 +138,17 @@ def gentler(f: Activation, layers: int) -> tuple[Activation, float]:
     if _steepness(f, working_point(f, "paired", layers)) <= 1.01 * STEEP:
         return f, 0.0
     for bias in BIASES:
-        moved = Activation.recognised(f(table_points() + bias), f"{f} at {bias:g}")
+        moved = Activation.tabulated(functools.partial(_moved, f, bias), f"{f} at {bias:g}")
         if carrier_of(moved) != "paired":
             continue
         q = working_point(moved, "paired", layers)
         if layers * through(moved, "paired", q).curved <= BUDGET and _steepness(moved, q) <= GENTLE:
             return moved, bias
     return f, 0.0
+
+
+def _moved(f: Activation, bias: float, u: Array) -> Array:
+    return f(u + bias)
 
 
 def _steepness(f: Activation, q: float) -> float:

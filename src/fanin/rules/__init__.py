@@ -6,8 +6,10 @@ package offers it to everybody by an entry point of the group `fanin.rules` that
 and `explain` find rules by name.
 """
 
+import difflib
 import importlib
 import pkgutil
+from collections.abc import Callable
 
 from fanin.rules.registry import RuleInfo, explain, get, load_all, parse, table
 from fanin.rules.rule import ALIASES, FACTORIES, Rule, rule
@@ -19,3 +21,14 @@ _rules = {**FACTORIES, **{alias: FACTORIES[name] for alias, name in ALIASES.item
 globals().update(_rules)  # editors and type checkers read `__init__.pyi`, which `python -m tests.stubs` writes
 
 __all__ = ["Rule", "RuleInfo", "explain", "get", "load_all", "parse", "rule", "table", *sorted(_rules)]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Callable[..., Rule]:
+    """The rule of an installed package, or one that was added after this module was imported."""
+    if not name.startswith("_"):
+        if ALIASES.get(name, name) not in FACTORIES:
+            load_all()
+        if ALIASES.get(name, name) in FACTORIES:
+            return FACTORIES[ALIASES.get(name, name)]
+    near = difflib.get_close_matches(name, __all__, n=1)
+    raise AttributeError(f"module {__name__!r} has no rule {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))

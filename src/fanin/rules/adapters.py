@@ -61,7 +61,7 @@ def disjoint_halves(axes: Axes, source: Source, factor: float) -> Array:
 def _promise(slot: Slot, option: str, factor: str | None) -> tuple[Promise, ...]:
     which, embedding = _factor(slot, factor)
     if embedding:
-        return (everywhere(0.0),) if which == "A" else (law(1.0),)
+        return (everywhere(0.0),) if which == "A" and option != "both" else (law(1.0),)
     if which == "B" and option in ("default", "gaussian"):
         return (everywhere(0.0),)
     rank = _rank(slot, which)
@@ -98,7 +98,7 @@ def _even(slot: Slot, factor: str) -> Axes:
 
 
 def _option(rule: str, field: str, value: str) -> str:
-    if value in READS_WEIGHT:
+    if isinstance(value, str) and value in READS_WEIGHT:
         raise FaninValueError(
             f"{rule}: {field}={value!r} is not known; it starts from the weight's values, which a rule does not see: use "
             f"fanin.torch.adapters_(model, {value!r}), fanin.jax.{value}(weight, rank) or fanin.keras.adapters_(model, {value!r})"
@@ -130,7 +130,7 @@ def lora(slot: Slot, option: str = "default", factor: str | None = None) -> Dist
     Formula:
         default: A ~ U(±1/√fan_in), B = 0 (He's uniform rule with slope √5);   gaussian: A ~ N(0, 1 / r²), B = 0;
         orthogonal: A = (X Q_odd)ᵀ / 10, B = Y Q_even / 10, X and Y ~ N(0, 1), Q a random rotation of the rank;
-        both: A and B ~ U(±1/√fan_in);   embeddings: A = 0, B ~ N(0, 1)
+        both: A and B ~ U(±1/√fan_in);   embeddings: A = 0 (both: A ~ N(0, 1)), B ~ N(0, 1)
 
     Args:
         option: PEFT's `init_lora_weights`: "default" (True), "gaussian", "orthogonal", "both" (False).
@@ -156,7 +156,7 @@ def lora(slot: Slot, option: str = "default", factor: str | None = None) -> Dist
     """
     which, embedding = _factor(slot, factor)
     if embedding:
-        return Constant(0.0) if which == "A" else Normal(1.0)
+        return Constant(0.0) if which == "A" and option != "both" else Normal(1.0)
     if which == "B" and option in ("default", "gaussian"):
         return Constant(0.0)
     if option == "orthogonal":

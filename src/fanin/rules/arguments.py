@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fanin.activations import Activation
+from fanin.distributions import LEAST_CUT
 from fanin.errors import FaninTypeError, FaninValueError
 
 Nonlinearity = str | Activation | Callable[[Any], Any] | None  # what a user may give
@@ -14,6 +15,7 @@ Check = Callable[[str, str, Any], Any]  # (rule, argument, value) → the value 
 
 MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 SHAPES = ("normal", "truncated_normal", "uniform")
+LARGEST = 2**53  # whole number that is one as a float, too
 
 
 def as_text(value: Any) -> str:
@@ -51,7 +53,10 @@ def _named(rule: str, field: str, text: str) -> Activation:
 
 def _number(value: Any) -> float | None:
     ok = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    return float(value) if ok and math.isfinite(value) else None
+    try:
+        return float(value) if ok and math.isfinite(value) else None
+    except OverflowError:  # a whole number beyond 1e308
+        return None
 
 
 def number_check(accepted: str, ok: Callable[[float], bool], optional: bool = False) -> Check:
@@ -77,7 +82,7 @@ def whole_check(low: int, high: int | None = None, optional: bool = False) -> Ch
         if optional and value is None:
             return None
         ok = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not ok or value < low or (high is not None and value > high):
+        if not ok or value < low or value > (LARGEST if high is None else high):
             kind = FaninValueError if ok else FaninTypeError
             raise kind(
                 f"{rule}: {field}={value!r} cannot be used; {field} must be a whole number {span}{' or None' * optional}"
@@ -91,10 +96,11 @@ def numbers_check(accepted: str, ok: Callable[[tuple[float, ...]], bool]) -> Che
     """A check for a row of finite numbers that is `ok`; it becomes a tuple."""
 
     def check(rule: str, field: str, value: Any) -> tuple[float, ...]:
-        row = [_number(v) for v in value] if isinstance(value, list | tuple | np.ndarray) else [None]
+        many = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
+        row = [_number(v) for v in value] if many else [None]
         given = tuple(v for v in row if v is not None)
         if len(given) != len(row) or not ok(given):
-            kind = FaninValueError if isinstance(value, list | tuple | np.ndarray) else FaninTypeError
+            kind = FaninValueError if many else FaninTypeError
             raise kind(f"{rule}: {field}={value!r} cannot be used; {field} must be {accepted}")
         return given
 
@@ -105,7 +111,7 @@ def choice_check(choices: tuple[str, ...]) -> Check:
     """A check for one of several words."""
 
     def check(rule: str, field: str, value: Any) -> str:
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:
             raise FaninValueError(
                 f"{rule}: {field}={value!r} is not known; accepted are {', '.join(map(repr, choices))}"
             )
@@ -138,7 +144,7 @@ CHECKS: dict[str, Check] = {
     "gain": _maybe,
     "std": _at_least_0,
     "scale": _at_least_0,
-    "cut": _positive,
+    "cut": number_check(f"a finite number of at least {LEAST_CUT:g}", lambda x: x >= LEAST_CUT),
     "mean": finite_check,
     "value": finite_check,
     "low": _maybe,

@@ -31,6 +31,7 @@ def matmul(walk: "Expected", op: Op, place: int, source: int, shared: float = 0.
         if found is not None:
             return uses * y.q, uses * y.q * shared
     # Logits: their gradients sum to zero over the keys, so a query sees what tells its keys apart.
+    uses *= op.facts.get("alpha", 1.0) ** 2
     if place == 0:
         factor = uses * mixing._apart(y)
         return factor, factor * shared

@@ -15,6 +15,7 @@ import numpy as np
 from fanin.activations import Array
 from fanin.errors import FaninValueError
 from fanin.records import Record
+from fanin.theory.arguments import MOST_WHOLE, real
 from fanin.theory.maps import _checked
 
 POWERS = (0, 2, 3, 4)  # of a token's weight, in the softmax's moments
@@ -83,7 +84,7 @@ def attention(
         (1.12, 0.26)
     """
     _checked_tokens(tokens)
-    if not -1 / max(tokens - 1, 1) - 1e-12 <= c <= 1:
+    if not -1 / max(tokens - 1, 1) - 1e-12 <= real("c", c) <= 1:
         raise FaninValueError(
             f"c={c} is not usable: {tokens} tokens have correlations from {-1 / max(tokens - 1, 1):.4g} to 1"
         )
@@ -108,7 +109,8 @@ def participation(tokens: int, logit_variance: float) -> float:
         >>> participation(10, 0.0), round(participation(100_000, 1.0) * 100_000 / 2.718282, 3)
         (0.1, 1.0)
     """
-    return _softmax_moments(tokens, logit_variance)[0]
+    _checked_tokens(tokens)
+    return _softmax_moments(tokens, real("logit_variance", logit_variance))[0]
 
 
 @functools.lru_cache(maxsize=256)
@@ -160,5 +162,7 @@ def _log_damped(tau: float, log_s: Array) -> list[Array]:
 
 
 def _checked_tokens(tokens: int) -> None:
-    if not (isinstance(tokens, int | np.integer) and tokens >= 1):
-        raise FaninValueError(f"tokens={tokens} is not usable; it must be a whole number of at least 1")
+    if not (isinstance(tokens, int | np.integer) and 1 <= tokens <= MOST_WHOLE):
+        raise FaninValueError(
+            f"tokens={tokens} is not usable; it must be a whole number of at least 1 (and at most {MOST_WHOLE})"
+        )

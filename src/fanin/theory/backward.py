@@ -74,7 +74,7 @@ def _factor(forward: Forward, op: Op, place: int, source: int) -> tuple[float, f
         if pairs_meet(x, weight) and weight.mirrored_out:
             # The half net: half of the rows, and the gradient of a pair is a (f'(u) + f'(-u)) where each unit shows a f'(u).
             return weight.fan_out / 2 * weight.variance * _pair_share(forward, op.index, y), 2 * wobble
-        return weight.fan_out * (weight.variance + weight.mean**2), wobble
+        return weight.fan_out * (weight.variance + weight.mean**2) * op.facts.get("alpha", 1.0) ** 2, wobble
     if (composite is not None or op.kind in ("activation", "pointwise")) and f is not None and x is not None:
         width = op.signal.units if op.signal is not None else 1
         wobble = gaussian.wobble_of_slopes(f, x.mean, x.variance) / max(width, 1)
@@ -99,7 +99,8 @@ def _factor(forward: Forward, op: Op, place: int, source: int) -> tuple[float, f
         )
         return share**power, 0.0
     if op.kind == "add":
-        return (1.0, 0.0) if share == 1.0 else NOTHING
+        alpha = op.facts.get("alpha", 1.0) if place == 1 else 1.0
+        return (alpha**2, 0.0) if share == 1.0 else NOTHING
     if op.kind == "concat":
         return 1.0, 0.0
     if op.kind == "shape":

@@ -71,7 +71,7 @@ class Curve:
 @functools.lru_cache(maxsize=256)
 def _known(activation: Activation) -> Curve:
     if activation.table is not None:  # straight lines between its points
-        kinks = tuple(table_points().tolist())
+        kinks = tuple(table_points(activation.fineness).tolist())
         return Curve(str(activation), activation, None, kinks, resolution=1e-4, activation=activation)
     facts, p = DERIVATIVES[activation.name], activation.parameters
     f = KNOWN[activation.name][0]

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fanin.records import changed
-from fanin.theory import elementwise, gaussian, made, mixing, norms, positions, steps, tokens
+from fanin.theory import elementwise, gaussian, made, mixing, norms, positions, skips, steps, tokens
 from fanin.theory.elementwise import Named, activated
 from fanin.theory.forward import Forward, _from_facts, _measured
 from fanin.theory.laws import WeightLaw
-from fanin.theory.state import State, added, alike, pairs_meet, through_dropout, through_weight
+from fanin.theory.state import State, added, alike, pairs_meet, through_dropout, through_weight, times
 from fanin.theory.taps import Window, merged, overlap, passed, windows
 from fanin.traces.records import INPUT, Op, Trace
 
@@ -150,6 +150,14 @@ def _linear(walk: Expected, op: Op, x: State | None) -> State | None:
     if x is None or weight is None or walk.slots[weight.name].axes is None:
         return None
     bias = walk.law(op, "bias")
+    if op.name == "bilinear":
+        other = walk.arriving(op, 1)
+        x = x.scaled(other.q, other.q) if other is not None else None
+        if x is None:
+            return None
+    if "summand" in op.facts or "alpha" in op.facts or "constant" in op.facts:
+        product = mixing.with_summand(walk, op, weighted(x, weight, None, walk.batch))
+        return product if product is None or bias is None or bias.zero else added(product, constant_part(bias))
     y = weighted(x, weight, bias, walk.batch)
     if weight.parts or (bias is not None and bias.parts and len(bias.parts) == len(weight.parts)):
         parts = bias.parts if bias is not None and len(bias.parts) == len(weight.parts) else (bias,) * len(weight.parts)
@@ -273,6 +281,10 @@ def _pointwise(walk: Expected, op: Op, x: State | None) -> State | None:
         return None
     if op.activation is not None:
         return _activation(walk, op, x)
+    if "itself" in op.facts:
+        return times(x, op.facts["itself"])
+    if "alpha" in op.facts:
+        return walk._unknown(op, "a sum of which alpha multiplies the first operand, or a weight")
     if op.weights:
         return made.with_weight(walk, op, x)
     if op.name in MASKS:
@@ -304,11 +316,17 @@ def _add(walk: Expected, op: Op, x: State | None) -> State | None:
     if x is None or y is None or len(sources) > 2:
         return None
     if len(sources) == 1:
-        return x.scaled(4.0, 4.0)
-    sign = -1.0 if op.name.startswith("sub") else 1.0
-    if sign < 0 and positions.mean_of(walk, sources[1], sources[0]):
+        return x if "together" in op.facts else x.scaled(4.0, 4.0)
+    if (found := skips.again(walk, op)) is not None:
+        inner, place = found.inner
+        stream, rest = walk.arriving(op, found.place), walk.arriving(inner, place)
+        if stream is None or rest is None:
+            return None
+        return summed(walk._broadcast(op, found.place, found.stream(stream)), walk._broadcast(inner, place, rest))
+    sign, alpha = -1.0 if op.name.startswith("sub") else 1.0, op.facts.get("alpha", 1.0)
+    if sign < 0 and alpha == 1.0 and positions.mean_of(walk, sources[1], sources[0]):
         return x.but(mean=0.0, q=x.variance, before=None, law=None)
-    a, b = walk._broadcast(op, 0, x), walk._broadcast(op, 1, y)
+    a, b = walk._broadcast(op, 0, x), times(walk._broadcast(op, 1, y), alpha)
     b = b.but(mean=sign * b.mean, before=None, law=None) if sign < 0 else b
     return summed(a, b)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fanin.theory import attended_backward as attended
 from fanin.theory import averages as attend
-from fanin.theory import coherence, gaussian, made, masked, norms, steps
+from fanin.theory import coherence, gaussian, made, masked, norms, skips, steps
 from fanin.theory.backward import _pair_share
 from fanin.theory.coherence import elements
 from fanin.theory.elementwise import Named
@@ -160,7 +160,7 @@ def _affine(op: Op) -> bool:
 
 def _weight(walk: Expected, op: Op, x: State | None) -> tuple[float, float]:
     weight, y = walk.weight_of(op), walk.states[op.index]
-    if weight is None or x is None or y is None:
+    if weight is None or x is None or y is None or op.name == "bilinear":
         return UNKNOWN, 0.0
     wobble = weight.doubt + (0.0 if weight.orthogonal else WEIGHT_WOBBLE / max(weight.inputs, 1))
     slot = walk.slots[weight.name]
@@ -170,7 +170,8 @@ def _weight(walk: Expected, op: Op, x: State | None) -> tuple[float, float]:
     if pairs_meet(x, weight) and weight.mirrored_out:
         # The half net: half of the rows, and the gradient of a pair is a (f'(u) + f'(-u)) where each unit shows a f'(u).
         return weight.fan_out / 2 * weight.variance * _pair_share(walk, op.index, y) * border, 2 * wobble
-    return weight.fan_out * (weight.variance + weight.mean**2) * border * norms.shorter(walk, op), wobble
+    power = (weight.variance + weight.mean**2) * op.facts.get("alpha", 1.0) ** 2
+    return weight.fan_out * power * border * norms.shorter(walk, op), wobble
 
 
 def _slope(x: State | None, f: gaussian.Function | None, op: Op) -> tuple[float, float]:
@@ -216,6 +217,8 @@ def _chosen(walk: Expected, op: Op, x: State | None, f: gaussian.Function | None
 
 def _pointwise(walk: Expected, op: Op, place: int, source: int) -> float:
     share = _share(walk, op, source)
+    if "itself" in op.facts:
+        return share * op.facts["itself"] ** 2
     if op.name not in ("mul", "rmul", "multiply", "div", "true_divide"):
         return share
     law = walk.law(op, "norm_scale", "scale", "position", "other")
@@ -267,7 +270,11 @@ def _shape(walk: Expected, op: Op, place: int, source: int) -> float:
 
 
 def _add(walk: Expected, op: Op, place: int, source: int) -> float:
-    return _share(walk, op, source)
+    factor = op.facts.get("alpha", 1.0) ** 2 if place == 1 else 1.0
+    found = skips.again(walk, op)
+    if found is not None and found.place == place:  # what comes back the other way is not unrelated
+        factor = max(found.second - found.part, 0.0)
+    return _share(walk, op, source) * factor
 
 
 def _concat(walk: Expected, op: Op, place: int, source: int) -> float:

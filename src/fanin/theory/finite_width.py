@@ -20,6 +20,7 @@ import numpy as np
 from fanin.activations import Array
 from fanin.errors import FaninValueError
 from fanin.records import Record
+from fanin.theory.arguments import real, reals
 from fanin.theory.curves import Curve, Function
 from fanin.theory.fixed_points import critical, fixed_point
 from fanin.theory.integrals import moments
@@ -298,7 +299,7 @@ def critical_or_gain(f: Function | Curve, sigma_b: float = 0.0) -> float:
 
 def _log_start(curve: Curve, sigma_w: float, sigma_b: float, q0: float | None) -> float:
     """log |x_0|² / n_0 of the input."""
-    if q0 is not None and not 0 < q0 < math.inf:
+    if q0 is not None and not 0 < real("q0", q0) < math.inf:
         raise FaninValueError(f"q0={q0} is not usable; it must be a finite number above 0")
     return math.log(_start(curve, sigma_w, sigma_b) if q0 is None else float(q0))
 
@@ -321,18 +322,18 @@ def _nodes(mean: float, variance: float, third: float = 0.0) -> tuple[Array, Arr
 
 def _checked_sigma(curve: Curve, sigma_w: float | None, sigma_b: float) -> float:
     _checked(1.0 if sigma_w is None else sigma_w, sigma_b, 1.0)
-    if sigma_w == 0:
+    if sigma_w is not None and float(sigma_w) == 0:
         raise FaninValueError("sigma_w=0 is not usable; no signal passes, and the logarithm of its norm is not finite")
     return critical_or_gain(curve, sigma_b) if sigma_w is None else float(sigma_w)
 
 
 def _checked_weights(weights: str) -> None:
-    if weights not in NOISE:
+    if not isinstance(weights, str) or weights not in NOISE:
         raise FaninValueError(f"weights={weights!r} is not known; accepted are {', '.join(sorted(NOISE))}")
 
 
 def _checked_widths(widths: Sequence[int]) -> list[int]:
-    n = [int(w) if math.isfinite(w) else 0 for w in widths]
+    n = [int(w) if math.isfinite(w) else 0 for w in reals("widths", widths)]
     if not n or min(n) < 1:
         raise FaninValueError(f"widths={list(widths)!r} must be one or more hidden widths of at least 1")
     return n

@@ -10,6 +10,7 @@ import numpy as np
 
 from fanin.errors import FaninValueError
 from fanin.records import Record
+from fanin.theory.arguments import reals
 from fanin.theory.curves import Curve, Function
 from fanin.theory.integrals import GaussianMoments, moments
 from fanin.theory.maps import _checked, correlation_map
@@ -169,7 +170,7 @@ def phase_boundary(f: Function | Curve, sigma_b: list[float] | tuple[float, ...]
         [1.0, 1.193, 1.55]
     """
     line, curve = [], Curve.of(f)
-    for b in sigma_b:
+    for b in reals("sigma_b", sigma_b):
         _checked(0.0, b, 1.0)
         try:
             line.append(critical_point(curve, b))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from fanin.activations import Activation
 from fanin.slots import Slot
+from fanin.theory import skips
 from fanin.theory.composite import Composite, composites, consumers_of
 from fanin.theory.laws import WeightLaw
 from fanin.theory.state import (
@@ -18,6 +19,7 @@ from fanin.theory.state import (
     through_norm,
     through_unknown_norm,
     through_weight,
+    times,
 )
 from fanin.traces.records import INPUT, InputFacts, Op, Signal, Trace
 
@@ -109,7 +111,7 @@ class Forward:
         weight = self.weight_of(op)
         if weight is None or self.slots[weight.name].axes is None:
             return None
-        return through_weight(x, weight, self._law(op, "bias"), self.examples)
+        return through_weight(times(x, op.facts.get("alpha", 1.0)), weight, self._law(op, "bias"), self.examples)
 
     def _conv(self, op: Op, x: State) -> State | None:
         y = self._linear(op, x)
@@ -188,7 +190,10 @@ class Forward:
             return None
         if op.inputs[0] == op.inputs[1]:
             return x.scaled(4.0, 4.0)
-        return added(self._broadcast(op, 0, x), self._broadcast(op, 1, y))
+        if (found := skips.again(self, op)) is not None and (rest := self.arriving(*found.inner)) is not None:
+            stream = found.stream(self._broadcast(op, found.place, (x, y)[found.place]))
+            return added(stream, self._broadcast(*found.inner, rest))
+        return added(self._broadcast(op, 0, x), times(self._broadcast(op, 1, y), op.facts.get("alpha", 1.0)))
 
     def _broadcast(self, op: Op, place: int, x: State) -> State:
         """A part that is the same for all examples (positions, class tokens) adds no contrast."""

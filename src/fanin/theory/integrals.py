@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fanin.activations import Array
 from fanin.errors import FaninValueError
 from fanin.records import Record
+from fanin.theory.arguments import real
 from fanin.theory.curves import Curve, Function
 from fanin.theory.quadrature import SHOWN, Integrals, differentiation, integrate, legendre, to_ends
 
@@ -87,7 +88,7 @@ def moments(f: Function | Curve, mean: float = 0.0, variance: float = 1.0) -> Ga
         >>> moments("hardshrink").notes
         ("f jumps at -0.5, 0.5: E f'² is infinite",)
     """
-    mean, variance = float(mean), float(variance)
+    mean, variance = real("mean", mean), real("variance", variance)
     if not math.isfinite(mean):
         raise FaninValueError(f"mean={mean} is not usable; it must be a finite number")
     if not (math.isfinite(variance) and variance >= 0):

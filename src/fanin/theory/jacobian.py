@@ -70,10 +70,10 @@ def jacobian_spectrum(
     """
     _checked_depth(depth)
     _checked(sigma_w, 0.0, 1.0, q=q)
+    if not isinstance(weights, str) or weights not in (*S1, "mirrored"):
+        raise FaninValueError(f"weights={weights!r} is not known; accepted are mirrored, normal, orthogonal")
     if weights == "mirrored":
         return _mirrored(Curve.of(f), depth, sigma_w, q)
-    if weights not in S1:
-        raise FaninValueError(f"weights={weights!r} is not known; accepted are mirrored, normal, orthogonal")
     m = moments(f, 0.0, q)
     excess = max(m.df4 / m.df2 / m.df2 - 1, 0.0) if m.df2 > 0 else math.nan
     excess = 0.0 if excess < 1e-13 else excess

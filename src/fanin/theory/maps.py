@@ -11,6 +11,7 @@ import numpy as np
 
 from fanin.errors import FaninValueError
 from fanin.records import Record
+from fanin.theory.arguments import MOST_WHOLE, real
 from fanin.theory.curves import Curve, Function
 from fanin.theory.integrals import moments
 from fanin.theory.pairs import pair_moments
@@ -86,7 +87,7 @@ def correlation_map(
     _checked(sigma_w, sigma_b, keep, q=q)
     if contrast is None:
         _checked_correlation(c)
-    elif not 0 <= contrast <= 2:
+    elif not 0 <= real("contrast", contrast) <= 2:
         raise FaninValueError(f"contrast={contrast} is not usable; it must be between 0 and 2")
     curve = Curve.of(f)
     m, pair = moments(curve, 0.0, q), pair_moments(curve, c, q, contrast=contrast)
@@ -174,19 +175,21 @@ def signals(
 
 def _checked(sigma_w: float, sigma_b: float, keep: float, **more: float) -> None:
     for name, value in {"sigma_w": sigma_w, "sigma_b": sigma_b, **more}.items():
-        if not 0 <= value <= MOST:
+        if not 0 <= real(name, value) <= MOST:
             raise FaninValueError(
                 f"{name}={value} is not usable; it must be a finite number of at least 0 (and at most {MOST:g})"
             )
-    if not 0 < keep <= 1:
+    if not 0 < real("keep", keep) <= 1:
         raise FaninValueError(f"keep={keep} is not usable; it must be above 0 and at most 1")
 
 
 def _checked_depth(depth: int, least: int = 1) -> None:
-    if not (isinstance(depth, int | np.integer) and depth >= least):
-        raise FaninValueError(f"depth={depth} is not usable; it must be a whole number of at least {least}")
+    if not (isinstance(depth, int | np.integer) and least <= depth <= MOST_WHOLE):
+        raise FaninValueError(
+            f"depth={depth} is not usable; it must be a whole number of at least {least} (and at most {MOST_WHOLE})"
+        )
 
 
 def _checked_correlation(c: float) -> None:
-    if not -1 <= c <= 1:
+    if not -1 <= real("c", c) <= 1:
         raise FaninValueError(f"c={c} is not usable; it must be between -1 and 1")

@@ -9,7 +9,7 @@ import numpy as np
 from fanin.theory import averages as attend
 from fanin.theory import gaussian, steps, tokens
 from fanin.theory.laws import WeightLaw
-from fanin.theory.state import State
+from fanin.theory.state import State, added, times
 from fanin.traces.records import INPUT, Op
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def product(walk: "Expected", op: Op, x: State | None) -> State | None:
     y, sources = walk.arriving(op, 1), list(op.inputs)
     if len(sources) > 2 or y is None:
         return None
+    if "together" in op.facts:
+        return x
     source = walk.trace.ops[sources[0]] if sources[0] != INPUT else None
     if len(sources) == 1 and not (source is not None and source.name in ("chunk", "split", "unbind", "tensor_split")):
         fourth = 3 * x.variance**2 + 6 * x.mean**2 * x.variance + x.mean**4
@@ -110,7 +112,21 @@ def matmul(walk: "Expected", op: Op, x: State | None) -> State | None:
     common = 1 - _apart(a) / a.q if a.q > 0 else 0.0
     # `apart` is over the keys of one query; what two queries have in common of it is kept in `shared`.
     apart = n * a.q * _apart(b)
-    return State(n * a.mean * b.mean, q, q, shared=apart * max(common, 0.0), apart=apart)
+    logits = State(n * a.mean * b.mean, q, q, shared=apart * max(common, 0.0), apart=apart)
+    return with_summand(walk, op, logits)
+
+
+def with_summand(walk: "Expected", op: Op, y: State | None) -> State | None:
+    """A product multiplied by alpha, and a constant added to it (`addmm`, `baddbmm`)."""
+    if "summand" in op.facts:
+        return walk._unknown(op, f"{op.name} of a product and a signal, or a weight times beta")
+    if y is None:
+        return None
+    y = times(y, op.facts.get("alpha", 1.0))
+    if op.facts.get("constant_rms", 0.0) == 0.0:
+        return y
+    mean, q = op.facts["constant"], op.facts["constant_rms"] ** 2
+    return added(y, State(mean, q, 0.0)).but(shared=y.shared, apart=y.apart + max(q - mean**2, 0.0))
 
 
 def _dropouts(walk: "Expected", index: int) -> list[float]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from fanin.errors import FaninValueError
 from fanin.records import Record
+from fanin.theory.arguments import real
 from fanin.theory.curves import Curve, Function
 from fanin.theory.integrals import moments
 from fanin.theory.maps import _checked
@@ -65,13 +66,13 @@ def norm_layer(f: Function | Curve, norm: Norm, size: int | None = None, c: floa
         >>> round(norm_layer("linear", "batch", size=8).gradient, 4)            # 6/5
         1.2
     """
-    if norm not in NORMS:
+    if not isinstance(norm, str) or norm not in NORMS:
         raise FaninValueError(f"norm={norm!r} is not known; accepted are {', '.join(NORMS)}")
-    if size is not None and not size >= 4:
+    if size is not None and not real("size", size) >= 4:
         raise FaninValueError(
             f"size={size} is too small: gradients through a norm over fewer than 4 values have no mean"
         )
-    if not -1 <= c <= 1:
+    if not -1 <= real("c", c) <= 1:
         raise FaninValueError(f"c={c} is not usable; it must be between -1 and 1")
     curve = Curve.of(f)
     d = math.inf if size is None or size > FLAT else float(size - (norm != "rms"))

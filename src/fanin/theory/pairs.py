@@ -13,6 +13,7 @@ import numpy as np
 
 from fanin.activations import Array
 from fanin.errors import FaninValueError
+from fanin.theory.arguments import real
 from fanin.theory.curves import Curve, Function
 from fanin.theory.integrals import moments
 from fanin.theory.quadrature import differentiation, legendre
@@ -63,14 +64,15 @@ def pair_moments(
         >>> round(pair_moments("relu", 0.5).ff, 6)                # arc-cosine kernel: (sin θ + (π - θ) cos θ) / 2π
         0.304499
     """
-    other = variance if other is None else other
-    if not -1 - 1e-12 <= correlation <= 1 + 1e-12:
+    variance = real("variance", variance)
+    other = variance if other is None else real("other", other)
+    if not -1 - 1e-12 <= real("correlation", correlation) <= 1 + 1e-12:
         raise FaninValueError(f"correlation={correlation} is not usable; it must be between -1 and 1")
     if not (math.isfinite(variance) and math.isfinite(other) and min(variance, other) >= 0):
         raise FaninValueError(
             f"variance={variance if variance < 0 else other} is not usable; it must be finite and at least 0"
         )
-    if contrast is not None and not 0 <= contrast <= 2:
+    if contrast is not None and not 0 <= real("contrast", contrast) <= 2:
         raise FaninValueError(f"contrast={contrast} is not usable; it must be between 0 and 2")
     curve = Curve.of(f)
     s = 1.0 - min(max(correlation, -1.0), 1.0) if contrast is None else contrast

@@ -29,11 +29,10 @@ def concat(walk: "Expected", op: Op, x: State | None) -> State | None:
     total = math.prod(op.shape)
     parts: list[tuple[float, State]] = []
     for place, source in enumerate(op.inputs):
-        state, n = walk.arriving(op, place), math.prod(walk.extents(op, place))
+        state = walk.arriving(op, place)
+        n = _elements(walk, op, place, source)
         if state is None or n == 0:
             return None
-        if source != INPUT and op.shape and walk.trace.ops[source].shape[:1] == (1,) and op.shape[0] > 1:
-            n *= op.shape[0]
         parts.append((float(n), state))
     used = sum(n for n, _ in parts)
     laws = [walk.laws[n] for n in op.weights if n in walk.laws]
@@ -57,6 +56,16 @@ def concat(walk: "Expected", op: Op, x: State | None) -> State | None:
     if len(op.shape) == 3 and op.facts.get("axis") == 1.0:
         profile = _side_by_side(walk, op, laws)
     return State(mean_, q, s, noise, var_q, var_r, shared, apart=apart, profile=profile)
+
+
+def _elements(walk: "Expected", op: Op, place: int, source: int) -> float:
+    """How many of the elements are those of one signal (or of all model inputs, which have one place); 0 if unknown."""
+    axis, size = op.facts.get("axis"), op.facts.get(f"size {place}")
+    if axis is not None and size is not None:
+        return math.prod(op.shape) * size / max(op.shape[int(axis)], 1)
+    n = math.prod(walk.extents(op, place))
+    once = source != INPUT and op.shape and walk.trace.ops[source].shape[:1] == (1,) and op.shape[0] > 1
+    return n * op.shape[0] if once else n
 
 
 def _side_by_side(walk: "Expected", op: Op, laws: list[WeightLaw]) -> tuple[Profile, ...]:
@@ -150,7 +159,9 @@ def pool(walk: "Expected", op: Op, x: State | None) -> State | None:
     else:
         size = filled = math.prod(n / max(m, 1) for n, m in zip(before, after, strict=True)) if before else 1.0
     if op.name in ("interpolate", "upsample"):
-        return x.but(profile=())
+        kept_each = math.prod(v for k, v in op.facts.items() if k.startswith("kept "))
+        q = x.q - _apart(x) * (1 - kept_each)  # what positions have in common is kept
+        return x.scaled(q / x.q, q / x.q).but(mean=x.mean, apart=_apart(x) * kept_each, profile=()) if x.q > 0 else x
     if "max" in op.name:
         y = _largest(x, filled)
         return y.but(profile=tuple(k.profile for k in kept))

@@ -6,6 +6,7 @@ from typing import Literal
 
 from fanin.errors import FaninValueError
 from fanin.records import Record
+from fanin.theory.arguments import real
 from fanin.theory.curves import Curve, Function
 from fanin.theory.integrals import moments
 from fanin.theory.maps import MOST, _checked, _checked_correlation, _checked_depth
@@ -68,13 +69,13 @@ def residual(
         >>> round(residual("relu", 100, sigma_w=2**0.5, branch=0.1).q[-1], 3)       # (1 + 1/100)^100
         2.705
     """
-    if norm not in PLACES:
+    if not isinstance(norm, str) or norm not in PLACES:
         raise FaninValueError(f"norm={norm!r} is not known; accepted are {', '.join(PLACES)}")
     _checked_depth(depth, 0)
     _checked(sigma_w, sigma_b, 1.0, inner=inner)
-    if not all(abs(v) <= MOST for v in (branch, skip)):
+    if not all(abs(real(name, v)) <= MOST for name, v in (("branch", branch), ("skip", skip))):
         raise FaninValueError(f"branch={branch} and skip={skip} must be finite numbers (of a size up to {MOST:g})")
-    if not 0 < q <= MOST:
+    if not 0 < real("q", q) <= MOST:
         raise FaninValueError(f"q={q} is not usable; it must be a finite number above 0")
     _checked_correlation(c)
     curve = Curve.of(f)
@@ -131,6 +132,6 @@ def branch_scale(depth: int, growth: float = math.e) -> float:
         >>> round(branch_scale(100) * 10, 3)
         1.003
     """
-    if not depth >= 1 or not 1 < growth < math.inf:
+    if not 1 <= real("depth", depth) < math.inf or not 1 < real("growth", growth) < math.inf:
         raise FaninValueError(f"depth={depth} must be at least 1 and growth={growth} above 1")
     return math.sqrt(math.expm1(math.log(growth) / depth))

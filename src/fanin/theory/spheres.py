@@ -13,6 +13,7 @@ import numpy as np
 
 from fanin.activations import Array
 from fanin.errors import FaninValueError
+from fanin.theory.arguments import real
 from fanin.theory.curves import Curve, Function
 from fanin.theory.integrals import derivative, moments, standard_edges
 from fanin.theory.quadrature import legendre
@@ -41,7 +42,7 @@ def sphere_moments(f: Function | Curve, dimension: float) -> tuple[float, float,
         [1.0, 2.5]
     """
     curve = Curve.of(f)
-    if not dimension >= 3:
+    if not real("dimension", dimension) >= 3:
         raise FaninValueError(f"dimension={dimension} is not usable; it must be at least 3")
     if dimension > FLAT:
         m = moments(curve)

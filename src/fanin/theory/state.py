@@ -97,6 +97,11 @@ class State:
         )
 
 
+def times(x: State, factor: float) -> State:
+    """The signal multiplied by a number."""
+    return x.scaled(factor**2, factor**2).but(mean=factor * x.mean) if factor != 1.0 else x
+
+
 def through_weight(x: State, w: WeightLaw, bias: WeightLaw | None, examples: int) -> State:
     """The signal behind a dense or convolutional weight with its bias.
 

@@ -17,6 +17,9 @@ ARITHMETIC = frozenset(
 MASKED = -1e4  # a logit below this is masked
 ADDED = -50.0  # and a number below this, added to some of them and nothing to the rest (Swin adds -100)
 PADS = ("constant", "reflect", "replicate", "circular")
+JOINED = {"add": torch.add, "sub": torch.sub, "mul": torch.mul}  # of two model inputs: data again
+SUMMED = ("addmm", "addmv", "baddbmm", "addbmm")  # beta · summand + alpha · product
+PLACES = 256  # of an axis that is resized: more of them say the same
 LARGEST = 65_536  # elements of a constant that are looked at
 ROWS = 8  # examples compared
 
@@ -30,11 +33,13 @@ def facts(kind: str, call: Call, inputs: list[Value]) -> dict[str, float]:
         elif kind == "pool":
             found = _pool(call)
         elif kind == "pointwise" and (call.name in ARITHMETIC or call.name.startswith("cl")):
-            found = _constant(call)
+            found = _with_alpha(_constant(call), call)
         elif kind == "pointwise" and call.name in ("where", "masked_fill"):
             found = _filled(call)
         elif kind == "matmul":
-            found = _contracted(call)
+            found = _contracted(call) | _summed(call)
+        elif kind == "linear" and call.name in SUMMED:
+            found = _summed(call)
         elif kind in ("softmax", "attention"):
             found = _keys(call) | (_parts(call, inputs) if kind == "attention" else {})
         elif kind == "embedding":
@@ -45,9 +50,9 @@ def facts(kind: str, call: Call, inputs: list[Value]) -> dict[str, float]:
             found = _recurrent(call)
         elif kind == "shape":
             found = _index(call)
-        data = next((v for v in inputs if v.source == "input" and v.dtype.is_floating_point), None)
-        if data is not None:
-            found |= _input(call, data)
+        elif kind == "add":
+            found = _alpha(call)
+        found |= _input(kind, call, [v for v in inputs if v.source == "input" and v.dtype.is_floating_point])
     except (RuntimeError, IndexError, ValueError, TypeError, AttributeError):
         return found
     return found
@@ -79,6 +84,8 @@ def _convolution(call: Call, transposed: bool) -> dict[str, float]:
 
 
 def _pool(call: Call) -> dict[str, float]:
+    if call.name in ("interpolate", "upsample"):
+        return _interpolated(call)
     if call.name.startswith("adaptive") or call.name[-1] != "d" or "fractional" in call.name:
         return {}
     dims = int(call.name[-2])
@@ -86,6 +93,28 @@ def _pool(call: Call) -> dict[str, float]:
     stride = call.arg(2, "stride")
     found = _each("kernel", kernel, dims) | _each("stride", kernel if stride in (None, [], ()) else stride, dims)
     return found | _each("padding", call.arg(3, "padding", default=0), dims)
+
+
+def _interpolated(call: Call) -> dict[str, float]:
+    """`kept` along each axis: the sum of squared weights of the old places in a new one, in the mean over the new ones."""
+    mode, corners = call.arg(3, "mode", default="nearest"), call.arg(4, "align_corners")
+    before = call.arg(0, "input").shape[2:]
+    if mode.startswith("nearest"):
+        return {}
+    size, scale = call.arg(1, "size"), call.arg(2, "scale_factor")
+    each = (
+        (size if size is not None else scale)
+        if isinstance(size or scale, list | tuple)
+        else [size or scale] * len(before)
+    )
+    found = {}
+    for axis, (n, to) in enumerate(zip(before, each, strict=True)):
+        to, few = to if size is not None else int(n * to), min(n, PLACES)
+        ones = torch.eye(few).view(1, few, few, *[1] * (len(before) - 1))  # every old place alone
+        after = [max(round(to * few / n), 1), *[1] * (len(before) - 1)]
+        weights = torch.nn.functional.interpolate(ones, size=after, mode=mode, align_corners=corners)
+        found[f"kept {axis}"] = float(weights.square().sum(1).mean())
+    return found
 
 
 def _constant(call: Call) -> dict[str, float]:
@@ -116,6 +145,42 @@ def _constant(call: Call) -> dict[str, float]:
     return found
 
 
+def _alpha(call: Call) -> dict[str, float]:
+    """What a sum multiplies its second operand by, where that is a number other than 1."""
+    alpha = call.kwargs.get("alpha", 1)
+    return {"alpha": float(alpha)} if isinstance(alpha, int | float) and alpha != 1 else {}
+
+
+def _summed(call: Call) -> dict[str, float]:
+    """Of a product with a summand: the number that multiplies it, and the summand where it is one that nothing trains;
+    "summand" alone where it is a signal, or a weight that is multiplied."""
+    if call.name not in SUMMED:
+        return {}
+    beta, summand, found = call.kwargs.get("beta", 1), call.arg(0, "input", "self"), _alpha(call)
+    value = call.lookup(summand)
+    if beta == 0:
+        return found
+    if value is not None and (value.data or value.params):
+        return found | ({"summand": 1.0} if value.data or beta != 1 else {})
+    if summand.is_meta or not summand.numel():
+        return found | {"summand": 1.0}
+    x = float(beta) * summand.detach().double()
+    return found | {"constant": float(x.mean()), "constant_rms": math.sqrt(float(x.square().mean()))}
+
+
+def _with_alpha(found: dict[str, float], call: Call) -> dict[str, float]:
+    """The constant that a sum multiplies first; "alpha" remains where it multiplies something else."""
+    alpha, second = _alpha(call), call.arg(1, "other")
+    if "constant" not in found and call.name in ("add", "sub") and call.arg(0, "input") is second:
+        times = alpha.get("alpha", 1.0)
+        return {"itself": 1 + times if call.name == "add" else 1 - times}
+    value = call.lookup(second) if isinstance(second, torch.Tensor) else None
+    if not alpha or "constant" not in found or (value is not None and (value.data or value.params)):
+        return found | alpha
+    factor = alpha["alpha"]
+    return found | {"constant": factor * found["constant"], "constant_rms": abs(factor) * found["constant_rms"]}
+
+
 def _filled(call: Call) -> dict[str, float]:
     """`hides` where entries are overwritten with a finite number that no softmax will see."""
     for argument in (*call.args[1:], *call.kwargs.values()):
@@ -137,7 +202,7 @@ def _contracted(call: Call) -> dict[str, float]:
             if "." not in term:
                 sizes |= dict(zip(term, operand.shape, strict=True))
         return {"contracted": float(math.prod(n for letter, n in sizes.items() if letter not in out))}
-    first = call.arg(1 if call.name in ("baddbmm", "addbmm", "addmm") else 0, "input", "self", "batch1", "mat1")
+    first = call.arg(1 if call.name in SUMMED else 0, "input", "self", "batch1", "mat1")
     return {"contracted": float(first.shape[-1])}
 
 
@@ -264,15 +329,18 @@ def _index(call: Call) -> dict[str, float]:
 
 
 def _starts(call: Call, inputs: list[Value]) -> dict[str, float]:
-    """Along which axis signals are put side by side, and where each begins."""
-    tensors = call.args[0]
-    dim = call.arg(1, "dim", "axis", default=0) if call.name in ("cat", "concat", "concatenate") else 0
+    """Along which axis signals are put side by side, where each begins, and how long it is."""
+    tensors, along = call.arg(0, "tensors"), call.name in ("cat", "concat", "concatenate")
+    dim = call.arg(1, "dim", "axis", default=0) if along else 0
     order = list(dict.fromkeys(v.node for v in inputs if v.data))
     found, start = {"axis": float(dim % tensors[0].ndim)}, 0
     for tensor in tensors:
         value = call.lookup(tensor)
         if value is not None and value.data:
-            found[f"start {order.index(value.node)}"] = float(start)
+            place = order.index(value.node)
+            found[f"start {place}"] = float(start)
+            if along:
+                found[f"size {place}"] = found.get(f"size {place}", 0.0) + float(tensor.shape[dim])
         start += tensor.shape[dim]
     return found
 
@@ -289,13 +357,29 @@ def _pad(call: Call) -> dict[str, float]:
     return found
 
 
-def _input(call: Call, data: Value) -> dict[str, float]:
+def _input(kind: str, call: Call, data: list[Value]) -> dict[str, float]:
     """Of a real input: mean, second moment, half the mean squared gap between two examples at one place, and between two
-    places of one example."""
-    tensor = next((t for t in call.args if isinstance(t, torch.Tensor) and call.lookup(t) is data), None)
-    if tensor is None or tensor.is_meta or tensor.ndim < 2 or tensor.numel() == 0:
+    places of one example. Of several inputs side by side: their means over the elements. A sum or a product of two inputs
+    is data, too, so these are its own numbers, and "together" says so."""
+    given = [t for a in (*call.args, *call.kwargs.values()) for t in (a if isinstance(a, list | tuple) else (a,))]
+    given = [t for t in given if isinstance(t, torch.Tensor)]
+    tensors = [t for t in given if any(call.lookup(t) is v for v in data)]
+    tensors = tensors if kind == "concat" else tensors[:1]
+    if not tensors or any(t.is_meta or t.ndim < 2 or t.numel() == 0 for t in tensors):
         return {}
-    x = tensor.detach().double()
+    if len(data) == 2 == len(given) and call.name in JOINED:
+        alpha = {k: v for k, v in call.kwargs.items() if k == "alpha"}
+        return _moments(JOINED[call.name](*(t.detach().double() for t in given), **alpha)) | {"together": 1.0}
+    each = [_moments(t.detach().double()) for t in tensors]
+    sizes = [t.numel() / sum(t.numel() for t in tensors) for t in tensors]
+    return {
+        name: sum(share * found[name] for share, found in zip(sizes, each, strict=True))
+        for name in each[0]
+        if all(name in found for found in each)
+    }
+
+
+def _moments(x: torch.Tensor) -> dict[str, float]:
     found = {"input_mean": float(x.mean()), "input_second": float(x.square().mean())}
     if x.shape[0] > 1:
         found["input_contrast"] = float(x.var(dim=0).mean())

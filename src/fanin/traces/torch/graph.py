@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from fanin.activations import Activation, table_points
+from fanin.activations import Activation, Array
 from fanin.traces.torch.values import Blank, Node, Ref, Value
 
 WEIGHT_ROLES = frozenset(("weight", "recurrent", "embedding"))
@@ -213,19 +213,21 @@ class Graph:
         calls = [self.nodes[i] for i in path if self.nodes[i].kind not in THROUGH]
         if not calls:
             return None
-        z = torch.tensor(table_points())
-        known: dict[int, torch.Tensor] = {root: z}
-        try:
+
+        def replayed(z: Array) -> Array:
+            known: dict[int, torch.Tensor] = {root: torch.tensor(z)}
             with torch.no_grad():
                 for index in path:
                     self._replay(self.nodes[index], known)
             y = known[value]
             if y.shape != z.shape or not torch.isfinite(y).all():
-                return None
+                raise ValueError("it is not elementwise, or not finite")
+            return y.numpy()
+
+        try:
+            result = Activation.tabulated(replayed, "·".join(dict.fromkeys(c.name for c in calls)))
         except Exception:  # user code replayed on other shapes may fail in any way; then the function is not known
             return None
-        names = [c.name for c in calls]
-        result = Activation.recognised(y.numpy(), "·".join(dict.fromkeys(names)))
         return None if result.name == "linear" else result
 
     def _between(self, root: int, value: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fanin.activations import Activation, table_points
+from fanin.activations import Activation
 from fanin.slots import ChainLink, Pairing, ResidualPlace
 from fanin.traces.torch.graph import THROUGH, TRANSPARENT, Graph, is_weight_op
 from fanin.traces.torch.values import Node, Value
@@ -325,7 +325,8 @@ def follow(graph: Graph, value: int, *, through_norms: bool = False) -> Way | No
 def _compose(first: Activation | None, then: Activation) -> Activation:
     if first is None or (first == then and first.name in ("relu", "relu6")):
         return then
-    return Activation.recognised(then(first(table_points())), f"{first.name}·{then.name}")
+    inner = first  # for the function below
+    return Activation.tabulated(lambda z: then(inner(z)), f"{first.name}·{then.name}")
 
 
 def _keeps_units(graph: Graph, node: Node) -> bool:

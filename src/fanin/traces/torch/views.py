@@ -12,8 +12,8 @@ from fanin.traces.torch.values import Node, Value, WeightView
 
 # Calls that leave each element where it is; some of them cannot be replayed on a meta tensor.
 COPIES = frozenset(
-    ("alias", "bfloat16", "clone", "contiguous", "cpu", "cuda", "data", "double", "float", "half", "identity")
-).union(("requires_grad_", "to", "type", "type_as"))
+    ("alias", "as_tensor", "asarray", "bfloat16", "clone", "contiguous", "cpu", "cuda", "data", "double", "float")
+).union(("half", "identity", "requires_grad_", "to", "type", "type_as"))
 CHANGES_VALUES = frozenset(("triu", "tril", "ones_like", "zeros_like"))
 PICKS_ROWS = frozenset(("getitem", "index_select", "gather"))
 

@@ -285,12 +285,13 @@ def _margin(node: Node, call: consume.Call) -> int:
     return max(weight.shape[2:], default=1) // 2 if weight is not None else 0
 
 
+DROPS = ("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout")  # alpha dropout keeps a signal's size
 EPS_POSITION = {"batch_norm": 7, "instance_norm": 7, "layer_norm": 4, "group_norm": 4, "rms_norm": 3}
 
 
 def _facts(name: str, call: consume.Call) -> dict[str, float]:
-    if name.endswith("dropout"):
-        return {"p": float(call.arg(1, "p", default=0.5))}
+    if name in DROPS:
+        return {"p": float(call.arg(1, "p", default=0.5)) if call.arg(2, "train", "training", default=True) else 0.0}
     if name in ("conv1d", "conv2d", "conv3d"):
         return {"groups": float(call.arg(6, "groups", default=1))}
     if name in EPS_POSITION:
