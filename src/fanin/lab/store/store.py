@@ -224,7 +224,9 @@ class Store:
         curved = [row for row in rows if row.curve]
         with one_sentence(self.folder):
             # many at once: a disk takes them in one go, and one after the other they cost more than small models' training
-            for some in self._settling.map(self._extents, [curved[i::SETTLING] for i in range(min(SETTLING, len(curved)))]):
+            for some in self._settling.map(
+                self._extents, [curved[i::SETTLING] for i in range(min(SETTLING, len(curved)))]
+            ):
                 found |= some
             curves.settle_folder(self.folder / "curves")
         return found

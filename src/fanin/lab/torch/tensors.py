@@ -78,7 +78,9 @@ class Orders:
         for _ in range(done // self.steps):
             self.order = self._next()
         self.done = done % self.steps
-        self.targets: tuple[Tensor, Tensor] | None = None  # of this pass, one a member, with the targets of all examples
+        self.targets: tuple[Tensor, Tensor] | None = (
+            None  # of this pass, one a member, with the targets of all examples
+        )
 
     def _next(self) -> Tensor:
         """Rows of a whole pass, shape (seeds, examples)."""
