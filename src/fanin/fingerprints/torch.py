@@ -62,7 +62,7 @@ def file_tensors(path: Path) -> list[Held]:
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, ValueError):
         loaded = _unmapped(path)
-    except (OSError, pickle.UnpicklingError, EOFError, KeyError) as error:
+    except Exception as error:  # a file that is no pickle, or cut off, raises anything
         raise _unreadable(path, error) from None
     if isinstance(loaded, Mapping):
         for key in ("state_dict", "model", "model_state_dict"):  # a checkpoint of a training run
@@ -78,15 +78,15 @@ def _unmapped(path: Path) -> Any:
     """Files of before torch 1.6 cannot be mapped into memory."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, OSError, pickle.UnpicklingError, EOFError, KeyError) as error:
+    except Exception as error:
         raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: BaseException) -> FaninValueError:
-    words = str(error).strip().splitlines()
-    return FaninValueError(
-        f"{path} cannot be read as a file of tensors (weights_only): {words[0] if words else type(error).__name__}"
-    )
+    words = str(error).strip().splitlines() or [type(error).__name__]
+    if isinstance(error, pickle.UnpicklingError) and "Weights only" in words[0]:
+        words = ["it holds other objects, which would run code; give a file of model.state_dict()"]
+    return FaninValueError(f"{path} cannot be read as a file of tensors (weights_only): {words[0]}")
 
 
 def _flat(state: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Tensor]]:
