@@ -229,6 +229,8 @@ class Plan(Record):
         What has values already keeps them. Parameters stay tied. Buffers that constructors computed on the meta device
         (rotary frequencies, running means) are computed again by the modules' own functions (`reset_parameters`,
         `_init_weights` and the like); where none does, nothing is changed and an error names them.
+        Call it in place of `to_empty()`: memory from there cannot be told from values, so buffers keep it (a warning names those
+        that do not hold what their modules compute).
 
         Args:
             model: a `torch.nn.Module` with parameters on the meta device, sharded already (`fully_shard`,
