@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from fanin.draws.memory import overlaps
 from fanin.names import PARAMETRIZED, canonical_names, unwrapped_names
 from fanin.plans.parts import Part
 from fanin.plans.torch.shards import flat_shards, is_dtensor, local_of, shard_problem, tensor_parts
@@ -96,8 +97,8 @@ class Target:
                 return "is on the meta device and has no memory; use plan.materialize(model), or model.to_empty(device=...) first"
             if tensor.is_inference() and not torch.is_inference_mode_enabled():
                 return "is an inference tensor, which cannot be written to outside of torch.inference_mode()"
-            if any(step == 0 and size > 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True)):
-                return "is an expanded view whose elements share memory; clone it first"
+            if not tensor.is_contiguous() and overlaps(tensor.shape, tensor.stride()):
+                return "is a view whose elements share memory (it was expanded); clone it first"
         if not self.tensor.is_floating_point():
             kind = "complex" if self.tensor.is_complex() else "integer"
             return f"is {kind} ({str(self.tensor.dtype).removeprefix('torch.')}); only real floating-point weights are drawn"
