@@ -165,7 +165,8 @@ class Plan(Record):
 
         Args:
             model: the `torch.nn.Module` that the plan was made for, or one with the same weights; wrapped or not. Or an
-                `nnx.Module` of Flax, for a plan of `fanin.jax.plan`; threads and progress are PyTorch's alone.
+                `nnx.Module` of Flax for a plan of `fanin.jax.plan`, or a Keras model for one of `fanin.keras.plan`; threads and
+                progress are PyTorch's alone.
             seed: instead of the plan's own.
             threads: how many threads draw; torch's number where nothing is said. The numbers do not depend on it.
             progress: called with (numbers drawn, numbers in all) as it goes; True for a bar on the standard error, None
