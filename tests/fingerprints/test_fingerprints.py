@@ -185,6 +185,23 @@ def test_files_that_hold_something_else_are_one_sentence(tmp_path: Path) -> None
         fanin.fingerprint(tmp_path / "model.pt")
 
 
+def test_arrays_among_tensors_count() -> None:
+    w, b = torch.randn(3, 4), np.arange(3.0)
+    mixed = fanin.fingerprint({"w": w, "deep": {"b": b}, "epoch": 3})
+    assert (
+        mixed
+        == fanin.fingerprint({"w": w, "deep.b": torch.from_numpy(b)})
+        == fanin.fingerprint({"w": w.numpy(), "deep.b": b})
+    )
+    with pytest.raises(FaninTypeError, match="b is an array of <U1"):
+        fanin.fingerprint({"w": w, "b": np.array(["a"])})
+
+
+def test_tensors_that_are_not_dense() -> None:
+    with pytest.raises(FaninValueError, match=r"a is torch\.sparse_coo and cannot be hashed"):
+        fanin.fingerprint({"a": torch.eye(3).to_sparse()})
+
+
 def test_tied_weights_and_buffers_count_as_in_a_checkpoint(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False), nn.BatchNorm1d(4))
     model[1].weight = model[0].weight
