@@ -1,6 +1,8 @@
 """`fanin fingerprint` and `fanin verify`: what they print and how they end."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,3 +132,12 @@ def test_models_of_other_frameworks(fanin: Run, package: str, code: str, monkeyp
     assert "0.weight: there is no such weight" in out
     Path("others.py").write_text("def net(): return 3\n")
     assert "must return a model (of PyTorch, Flax NNX or Keras)" in fanin("fingerprint", "others.py:net")[2]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
+def test_an_output_that_the_disk_has_no_place_for(fanin: Run) -> None:
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "fanin", "fingerprint", "plan.json"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (run.returncode, run.stderr) == (2, "fanin: the output cannot be written: No space left on device\n")
