@@ -55,3 +55,11 @@ def test_two_that_start_at_once_do_not_take_each_others_files(tmp_path: Path, mo
         PLAN.stream(tmp_path / "out")
     held[0].__exit__(None, None, None)
     assert sorted(p.name for p in partial.iterdir()) == ["journal", "model.safetensors"]
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_places_that_are_none(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FaninValueError, match="path=.* cannot be used; give the name of a folder"):
+        PLAN.stream(path)
+    assert list(tmp_path.iterdir()) == []

@@ -96,6 +96,8 @@ def stream(
         plan = replace(plan, seed=seed)
     if not isinstance(path, str | os.PathLike):
         raise FaninTypeError(f"path={path!r} cannot be used; give the name of a folder, or of a {SUFFIX} file")
+    if not str(path) or "\0" in str(path):
+        raise FaninValueError(f"path={path!r} cannot be used; give the name of a folder, or of a {SUFFIX} file")
     count = thread_count(threads)
     items = plan_items(plan, dtype)
     if model is not None:
