@@ -26,7 +26,7 @@ def test_json_is_read_back_and_draws_the_same(case: tuple[Distribution, tuple[in
     assert np.array_equal(*drawn)
 
 
-@pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf, "1", None])
+@pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf, "1", None, 10**400])
 @pytest.mark.parametrize(
     ("kind", "field"), [(Normal, "std"), (TruncatedNormal, "std"), (TruncatedNormal, "cut"), (Uniform, "bound")]
 )

@@ -13,6 +13,7 @@ from fanin import rules
 from fanin.distributions import Constant, Formula, Integers, Mapped, Normal
 from fanin.draws import draw, draw_distribution
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.fingerprints import verify
 from fanin.plans import Entry, Plan
 
 layers = keras.layers
@@ -158,6 +159,15 @@ class TestInit:
                 )
             elif slot.role != "scale" and "cell.bias" not in slot.name:
                 assert (array(found[slot.name]) == (slot.role == "norm_scale")).all(), slot.name
+
+    def test_a_plan_applies_itself(self) -> None:
+        plan = face.plan(functional(), "he_normal", seed=3)
+        model = functional()
+        assert plan.apply(model) is model
+        wanted = weights(face.init_(functional(), "he_normal", seed=3))
+        assert all(np.array_equal(array(v), array(wanted[n])) for n, v in weights(model).items())
+        assert verify(model, plan).same
+        assert not verify(plan.apply(model, seed=4), plan).same
 
     @pytest.mark.parametrize("make", [subclassed, functional])
     def test_two_builds_in_one_process_get_equal_numbers(self, make: Any) -> None:

@@ -52,6 +52,17 @@ def test_averaged_model() -> None:
     assert names_of(torch.optim.swa_utils.AveragedModel(net())) == PLAIN
 
 
+def test_averaged_model_with_its_counter() -> None:
+    """A checkpoint holds the wrapper's own buffer, too, which no prefix stands before."""
+    for wrapped in (
+        torch.optim.swa_utils.AveragedModel(net()),
+        nn.DataParallel(torch.optim.swa_utils.AveragedModel(net())),
+    ):
+        state = wrapped.state_dict()
+        assert sorted(canonical_names(state).values()) == sorted(["n_averaged", *PLAIN])
+        assert sorted(canonical(n, among=list(state)) for n in state) == sorted(["n_averaged", *PLAIN])
+
+
 def test_checkpoint_wrapper() -> None:
     wrap = pytest.importorskip("torch.distributed.algorithms._checkpoint.checkpoint_wrapper").checkpoint_wrapper
     model = net()

@@ -3,6 +3,7 @@
 Nothing heavy is imported up here, so that `fanin --help` is there at once.
 """
 
+import errno
 import sys
 from enum import StrEnum
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.add_typer(lab)
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, or of the copy that newer releases of typer carry
 UNUSABLE = 2
+FULL = (errno.ENOSPC, errno.EDQUOT)  # no place on the disk that the output is sent to
 
 
 class Format(StrEnum):
@@ -335,13 +337,16 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # `fanin check … | head`
         sys.stderr.close()
         status = 0
-    except Exception as error:  # a fault of fanin's own: no status of a finding, and everything that helps to mend it
-        import traceback
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            status = refuse(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
+        else:  # a fault of fanin's own: no status of a finding, and everything that helps to mend it
+            import traceback
 
-        traceback.print_exc()
-        status = refuse(
-            f"this is a fault in fanin itself ({type(error).__name__}); please report it with the lines above"
-        )
+            traceback.print_exc()
+            status = refuse(
+                f"this is a fault in fanin itself ({type(error).__name__}); please report it with the lines above"
+            )
     sys.exit(status if isinstance(status, int) else 0)
 
 

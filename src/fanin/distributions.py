@@ -78,7 +78,7 @@ class NormalBetween(Distribution):
         _require(_finite(self.std) and self.std >= 0, kind, "std", self.std, "a finite number of at least 0")
         _require(_finite(self.mean), kind, "mean", self.mean, "a finite number")
         for field, value in (("low", self.low), ("high", self.high)):
-            _require(isinstance(value, int | float) and not math.isnan(value), kind, field, value, "a number")
+            _require(_finite(value) or value in (math.inf, -math.inf), kind, field, value, "a number")
         _require(self.low < self.high, kind, "low", self.low, f"below high={self.high!r}")
 
 
@@ -273,7 +273,7 @@ class Sparse(Distribution):
 
 
 def _plain(kind: str, arguments: object) -> None:
-    ok = isinstance(arguments, tuple) and all(isinstance(a, int | float) and math.isfinite(a) for a in arguments)
+    ok = isinstance(arguments, tuple) and all(map(_finite, arguments))
     _require(ok, kind, "arguments", arguments, "a tuple of finite numbers")
 
 

@@ -17,6 +17,7 @@ WRAPPERS = {
     "_forward_module": "Lightning Fabric",
 }
 LEADING = "module"  # DataParallel, DistributedDataParallel, AveragedModel, DeepSpeed: the only child of the root
+BESIDE = {"n_averaged": "AveragedModel"}  # what a wrapper holds itself, beside its child
 PARAMETRIZED = "parametrizations"  # torch.nn.utils.parametrize: parametrizations.<weight>.original<i>
 ORIGINAL = re.compile(r"original\d*")
 # torch.nn.utils.weight_norm, spectral_norm and prune, the kinds that work by hooks: weight -> weight_g and weight_v
@@ -43,7 +44,7 @@ def canonical(name: str, among: Collection[str] | None = None) -> str:
     """
     bare = _without_wrappers(name)
     siblings = None if among is None else {_without_wrappers(n) for n in among}
-    while bare.startswith(f"{LEADING}.") and (siblings is None or all(n.startswith(f"{LEADING}.") for n in siblings)):
+    while bare.startswith(f"{LEADING}.") and (siblings is None or _led(siblings)):
         bare = bare.removeprefix(f"{LEADING}.")
         siblings = siblings and {n.removeprefix(f"{LEADING}.") for n in siblings}
     bare = _without_parametrization(bare)
@@ -60,9 +61,15 @@ def canonical_names(names: Iterable[str]) -> dict[str, str]:
 def unwrapped_names(names: Iterable[str]) -> dict[str, str]:
     """Every one of a model's parameter names without wrappers' components; parametrised weights keep theirs."""
     bare = {n: _without_wrappers(n) for n in names}
-    while bare and all(b.startswith(f"{LEADING}.") for b in bare.values()):  # wrappers in wrappers
+    while _led(bare.values()):  # wrappers in wrappers
         bare = {n: b.removeprefix(f"{LEADING}.") for n, b in bare.items()}
     return bare
+
+
+def _led(names: Iterable[str]) -> bool:
+    """Whether all names begin as the root's only child does, but for what a wrapper holds beside it."""
+    others = [n for n in names if n not in BESIDE]
+    return bool(others) and all(n.startswith(f"{LEADING}.") for n in others)
 
 
 def _without_wrappers(name: str) -> str:

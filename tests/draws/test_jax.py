@@ -372,6 +372,13 @@ def test_a_sharding_that_does_not_fit_is_refused(eight: dict[str, Any]) -> None:
     assert "does not fit the shape (30, 8)" in eight["refused"]
 
 
+def test_a_sharding_of_more_axes_than_the_weight_has_is_refused() -> None:
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("a",))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("a", None))
+    with pytest.raises(FaninError, match=r"names 2 axes, but the shape \(8,\) has 1"):
+        draw(Normal(1.0), (8,), seed=0, name="w", sharding=sharding)
+
+
 @pytest.mark.slow
 def test_no_device_asks_another(eight: dict[str, Any]) -> None:
     assert {program["way"] for program in eight["programs"]} == {"given", "out"}

@@ -125,3 +125,14 @@ def test_what_is_certain() -> None:
     for law in (Formula("x"), Mapped(Normal(1.0), "x"), Built("x", AXES)):
         assert not certain(law)
         assert not certain(ZeroRows(Stack((Normal(1.0), Sparse(law, 1)), (1, 1)), (0,)))
+
+
+@pytest.mark.parametrize("law", [Permutations(1), Stack((Normal(1.0), Integers(0, 2**24 + 2)), (1, 1), 0)])
+def test_float32_too_holds_whole_numbers_up_to_a_bound(law: Any) -> None:
+    """2^24 + 1 rounded to its neighbour: an order in which one number is there twice."""
+    shape, some = (2, 2**24 + 2), (0, slice(0, 3))
+    with pytest.raises(
+        FaninValueError, match="whole numbers up to 16777217, but float32 holds those up to 16777216 only"
+    ):
+        draw(law, shape, seed=0, name="w", window=some)
+    assert draw(law, shape, seed=0, name="w", window=some, dtype="float64").shape == (3,)

@@ -87,12 +87,32 @@ def test_tiles_cover_the_window_once() -> None:
         ((slice(None), slice(-6, None)), "-6 is outside of axis 1, which has 5 elements"),
         ((0, 0, 0), "names 3 axes, but the shape"),
         ((4,), "4 is outside of axis 0, which has 4 elements"),
-        (("a",), "give a slice or an integer"),
+        (("a",), "'a' cannot be used; give a slice of whole numbers, or one whole number, an axis"),
+        (True, "True cannot be used; give a slice of whole numbers"),
+        (Ellipsis, "Ellipsis cannot be used; give a slice of whole numbers"),
+        ((slice(0, 4, 0),), r"slice\(0, 4, 0\) cannot be used; its step must not be 0"),
+        ((slice(1.5, 3),), r"slice\(1.5, 3, None\) cannot be used; give a slice of whole numbers"),
+        ((slice(0, 3, "2"),), "cannot be used; give a slice of whole numbers"),
     ],
 )
 def test_bad_windows_are_named(window: Any, message: str) -> None:
     with pytest.raises(FaninError, match=message):
         draw_distribution(Normal(1.0), (4, 5), seed=0, name="w", window=window)
+
+
+@pytest.mark.parametrize("step", [2**63, 2**70, -(2**70), 10])
+def test_steps_beyond_the_weight_pick_one(step: int) -> None:
+    whole = draw_distribution(Normal(1.0), (4, 5), seed=0, name="w")
+    part = draw_distribution(
+        Normal(1.0), (4, 5), seed=0, name="w", window=(slice(None, None, step), slice(1, None, step))
+    )
+    assert np.array_equal(part, whole[::step, 1::step])
+
+
+@pytest.mark.parametrize("shape", [(2**64, 0), (2**32, 2**32, 0), (2**62, 2), (0, 2**63)])
+def test_shapes_whose_size_overflows(shape: tuple[int, ...]) -> None:
+    with pytest.raises(FaninError, match=r"a weight has fewer than 2\*\*63 numbers"):
+        draw_distribution(Normal(1.0), shape, seed=0, name="w")
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([-2, 1, 3])), max_size=3), st.integers(1, 40))

@@ -1,6 +1,8 @@
 """`fanin fingerprint` and `fanin verify`: what they print and how they end."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,3 +107,37 @@ def test_what_cannot_be_used_is_one_sentence_and_two(fanin: Run, arguments: tupl
     assert words in err
     assert "Traceback" not in err
     assert "fault in fanin" not in err
+
+
+@pytest.mark.parametrize(
+    ("package", "code"),
+    [
+        ("flax", "from flax import nnx\ndef net(): return nnx.Linear(3, 4, rngs=nnx.Rngs(0))\nmade = net()\n"),
+        (
+            "keras",
+            "import keras\ndef net(): return keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])\nmade = net()\n",
+        ),
+    ],
+)
+def test_models_of_other_frameworks(fanin: Run, package: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    pytest.importorskip(package)
+    Path("others.py").write_text(code)
+    status, out, _ = fanin("fingerprint", "others.py:net")
+    assert status == 0
+    assert len(out.splitlines()) == 3
+    assert fanin("fingerprint", "others.py:made")[0] == 0
+    status, out, _ = fanin("verify", "others.py:net", "plan.json")
+    assert status == 1
+    assert "0.weight: there is no such weight" in out
+    Path("others.py").write_text("def net(): return 3\n")
+    assert "must return a model (of PyTorch, Flax NNX or Keras)" in fanin("fingerprint", "others.py:net")[2]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
+def test_an_output_that_the_disk_has_no_place_for(fanin: Run) -> None:
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "fanin", "fingerprint", "plan.json"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (run.returncode, run.stderr) == (2, "fanin: the output cannot be written: No space left on device\n")

@@ -165,6 +165,43 @@ def test_a_model_its_checkpoint_and_its_plan(tmp_path: Path) -> None:
     assert fanin.fingerprint(tmp_path / "last.ckpt") == expected
 
 
+def test_files_that_hold_something_else_are_one_sentence(tmp_path: Path) -> None:
+    """The reader of torch's raises anything for a file that is none (IndexError for these three bytes)."""
+    torch.save(nn.Linear(2, 2), tmp_path / "model.pt")
+    torch.save(torch.zeros(300), tmp_path / "cut.pt")
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "cut.pt").read_bytes()[:700])
+    for name, content in (
+        ("text.pt", b"abc"),
+        ("empty.pt", b""),
+        ("zip.pt", b"PK\x03\x04 and more"),
+        ("zeros.pt", bytes(99)),
+    ):
+        (tmp_path / name).write_bytes(content)
+    for path in tmp_path.iterdir():
+        with pytest.raises(FaninValueError, match=f"{path.name} cannot be read as a file of tensors") as error:
+            fanin.fingerprint(path)
+        assert "\x1b" not in str(error.value)
+    with pytest.raises(FaninValueError, match=r"give a file of model\.state_dict\(\)"):
+        fanin.fingerprint(tmp_path / "model.pt")
+
+
+def test_arrays_among_tensors_count() -> None:
+    w, b = torch.randn(3, 4), np.arange(3.0)
+    mixed = fanin.fingerprint({"w": w, "deep": {"b": b}, "epoch": 3})
+    assert (
+        mixed
+        == fanin.fingerprint({"w": w, "deep.b": torch.from_numpy(b)})
+        == fanin.fingerprint({"w": w.numpy(), "deep.b": b})
+    )
+    with pytest.raises(FaninTypeError, match="b is an array of <U1"):
+        fanin.fingerprint({"w": w, "b": np.array(["a"])})
+
+
+def test_tensors_that_are_not_dense() -> None:
+    with pytest.raises(FaninValueError, match=r"a is torch\.sparse_coo and cannot be hashed"):
+        fanin.fingerprint({"a": torch.eye(3).to_sparse()})
+
+
 def test_tied_weights_and_buffers_count_as_in_a_checkpoint(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False), nn.BatchNorm1d(4))
     model[1].weight = model[0].weight

@@ -104,3 +104,11 @@ class TestFlax:
     def test_without_values(self) -> None:
         with pytest.raises(FaninValueError, match="bias is a ShapeDtypeStruct and has no values"):
             fanin.fingerprint(self.nnx.eval_shape(self.model))
+
+    def test_statistics_without_values(self) -> None:
+        """A plan gives an abstract model its parameters; the running mean is still a shape."""
+        model = self.nnx.eval_shape(lambda: self.nnx.BatchNorm(3, rngs=self.nnx.Rngs(0)))
+        for variable in (model.scale, model.bias):
+            variable.set_value(jnp.zeros(3))
+        with pytest.raises(FaninValueError, match="mean is a ShapeDtypeStruct and has no values"):
+            fanin.fingerprint(model)

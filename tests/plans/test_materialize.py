@@ -1,5 +1,6 @@
 """Models on the meta device: given memory and drawn, and nothing left to chance."""
 
+import warnings
 from typing import Any
 
 import pytest
@@ -136,6 +137,21 @@ def test_buffers_with_values_keep_them() -> None:
     plan.materialize(meta)
     assert meta[1].freq.tolist() == [3.0] * 4
     assert torch.equal(meta[2].weight, kept), "and so do parameters that the plan leaves alone"
+
+
+@pytest.mark.parametrize("build", [lambda: net(ByReset()), lambda: net(ByAssignment()), lambda: Parent(Rotary())])
+def test_buffers_that_to_empty_left_to_chance_are_named(build: Any) -> None:
+    """Nothing tells such memory from values, but that the modules compute others."""
+    model, real, plan = both(build)
+    model.to_empty(device="cpu")
+    for buffer in model.buffers():
+        buffer.fill_(7)
+    with pytest.warns(UserWarning, match=r"freq.* do not hold what their modules compute: after to_empty"):
+        plan.materialize(model)
+    assert torch.equal(next(model.parameters()), next(real.parameters()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan.materialize(build())
 
 
 def test_parameters_without_an_entry_are_an_error() -> None:

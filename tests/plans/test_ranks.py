@@ -247,6 +247,6 @@ def from_meta(rank: int, world: int, plan: Plan) -> None:
         assert all(p.is_meta for p in model.parameters())
 
 
-@pytest.mark.parametrize("world", [2, 8])
+@pytest.mark.parametrize("world", [2, 4, 8])
 def test_as_one_process(world: int, tmp_path: Path) -> None:
     ranks.start(world, tmp_path, same_everywhere)

@@ -1,5 +1,7 @@
 """What a plan is: entries that fit what it requires, edits, differences."""
 
+from typing import Any
+
 import pytest
 from tests.plans.models import slot
 
@@ -147,7 +149,13 @@ def test_a_weight_has_one_entry_by_whichever_name() -> None:
         Plan.of((slot("a.weight"), slot("a.weight")), {})
 
 
-@pytest.mark.parametrize("shape", [(2**32, 2**31), (2**63,), (2**20,) * 4, (-1, 4)])
-def test_shapes_that_are_none_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(FaninValueError, match="cannot be counted in 64 bits"):
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        *((shape, "cannot be counted in 64 bits") for shape in ((2**32, 2**31), (2**63,), (2**20,) * 4)),
+        *((shape, "every extent must be a whole number of at least 0") for shape in ((-1, 4), ("x", 4), (2.0, 3))),
+    ],
+)
+def test_shapes_that_are_none_are_refused(shape: Any, words: str) -> None:
+    with pytest.raises(FaninValueError, match=words):
         Plan({"w": Entry(Normal(1.0))}, requires={"w": Need(shape)})

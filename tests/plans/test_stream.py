@@ -230,6 +230,18 @@ class TestStopped:
         with pytest.raises(FaninValueError, match="unfinished stream of another plan"):
             BIG.stream(tmp_path / "out", seed=2)
 
+    def test_a_place_that_was_taken_meanwhile(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as patch:
+            self.counted(patch, 2)
+            with pytest.raises(KeyboardInterrupt):
+                BIG.stream(tmp_path / "out", threads=1)
+        (tmp_path / "out" / "model.safetensors").write_text("somebody's")
+        with pytest.raises(FaninValueError, match=r"already holds model\.safetensors"):
+            BIG.stream(tmp_path / "out")
+        assert (tmp_path / "out" / "model.safetensors").read_text() == "somebody's"
+        (tmp_path / "out" / "model.safetensors").unlink()
+        BIG.stream(tmp_path / "out")
+
     @pytest.mark.skipif(sys.platform != "linux", reason="locks of files: Linux")
     def test_two_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         inner: list[str] = []

@@ -8,6 +8,7 @@
 - `windows`: which part of a weight is asked for, and tiles of bounded size
 - `elementwise`: numbers of a recipe in NumPy; `numba_fill` and its kernels: the same on all cores; `backends` chooses
 - `numpy`: the arrays (`draw`, `draw_distribution`)
+- `memory`: whether each number has a place of its own
 - `precheck`: what a draw would refuse, before it writes
 - `largest`: how large the numbers can get, and whether a format holds them
 - `new_rows`: rows for new tokens, from the mean and the covariance of the old ones

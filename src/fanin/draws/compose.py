@@ -6,6 +6,7 @@ random orders of lines. Matrix families (`matrices`) are computed by the backend
 
 import bisect
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,10 +32,11 @@ from fanin.draws import host, matrices
 from fanin.draws.bits import Stream, check_seed
 from fanin.draws.householder import Ops
 from fanin.draws.recipe import Recipe, recipe
-from fanin.draws.windows import Ranges, check_axis, check_shape, resolve
+from fanin.draws.windows import Ranges, check_axis, check_shape, pieces, resolve
 from fanin.errors import FaninTypeError, FaninValueError
 
 Shape = tuple[int, ...]
+AT_ONCE = 1 << 20  # numbers of lines whose orders are made in one go
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ def fill(law: Distribution, shape: Shape, stream: Stream, ranges: Ranges, out: A
             _fill_zero_rows(law, shape, stream, ranges, out, bits, to)
         case Permutations():
             axis = check_axis(law.axis, shape, "Permutations")
-            to.put(out, to.orders(shape, axis, stream, ranges, out))
+            for where, part in _lines(shape, axis, ranges):
+                to.put(out[where], to.orders(shape, axis, stream, part, out))
         case Sparse():
             _fill_sparse(law, shape, stream, ranges, out, bits, to)
         case _:
@@ -216,7 +219,15 @@ def check_rows(law: ZeroRows, shape: Shape, stream: Stream) -> None:
 def _fill_sparse(law: Sparse, shape: Shape, stream: Stream, ranges: Ranges, out: Any, bits: int, to: Backend) -> None:
     axis = check_zeros(law, shape, stream)
     fill(law.base, shape, stream, ranges, out, bits, to)
-    to.zero(out, to.orders(shape, axis, stream.part("zeros"), ranges, out) < law.zeros)
+    for where, part in _lines(shape, axis, ranges):
+        to.zero(out[where], to.orders(shape, axis, stream.part("zeros"), part, out) < law.zeros)
+
+
+def _lines(shape: Shape, axis: int, ranges: Ranges) -> Iterator[tuple[tuple[slice, ...], Ranges]]:
+    """The window cut across its lines: while a random order is made, it takes some eighty bytes a number."""
+    across = (*ranges[:axis], range(1), *ranges[axis + 1 :])
+    for where, part in pieces(across, max(1, AT_ONCE // max(1, shape[axis]))):
+        yield (*where[:axis], slice(None), *where[axis + 1 :]), (*part[:axis], ranges[axis], *part[axis + 1 :])
 
 
 def check_zeros(law: Sparse, shape: Shape, stream: Stream) -> int:

@@ -173,6 +173,10 @@ def _one_device(sharding: Sharding | None) -> Any:
 def _check_sharding(sharding: Any, shape: tuple[int, ...]) -> None:
     if not isinstance(sharding, NamedSharding):
         raise FaninTypeError(f"sharding={sharding!r} cannot be used; give a jax.sharding.NamedSharding")
+    if len(sharding.spec) > len(shape):
+        raise FaninValueError(
+            f"sharding={sharding.spec} names {len(sharding.spec)} axes, but the shape {shape} has {len(shape)}"
+        )
     try:
         sharding.shard_shape(shape)
     except ValueError as error:

@@ -37,8 +37,8 @@ LARGEST = {
     "float8_e4m3fn": 448.0,
     "float8_e5m2": 57344.0,
 }
-# The largest n of each narrow format such that it holds all whole numbers from -n to n.
-EXACT = {"float16": 2**11, "bfloat16": 2**8, "float8_e4m3fn": 2**4, "float8_e5m2": 2**3}
+# The largest n of each format (float64 holds all that are drawn) such that it holds all whole numbers from -n to n.
+EXACT = {"float32": 2**24, "float16": 2**11, "bfloat16": 2**8, "float8_e4m3fn": 2**4, "float8_e5m2": 2**3}
 
 
 def largest(law: Distribution) -> float | None:

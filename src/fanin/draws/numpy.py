@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fanin.distributions import Distribution
-from fanin.draws import backends, compose, precheck
+from fanin.draws import backends, compose, memory, precheck
 from fanin.draws.bits import Stream
 from fanin.draws.dtypes import law_dtype, name_for_rules
 from fanin.draws.householder_numpy import NumpyOps
@@ -64,14 +64,19 @@ def draw(
         >>> bool((part == w[64:96]).all()), round(float(w.std()) * 8, 2)
         (True, 1.0)
     """
-    if out is not None and not isinstance(out, np.ndarray):
-        raise FaninTypeError(f"out={out!r} cannot be used; give a NumPy array of the window's shape, or None")
+    if out is not None:
+        _check_array(out)
     kind = dtype if out is None else out.dtype
     law = law_of(rule, shape, name, axes, kind)
     held = law_dtype(kind, law).name
     check_size(law, held)
     precheck.check_whole(law, shape, str(name), held)
     return draw_distribution(law, shape, seed=seed, name=name, window=window, dtype=dtype, bits=bits, out=out)
+
+
+def _check_array(out: Any) -> None:
+    if not isinstance(out, np.ndarray):
+        raise FaninTypeError(f"out={out!r} cannot be used; give a NumPy array of the window's shape, or None")
 
 
 def law_of(
@@ -128,12 +133,17 @@ def draw_distribution(
         return out
     asked = compose.Request.of(distribution, shape, seed, name, window, bits)
     if out is None:
-        out = np.empty(asked.wanted, dtype=law_dtype(dtype, distribution))
+        kind = law_dtype(dtype, distribution)
+        memory.check_size(asked.wanted, kind.itemsize)
+        out = np.empty(asked.wanted, dtype=kind)
+    _check_array(out)
     law_dtype(out.dtype, distribution)
     if not out.flags.writeable:
         raise FaninValueError("out is read-only; give an array that can be written to")
     if out.shape != asked.wanted:
         raise FaninValueError(f"out has the shape {out.shape}, but the window has {asked.wanted}")
+    if not out.flags.c_contiguous and memory.overlaps(out.shape, out.strides, out.itemsize):
+        raise FaninValueError("several elements of out share one place in memory; give its copy")
     precheck.check(distribution, asked.shape, asked.stream, out, bits, NUMPY)
     view = np.expand_dims(out, asked.picked) if asked.picked else out
     compose.fill(distribution, asked.shape, asked.stream, asked.ranges, view, bits, NUMPY)

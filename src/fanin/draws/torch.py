@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fanin.distributions import Constant, Distribution
-from fanin.draws import backends, compose, precheck, torch_ops
+from fanin.draws import backends, compose, memory, precheck, torch_ops
 from fanin.draws.bits import Stream, check_seed
 from fanin.draws.dtypes import COMPLEX, DTYPES, NATIVE, law_dtype, numpy_dtype
 from fanin.draws.numpy import draw_distribution
@@ -63,6 +63,9 @@ def draw(
     """
     ranges, picked = resolve(window, check_shape(shape))
     sizes = [len(r) for axis, r in enumerate(ranges) if axis not in picked]
+    if not isinstance(dtype, torch.dtype):
+        raise FaninTypeError(f"dtype={dtype!r} cannot be used; give a torch.dtype, such as torch.float32")
+    memory.check_size(sizes, dtype.itemsize)
     out = torch.empty(sizes, dtype=dtype, device=device)
     return fill_(out, distribution, shape, seed=seed, name=name, window=window, bits=bits)
 
@@ -168,9 +171,7 @@ def check_tensor(tensor: Any) -> None:
         raise FaninValueError(
             f"the tensor {kind}, so there is no memory to write to; give an ordinary (strided) tensor"
         )
-    if tensor.is_contiguous():
-        return
-    if any(step == 0 and n > 1 for n, step in zip(tensor.shape, tensor.stride(), strict=True)):
+    if not tensor.is_contiguous() and memory.overlaps(tensor.shape, tensor.stride()):
         raise FaninValueError(
             "several elements of the tensor share one place in memory (it was expanded); give its clone"
         )

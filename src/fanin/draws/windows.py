@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fanin.draws.memory import LIMIT
 from fanin.errors import FaninTypeError, FaninValueError
 
 Ranges = tuple[range, ...]
@@ -25,7 +26,7 @@ def check_shape(shape: Any) -> tuple[int, ...]:
         raise FaninTypeError(f"shape={shape!r} cannot be used; shape must be a tuple of integers") from None
     if any(n < 0 for n in sizes):
         raise FaninValueError(f"shape={sizes} cannot be used; every extent must be at least 0")
-    if math.prod(sizes) >= 2**63:
+    if math.prod(n for n in sizes if n) >= LIMIT:
         raise FaninValueError(f"shape={sizes} cannot be used; a weight has fewer than 2**63 numbers")
     return sizes
 
@@ -52,15 +53,9 @@ def resolve(window: Any, shape: tuple[int, ...]) -> tuple[Ranges, tuple[int, ...
     picked = []
     for axis, part in enumerate(window):
         if isinstance(part, slice):
-            _check_bounds(part, shape[axis], axis, window)
-            ranges[axis] = range(*part.indices(shape[axis]))
+            ranges[axis] = _sliced(part, shape[axis], axis, window)
             continue
-        try:
-            i = operator.index(part)
-        except TypeError:
-            raise FaninTypeError(
-                f"window={window}: {part!r} cannot be used; give a slice or an integer an axis"
-            ) from None
+        i = _index(part, part, window)
         if not -shape[axis] <= i < shape[axis]:
             raise FaninValueError(f"window={window}: {i} is outside of axis {axis}, which has {shape[axis]} elements")
         ranges[axis] = range(i % shape[axis], i % shape[axis] + 1)
@@ -68,11 +63,28 @@ def resolve(window: Any, shape: tuple[int, ...]) -> tuple[Ranges, tuple[int, ...
     return tuple(ranges), tuple(picked)
 
 
-def _check_bounds(part: slice, extent: int, axis: int, window: Any) -> None:
+def _sliced(part: slice, extent: int, axis: int, window: Any) -> range:
     """A slice that reaches past the weight would silently name fewer elements, so it is refused (unlike in NumPy)."""
-    for bound in (part.start, part.stop):
-        if bound is not None and not -extent <= operator.index(bound) <= extent:
+    start, stop, step = (None if n is None else _index(n, part, window) for n in (part.start, part.stop, part.step))
+    if step == 0:
+        raise FaninValueError(f"window={window}: {part!r} cannot be used; its step must not be 0")
+    for bound in (start, stop):
+        if bound is not None and not -extent <= bound <= extent:
             raise FaninValueError(f"window={window}: {bound} is outside of axis {axis}, which has {extent} elements")
+    found = range(*slice(start, stop, step).indices(extent))
+    return found if len(found) > 1 else range(found.start, found.start + len(found))  # no step is too large for one
+
+
+def _index(given: Any, part: Any, window: Any) -> int:
+    """A whole number; a bool is none, for NumPy does not pick by it either."""
+    try:
+        if not isinstance(given, bool):
+            return operator.index(given)
+    except TypeError:
+        pass
+    raise FaninTypeError(
+        f"window={window}: {part!r} cannot be used; give a slice of whole numbers, or one whole number, an axis"
+    )
 
 
 def take(whole: NDArray[Any], ranges: Ranges) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 from flax import nnx
 
@@ -20,7 +21,7 @@ def model_tensors(model: Any) -> list[Held]:
     """Every variable that holds numbers, once; random states, intermediate values and caches are left out.
 
     Raises:
-        FaninValueError: a parameter has no values (`nnx.eval_shape`).
+        FaninValueError: a parameter or a statistic has no values (`nnx.eval_shape`).
     """
     held = []
     for place in find_params(model, nnx.Variable):
@@ -32,7 +33,7 @@ def model_tensors(model: Any) -> list[Held]:
         elif isinstance(value, np.ndarray | np.generic):
             array = np.asarray(value)
             one = Held(name, array.dtype.name, array.shape, whole(array.shape), _reader(array))
-        elif isinstance(place.param, nnx.Param):
+        elif isinstance(place.param, nnx.Param) or isinstance(value, jax.ShapeDtypeStruct):
             raise FaninValueError(f"{name} is a {type(value).__name__} and has no values")
         else:
             continue

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fanin.errors import FaninValueError
+from fanin.errors import FaninTypeError, FaninValueError
 from fanin.fingerprints.files import whole
 from fanin.fingerprints.hashing import UNSIGNED, Bits
 from fanin.fingerprints.records import Held, Join
@@ -47,7 +47,7 @@ def state_tensors(state: Mapping[str, Any]) -> list[Held]:
     seen: set[tuple[Any, ...]] = set()
     named: dict[str, Tensor] = {}
     for name, tensor in _flat(state):
-        if not is_dtensor(tensor) and tensor.numel():
+        if not is_dtensor(tensor) and tensor.layout == torch.strided and tensor.numel():
             place = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
             if place in seen and not tensor.is_meta:
                 continue
@@ -62,7 +62,7 @@ def file_tensors(path: Path) -> list[Held]:
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, ValueError):
         loaded = _unmapped(path)
-    except (OSError, pickle.UnpicklingError, EOFError, KeyError) as error:
+    except Exception as error:  # a file that is no pickle, or cut off, raises anything
         raise _unreadable(path, error) from None
     if isinstance(loaded, Mapping):
         for key in ("state_dict", "model", "model_state_dict"):  # a checkpoint of a training run
@@ -78,23 +78,33 @@ def _unmapped(path: Path) -> Any:
     """Files of before torch 1.6 cannot be mapped into memory."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, OSError, pickle.UnpicklingError, EOFError, KeyError) as error:
+    except Exception as error:
         raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: BaseException) -> FaninValueError:
-    words = str(error).strip().splitlines()
-    return FaninValueError(
-        f"{path} cannot be read as a file of tensors (weights_only): {words[0] if words else type(error).__name__}"
-    )
+    words = str(error).strip().splitlines() or [type(error).__name__]
+    if isinstance(error, pickle.UnpicklingError) and "Weights only" in words[0]:
+        words = ["it holds other objects, which would run code; give a file of model.state_dict()"]
+    return FaninValueError(f"{path} cannot be read as a file of tensors (weights_only): {words[0]}")
 
 
 def _flat(state: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Tensor]]:
     for name, value in state.items():
         if isinstance(value, Tensor):
             yield f"{prefix}{name}", value
+        elif isinstance(value, np.ndarray):
+            yield f"{prefix}{name}", _tensor(f"{prefix}{name}", value)
         elif isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
+
+
+def _tensor(name: str, array: np.ndarray[Any, Any]) -> Tensor:
+    """An array of NumPy's among tensors."""
+    try:
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
+    except TypeError:
+        raise FaninTypeError(f"{name} is an array of {array.dtype}, which torch does not have; give tensors") from None
 
 
 def _held(named: dict[str, Tensor], flat: FlatShards) -> list[Held]:
@@ -134,11 +144,12 @@ class _Reader:
         self.local, self.name = local, name
 
     def __call__(self, part: Part) -> Bits:
+        if self.local.layout != torch.strided or self.local.is_quantized:
+            kind = "quantized" if self.local.is_quantized else str(self.local.layout)
+            raise FaninValueError(f"{self.name} is {kind} and cannot be hashed; give a dense tensor")
         block = self.local[part.local]
         if len(part.local) != len(part.window):
             block = block.view([s.stop - s.start for s in part.window])
-        if block.layout != torch.strided or block.is_quantized:
-            raise FaninValueError(f"{self.name} is {block.layout} and cannot be hashed; give a dense tensor")
         width = block.element_size()
         block = block.resolve_neg().resolve_conj().contiguous().cpu()
         bits = as_array(block)

@@ -4,8 +4,9 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-# Package of a model's class → the file with its `apply_plan(plan, model, seed)`. Models of no other kind are PyTorch's.
-APPLIERS = {"flax": "fanin.plans.jax.flax_apply"}
+# Package of a model's class → the file with its `apply_plan(plan, model, seed)`. Models of no other kind are PyTorch's (Keras's on
+# PyTorch are modules, too, but their names there change from process to process).
+APPLIERS = {"flax": "fanin.plans.jax.flax_apply", "keras": "fanin.plans.keras.model"}
 
 
 def applier(model: Any) -> Callable[..., Any] | None:

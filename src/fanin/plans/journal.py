@@ -20,6 +20,10 @@ def boot() -> str:
         return ""
 
 
+class Busy(FaninValueError):
+    """Another process has this journal open."""
+
+
 class Journal:
     """The journal of one stream, locked for this process while it is open.
 
@@ -51,8 +55,12 @@ class Journal:
             return
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            there = os.stat(self.path)  # what was locked may be a journal that another process has taken away since
+            ours = os.path.samestat(os.fstat(self.descriptor), there)
         except OSError:
-            raise FaninValueError(f"another process is writing to {self.path.parent.parent} at this moment") from None
+            ours = False
+        if not ours:
+            raise Busy(f"another process is writing to {self.path.parent.parent} at this moment")
 
     def _read(self) -> None:
         text = self.path.read_text(encoding="utf-8")
@@ -67,7 +75,7 @@ class Journal:
         identity, started = lines[0].split("\t")
         if identity != self.identity:
             raise FaninValueError(
-                f"{self.path.parent} holds the unfinished stream of another plan, seed or size; finish that, or remove it"
+                f"{self.path.parent} holds the unfinished stream of another plan, seed, size or model; finish that, or remove it"
             )
         if len(whole) != len(text):
             os.ftruncate(self.descriptor, len(whole.encode()))

@@ -165,7 +165,8 @@ class Plan(Record):
 
         Args:
             model: the `torch.nn.Module` that the plan was made for, or one with the same weights; wrapped or not. Or an
-                `nnx.Module` of Flax, for a plan of `fanin.jax.plan`; threads and progress are PyTorch's alone.
+                `nnx.Module` of Flax for a plan of `fanin.jax.plan`, or a Keras model for one of `fanin.keras.plan`; threads and
+                progress are PyTorch's alone.
             seed: instead of the plan's own.
             threads: how many threads draw; torch's number where nothing is said. The numbers do not depend on it.
             progress: called with (numbers drawn, numbers in all) as it goes; True for a bar on the standard error, None
@@ -229,6 +230,8 @@ class Plan(Record):
         What has values already keeps them. Parameters stay tied. Buffers that constructors computed on the meta device
         (rotary frequencies, running means) are computed again by the modules' own functions (`reset_parameters`,
         `_init_weights` and the like); where none does, nothing is changed and an error names them.
+        Call it in place of `to_empty()`: memory from there cannot be told from values, so buffers keep it (a warning names those
+        that do not hold what their modules compute).
 
         Args:
             model: a `torch.nn.Module` with parameters on the meta device, sharded already (`fully_shard`,

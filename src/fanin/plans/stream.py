@@ -11,7 +11,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,10 @@ from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.names import PARAMETRIZED
 from fanin.plans import laws
 from fanin.plans.files import dumps
-from fanin.plans.journal import Journal
+from fanin.plans.journal import Busy, Journal
 from fanin.plans.parts import Part, Window, cut
 from fanin.plans.records import Plan
-from fanin.plans.safetensors import INDEX, SUFFIX, TYPES, Stored
+from fanin.plans.safetensors import SUFFIX, TYPES, Stored
 from fanin.plans.stream_files import Item, Source, Target
 from fanin.plans.strips import strips
 from fanin.plans.work import Piece, Progress, run, thread_count
@@ -96,6 +96,8 @@ def stream(
         plan = replace(plan, seed=seed)
     if not isinstance(path, str | os.PathLike):
         raise FaninTypeError(f"path={path!r} cannot be used; give the name of a folder, or of a {SUFFIX} file")
+    if not str(path) or "\0" in str(path):
+        raise FaninValueError(f"path={path!r} cannot be used; give the name of a folder, or of a {SUFFIX} file")
     count = thread_count(threads)
     items = plan_items(plan, dtype)
     if model is not None:
@@ -146,8 +148,15 @@ _LARGEST = {
 
 
 def _identity(plan: Plan, target: Target) -> str:
+    """Of all that decides the bytes: the values that a model brings, too, so that no file gets those of two models."""
     facts = [dumps(plan), f"cut {CUTTING}", *(f"{n} {header!r}" for n, header in target.headers.items())]
-    return hashlib.blake2b("\n".join(facts).encode(), digest_size=16).hexdigest()
+    whole = hashlib.blake2b("\n".join(facts).encode(), digest_size=16)
+    for stored in target.files.values():
+        for tensor in stored:
+            source = target.items[tensor.name].source
+            for part in () if isinstance(source, Drawn) else _parts(tensor, source):
+                whole.update(np.ascontiguousarray(source.values(part.window)).reshape(-1).view(np.uint8).data)
+    return whole.hexdigest()
 
 
 def _streamed(target: Target, identity: str, threads: int, progress: Progress) -> Path:
@@ -158,11 +167,15 @@ def _streamed(target: Target, identity: str, threads: int, progress: Progress) -
         target.partial.mkdir(parents=True, exist_ok=True)
     try:
         with Journal(target.partial / JOURNAL, identity) as journal:
+            clear = False  # files that came to its place meanwhile are no reason to lose what is written
+            _check_free(target, journal.finished)
             clear = True
             if not journal.finished:
                 _grown(target, journal, threads, progress)
             clear = False  # some files may have moved: the next try moves the others
             target.move()
+    except Busy:  # what is there is another process's
+        raise
     except (OSError, FaninError):  # a full disk, or numbers that cannot be drawn: nothing half-written stays
         if clear:
             _cleared(target, made)
@@ -187,11 +200,15 @@ def _grown(target: Target, journal: Journal, threads: int, progress: Progress) -
     journal.finish()
 
 
+def _check_free(target: Target, finished: bool) -> None:
+    """Raise where a file that is still to come has its place taken (of a finished stream some files have moved already)."""
+    for name in target.names:
+        if (target.folder / name).exists() and (not finished or (target.partial / name).exists()):
+            raise FaninValueError(f"{target.folder} already holds {name}; remove it, or give another folder")
+
+
 def _check_place(target: Target) -> None:
-    names = [*target.files, *([INDEX] if target.index else [])]
-    there = [name for name in names if (target.folder / name).exists()]
-    if there:
-        raise FaninValueError(f"{target.folder} already holds {there[0]}; remove it, or give another folder")
+    _check_free(target, finished=False)
     if target.folder.exists() and not target.folder.is_dir():
         raise FaninValueError(f"path={str(target.folder)!r} is a file; give the name of a folder")
     standing = next(folder for folder in (target.folder, *target.folder.absolute().parents) if folder.exists())
@@ -236,18 +253,19 @@ def _cut(target: Target, stored: list[Stored]) -> Iterator[tuple[str, Stored, Pa
     """The pieces of a file, each with its key in the journal."""
     count = 0
     for tensor in stored:
-        if tensor.size == 0:
-            continue
-        everything = tuple(slice(0, n) for n in tensor.shape)
-        whole = Part(everything, everything)
-        source = target.items[tensor.name].source
-        if isinstance(source, Drawn) and source.whole:
-            pieces = strips(source.law, whole)
-        else:
-            pieces = [whole] if source.whole else cut(whole, PIECE)
-        for piece in pieces:
+        for piece in _parts(tensor, target.items[tensor.name].source):
             yield str(count), tensor, piece
             count += 1
+
+
+def _parts(tensor: Stored, source: Source) -> Iterable[Part]:
+    if tensor.size == 0:
+        return ()
+    everything = tuple(slice(0, n) for n in tensor.shape)
+    whole = Part(everything, everything)
+    if isinstance(source, Drawn) and source.whole:
+        return strips(source.law, whole)
+    return [whole] if source.whole else cut(whole, PIECE)
 
 
 class _File:

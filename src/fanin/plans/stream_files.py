@@ -87,6 +87,11 @@ class Target:
         return self.folder / (PARTIAL + only)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The files in the order in which they are moved: the index last."""
+        return (*self.files, *([INDEX] if self.index else []))
+
+    @property
     def bytes(self) -> int:
         """How much is written."""
         return sum(self.size(name) for name in self.files)
@@ -102,7 +107,7 @@ class Target:
 
     def move(self) -> None:
         """Move every file to its place, the index last: who reads the index finds them all. May be called again."""
-        for name in (*self.files, *([INDEX] if self.index else [])):
+        for name in self.names:
             if (self.partial / name).exists():
                 os.replace(self.partial / name, self.folder / name)
 

@@ -27,6 +27,22 @@ FORMS = "write package.module:factory, path/file.py:factory or hf:DIR_OR_CONFIG.
 
 
 @dataclass(frozen=True)
+class Models:
+    """Which models a command takes.
+
+    Attributes:
+        holds: whether a value is one.
+        words: what they are, for messages.
+    """
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+TORCH = Models(is_model, "a torch.nn.Module")
+
+
+@dataclass(frozen=True)
 class Target:
     """What TARGET names: something that gives models.
 
@@ -34,11 +50,13 @@ class Target:
         text: as it was written.
         value: a model, or a callable without arguments that returns one.
         fresh: whether each call of `build` gives a new model (a factory) rather than the same one.
+        models: which models are taken.
     """
 
     text: str
     value: Any
     fresh: bool
+    models: Models = TORCH
 
     def build(self) -> Any:
         """The model; raises `TargetError` with the user's traceback where their code raises."""
@@ -52,14 +70,14 @@ class Target:
             raise TargetError(
                 f"{self.text} raised {summary(error)} while it built the model", own_traceback(error)
             ) from error
-        if not is_model(model):
+        if not self.models.holds(model):
             raise FaninValueError(
-                f"{self.text} returned {described(model)}, but must return a model (a torch.nn.Module)"
+                f"{self.text} returned {described(model)}, but must return a model ({self.models.words})"
             )
         return model
 
 
-def load_target(text: str) -> Target:
+def load_target(text: str, models: Models = TORCH) -> Target:
     """The target that `text` names; nothing is built yet.
 
     Raises:
@@ -84,7 +102,7 @@ def load_target(text: str) -> Target:
     if not all(part.isidentifier() for part in name.split(".")):
         raise FaninValueError(f"TARGET={text!r}: {name!r} is not a name in Python; {FORMS}")
     value = find_attribute(load_module(place, text), name, text)
-    return _checked(text, value)
+    return _checked(text, value, models)
 
 
 def _in_folder(folder: str, name: str) -> str:
@@ -116,12 +134,12 @@ def load_function(text: str, option: str) -> Callable[..., Any]:
     return value
 
 
-def _checked(text: str, value: Any) -> Target:
-    if is_model(value):
-        return Target(text, value, fresh=False)
+def _checked(text: str, value: Any, models: Models) -> Target:
+    if models.holds(value):
+        return Target(text, value, fresh=False, models=models)
     if not callable(value):
         raise FaninValueError(
-            f"TARGET={text!r} is {described(value)}, but must be a model (a torch.nn.Module) or a function that returns one"
+            f"TARGET={text!r} is {described(value)}, but must be a model ({models.words}) or a function that returns one"
         )
     needed = needed_arguments(value)
     if needed:
@@ -129,7 +147,7 @@ def _checked(text: str, value: Any) -> Target:
             f"TARGET={text!r} needs the arguments {', '.join(needed)}; name a function without arguments that calls it "
             f"(def build(): return {text.rpartition(':')[2]}({', '.join(needed)}))"
         )
-    return Target(text, value, fresh=True)
+    return Target(text, value, fresh=True, models=models)
 
 
 def _hf(text: str) -> Target:

@@ -1,9 +1,19 @@
 """What holds weights, on the command line: the path of a checkpoint or a plan, or a model that a TARGET names."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
-from fanin.targets.models import load_target
+from fanin.imports import is_model
+from fanin.targets.models import Models, load_target
+
+
+def _holds(value: Any) -> bool:
+    others = (getattr(sys.modules.get("flax.nnx"), "Module", ()), getattr(sys.modules.get("keras"), "Layer", ()))
+    return is_model(value) or isinstance(value, others)
+
+
+ANY = Models(_holds, "of PyTorch, Flax NNX or Keras")
 
 
 def load_weights(text: str, seed: Any) -> Any:
@@ -16,6 +26,6 @@ def load_weights(text: str, seed: Any) -> Any:
     path = Path(text)
     if path.exists() or (":" not in path.name and not text.startswith("hf:")):
         return text
-    place = load_target(text)
+    place = load_target(text, ANY)
     seed()
     return place.build()

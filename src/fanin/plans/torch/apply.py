@@ -24,7 +24,7 @@ from fanin.plans import laws
 from fanin.plans.parts import PIECE, Part, cut
 from fanin.plans.records import Entry, Need, Plan
 from fanin.plans.torch.architecture import check_architecture
-from fanin.plans.torch.memory import read_only
+from fanin.plans.torch.memory import overlapping, read_only
 from fanin.plans.torch.shards import reshard, written
 from fanin.plans.torch.targets import Target, find_targets
 from fanin.plans.work import FEW, Piece, Progress, run, thread_count
@@ -92,6 +92,10 @@ def checked(plan: Plan, targets: dict[str, Target], meta: bool = False) -> Chose
             f"{name} lies in memory that is read-only (a mapped file); clone it first"
             for (name, _), is_ in locked
             if is_
+        ]
+        wrong += [
+            f"{a} and {b} share memory here, but the plan draws them apart; make them one weight, or leave one out of the plan"
+            for a, b in overlapping([(name, target.local) for name, _, target in chosen if target.plain])
         ]
     if wrong:
         raise FaninValueError("the plan does not fit the model, and nothing was changed:\n  " + "\n  ".join(wrong))

@@ -61,6 +61,17 @@ def restored(
     return values, left
 
 
+def unlike_computed(model: nn.Module, restore: Restore | None = None) -> list[str]:
+    """Names of buffers in memory that hold something else than the modules' own functions compute, or NaN."""
+    found = garbage(model.named_modules(), {id(p) for p in model.parameters()}, lambda tensor: False)
+    for path, module in model.named_modules():
+        held = {n: local_of(b) for n, b in module._buffers.items() if b is not None and not b.is_meta}
+        for way in _ways(model, Lost(path, module, tuple(held)), restore) if held else ():
+            computed = _computed(module, list(held), way)
+            found += [f"{path}.{n}".lstrip(".") for n, b in computed.items() if not torch.equal(b, held.pop(n).cpu())]
+    return list(dict.fromkeys(found))
+
+
 def put(values: list[tuple[Lost, dict[str, Tensor]]], device: Any) -> None:
     """Write the restored values into the model."""
     placed: dict[int, Tensor] = {}  # a buffer that modules share stays shared

@@ -64,7 +64,7 @@ def with_rest(plan: Plan, model: Any, items: list[Item], dtype: str | None) -> l
     if lacking:
         raise FaninValueError(
             f"the plan has no entry for {', '.join(lacking[:5])}{' and more' * (len(lacking) > 5)}, and the model has no values "
-            "for them; nothing was written"
+            "for them, or shards only; nothing was written"
         )
     return found
 

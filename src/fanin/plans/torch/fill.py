@@ -20,7 +20,7 @@ from fanin.draws.largest import check_size
 from fanin.draws.precheck import check_whole
 from fanin.draws.torch import check_generator, check_tensor, fill_, take_key
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
-from fanin.plans.torch.memory import read_only
+from fanin.plans.torch.memory import is_fake, read_only
 from fanin.plans.torch.shards import is_dtensor, local_of, shard_problem, tensor_parts, written
 from fanin.rules.rule import Rule
 from fanin.slots import Axes, ChainLink, Pairing, Slot
@@ -170,7 +170,7 @@ def _without_memory(tensor: Tensor) -> str:
     """Why there is nothing to draw, as the end of a sentence; empty where there is."""
     if tensor.is_meta:
         return "is on the meta device"
-    if any(kind.__name__ == "FakeTensor" for kind in type(tensor).__mro__):
+    if is_fake(tensor):
         return "is a fake one, without memory"
     return "has no elements" if tensor.numel() == 0 else ""
 

@@ -1,5 +1,6 @@
 """A model on the meta device given memory and drawn: `Plan.materialize`."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -49,6 +50,8 @@ def materialize(
             "of the modules computes them again; build these modules off the meta device (what has values keeps them), or "
             "give restore=, a function that is called with each such module; nothing was changed"
         )
+    if not values and not any(p.is_meta for p in model.parameters()):
+        _warn_of_chance(buffers.unlike_computed(model, restore))
     if mesh is not None and not any(is_dtensor(p) for p in model.parameters()):
         from torch.distributed.fsdp import fully_shard
 
@@ -56,6 +59,15 @@ def materialize(
     _allocate(model, place)
     buffers.put(values, place)
     return apply(plan, model, threads=threads, progress=progress)
+
+
+def _warn_of_chance(names: list[str]) -> None:
+    if names:
+        warnings.warn(
+            f"the model has memory already, and {_some(names)} do not hold what their modules compute: after to_empty() that is "
+            "whatever was in memory; call materialize in place of to_empty(), while the model is on the meta device",
+            stacklevel=4,
+        )
 
 
 def _some(names: list[str]) -> str:

@@ -8,8 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from fanin.draws.dtypes import DTYPES
+from fanin.draws.memory import overlaps
+from fanin.draws.torch import KINDS
 from fanin.names import PARAMETRIZED, canonical_names, unwrapped_names
 from fanin.plans.parts import Part
+from fanin.plans.torch.memory import is_fake
 from fanin.plans.torch.shards import flat_shards, is_dtensor, local_of, shard_problem, tensor_parts
 
 POWER_STEPS = 30  # of the power iteration behind spectral norm, after its weight has been drawn anew
@@ -94,13 +98,21 @@ class Target:
                 tensor = local_of(tensor)
             if tensor.is_meta and not meta:
                 return "is on the meta device and has no memory; use plan.materialize(model), or model.to_empty(device=...) first"
+            if is_fake(tensor):
+                return "is a fake one, without memory"
             if tensor.is_inference() and not torch.is_inference_mode_enabled():
                 return "is an inference tensor, which cannot be written to outside of torch.inference_mode()"
-            if any(step == 0 and size > 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True)):
-                return "is an expanded view whose elements share memory; clone it first"
+            if tensor.layout != torch.strided:
+                return f"has the layout {tensor.layout}; only ordinary (strided) weights are drawn"
+            if not tensor.is_contiguous() and overlaps(tensor.shape, tensor.stride()):
+                return "is a view whose elements share memory (it was expanded); clone it first"
         if not self.tensor.is_floating_point():
             kind = "complex" if self.tensor.is_complex() else "integer"
             return f"is {kind} ({str(self.tensor.dtype).removeprefix('torch.')}); only real floating-point weights are drawn"
+        if self.tensor.dtype not in KINDS:
+            return (
+                f"is {str(self.tensor.dtype).removeprefix('torch.')}; the types that are drawn are {', '.join(DTYPES)}"
+            )
         return None
 
 
