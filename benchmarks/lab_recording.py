@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/lab_recording.py [--pairs 40] [--only 2x32,LeNet-5]
 
-A pair is one job (a full stack, or one run where the model is not stacked) trained twice, with the recording first in
+A pair is the jobs of a small study (one run where the model is not stacked) trained twice, with the recording first in
 every other pair; both draw the same weights and see the same batches. Recorded are curves on disk, gradient norms, movement
 from initialization, signals through depth, dead units and effective rank; left is what the plain loop does too (training,
 accuracy and loss on the held-out part at the same steps). Processor time of this process; a pair takes seconds, so that
@@ -23,19 +23,20 @@ from fanin.lab.study import RunConfig
 from fanin.lab.torch.job import run_job
 from fanin.lab.torch.start import Parts
 from fanin.lab.worker import grouping, parts_of
-from lab import MODELS, RATES, stacked
+from lab import MODELS, PLANS, RATES, stacked
 
-SEEDS = 48  # a full stack
+SEEDS = 12
 
 
 def configs(spec: str, epochs: int, watch: bool) -> list[RunConfig]:
-    """The runs of one job; a single one where the model is trained alone."""
-    runs = stacked([(spec, "he_normal", RATES[0], seed, epochs) for seed in range(SEEDS)], watch=watch)
+    """The grid of lab.py with so many seeds, in jobs as a study's; one run where the model is trained alone."""
+    grid = [(spec, plan, lr, seed, epochs) for seed in range(SEEDS) for plan in PLANS for lr in RATES]
+    runs = stacked(grid, watch=watch)
     return runs if runs[0].stacked else runs[:1]
 
 
 def seconds(spec: str, epochs: int, watch: bool, parts: Parts) -> float:
-    """Processor time of the job, in a worker that knows data and plan already."""
+    """Processor time of the jobs, in a worker that knows data and plan already."""
     known = {str(index): config for index, config in enumerate(configs(spec, epochs, watch))}
     with tempfile.TemporaryDirectory() as folder:
         start = time.process_time()
@@ -60,7 +61,7 @@ def main() -> None:
     asked = parser.parse_args()
     wanted = [name.replace("x", " × ") for name in asked.only.split(",") if name]
     torch.set_num_threads(1)
-    print("| model | runs in a job | seconds | recording, median of pairs (95 %) | of the shortest turns |")
+    print("| model | runs | seconds | recording, median of pairs (95 %) | of the shortest turns |")
     print("|---|---|---|---|---|")
     for name, spec in MODELS.items():
         if wanted and name not in wanted:
