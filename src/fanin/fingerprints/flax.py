@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 from flax import nnx
 
 from fanin.errors import FaninValueError
 from fanin.fingerprints.files import whole
 from fanin.fingerprints.hashing import as_bits
-from fanin.fingerprints.jax import array_held, is_numbers
+from fanin.fingerprints.jax import array_held, is_numbers, is_promised
 from fanin.fingerprints.records import Held
 from fanin.plans.jax.flax_params import find_params
 from fanin.plans.parts import Part
@@ -33,7 +32,7 @@ def model_tensors(model: Any) -> list[Held]:
         elif isinstance(value, np.ndarray | np.generic):
             array = np.asarray(value)
             one = Held(name, array.dtype.name, array.shape, whole(array.shape), _reader(array))
-        elif isinstance(place.param, nnx.Param) or isinstance(value, jax.ShapeDtypeStruct):
+        elif isinstance(place.param, nnx.Param) or is_promised(value):
             raise FaninValueError(f"{name} is a {type(value).__name__} and has no values")
         else:
             continue

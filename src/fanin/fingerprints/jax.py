@@ -20,6 +20,11 @@ def is_numbers(value: Any) -> bool:
     return known and not jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
+def is_promised(value: Any) -> bool:
+    """Whether it is a shape without values, as `jax.eval_shape` gives it."""
+    return isinstance(value, jax.ShapeDtypeStruct)
+
+
 def array_held(name: str, array: Array) -> Held:
     """One array, by the blocks that its devices hold.
 

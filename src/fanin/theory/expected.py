@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fanin.records import changed
-from fanin.theory import elementwise, gaussian, made, mixing, norms, positions, skips, steps, tokens
+from fanin.theory import elementwise, gaussian, made, mixing, norms, positions, recurrence, skips, steps, tokens
 from fanin.theory.elementwise import Named, activated
 from fanin.theory.forward import Forward, _from_facts, _measured
 from fanin.theory.laws import WeightLaw
@@ -356,7 +356,7 @@ STEPS: dict[str, Step] = {
     "matmul": mixing.matmul,
     "softmax": mixing.softmax,
     "attention": mixing.attention,
-    "recurrent": mixing.recurrent,
+    "recurrent": recurrence.recurrent,
     "concat": positions.concat,
     "shape": positions.shape,
     "pool": positions.pool,
