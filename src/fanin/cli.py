@@ -3,7 +3,6 @@
 Nothing heavy is imported up here, so that `fanin --help` is there at once.
 """
 
-import errno
 import sys
 from enum import StrEnum
 from typing import Annotated, Any
@@ -25,7 +24,6 @@ app = typer.Typer(
 app.add_typer(lab)
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, or of the copy that newer releases of typer carry
 UNUSABLE = 2
-FULL = (errno.ENOSPC, errno.EDQUOT)  # no place on the disk that the output is sent to
 
 
 class Format(StrEnum):
@@ -338,7 +336,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()
         status = 0
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in FULL:
+        from fanin.lab.machine import is_full
+
+        if isinstance(error, OSError) and is_full(error):  # the disk that the output is sent to
             status = refuse(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
         else:  # a fault of fanin's own: no status of a finding, and everything that helps to mend it
             import traceback

@@ -13,9 +13,18 @@ from fanin.theory import predict
 from fanin.theory.prediction import Point
 from fanin.traces.torch import trace as watch
 
+HE = {"*": rules.he_normal(), nn.BatchNorm2d: rules.ones()}
+
 
 def numbers(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def between_norms(conv: nn.Module) -> nn.Module:
+    """A convolution of 256 channels behind batch norm and ReLU, with a batch norm behind it."""
+    return nn.Sequential(
+        nn.Conv2d(32, 256, 1), nn.BatchNorm2d(256), nn.ReLU(), conv, nn.BatchNorm2d(256), nn.Conv2d(256, 16, 1)
+    )
 
 
 def through(after: tuple[Point, float, float], before: tuple[Point, float, float]) -> tuple[float, float]:
@@ -36,11 +45,8 @@ def test_the_gradient_through_a_norm_over_few_examples(examples: int) -> None:
 @pytest.mark.slow
 def test_a_depthwise_kernel_is_short_where_its_norm_divides_by_little() -> None:
     """Nine weights a unit: the gradient behind the norm's back is e^.25 larger, and behind the kernel's it is not."""
-    net = nn.Sequential(
-        nn.Conv2d(32, 256, 1), nn.BatchNorm2d(256), nn.ReLU(), nn.Conv2d(256, 256, 3, groups=256, bias=False),
-        nn.BatchNorm2d(256), nn.Conv2d(256, 16, 1),
-    )  # fmt: skip
-    found = against_draws(net, numbers(24, 32, 9, 9), {"*": rules.he_normal(), nn.BatchNorm2d: rules.ones()}, draws=24)
+    net = between_norms(nn.Conv2d(256, 256, 3, groups=256, bias=False))
+    found = against_draws(net, numbers(24, 32, 9, 9), HE, draws=24)
     (_, norm), convs, (activation,) = named(found, "norm"), named(found, "conv"), named(found, "activation")
     for after, before in ((norm, convs[1]), (convs[1], activation)):
         predicted, measured = through(after, before)
@@ -50,14 +56,10 @@ def test_a_depthwise_kernel_is_short_where_its_norm_divides_by_little() -> None:
 @pytest.mark.slow
 def test_positions_behind_padding_differ_more_than_examples_do() -> None:
     """What examples have in common lies lower at a border: a batch norm over 4 × 4 maps divides by an eighth more than by the contrast."""
-    net = nn.Sequential(
-        nn.Conv2d(32, 256, 1), nn.BatchNorm2d(256), nn.ReLU(), nn.Conv2d(256, 256, 3, padding=1, bias=False),
-        nn.BatchNorm2d(256), nn.Conv2d(256, 16, 1),
-    )  # fmt: skip
+    net = between_norms(nn.Conv2d(256, 256, 3, padding=1, bias=False))
     x, divided = numbers(16, 32, 4, 4), []
     net[3].register_forward_hook(lambda module, given, out: divided.append(float(out.var((0, 2, 3)).mean())))
-    given = {"*": rules.he_normal(), nn.BatchNorm2d: rules.ones()}
-    found = against_draws(net, x, given, draws=12)
+    found = against_draws(net, x, HE, draws=12)
     predicted, measured = through(named(found, "norm")[1], named(found, "conv")[1])
     assert predicted == pytest.approx(measured, abs=0.06)
     assert math.log(sum(divided[-12:]) / 12) == pytest.approx(-predicted, abs=0.06)

@@ -4,15 +4,14 @@ import math
 from numbers import Integral
 
 from fanin.distributions import Constant, Distribution, Mirrored, Stack, ZeroRows
-
-SIZE_LIMIT = 2**63  # numbers of one weight
+from fanin.draws.memory import LIMIT
 
 
 def shape_problems(distribution: Distribution, shape: tuple[int, ...]) -> tuple[str, ...]:
     """Why the distribution cannot fill a weight of this shape (empty where it can), one part of a sentence each."""
     if not all(isinstance(n, Integral) and n >= 0 for n in shape):
         return (f"the shape {shape} is not that of a weight: every extent must be a whole number of at least 0",)
-    if math.prod(shape) >= SIZE_LIMIT:
+    if math.prod(shape) >= LIMIT:
         return (f"the shape {shape} is not that of a weight: its numbers cannot be counted in 64 bits",)
     if isinstance(distribution, ZeroRows):
         wrong = [r for r in distribution.rows if not shape or not 0 <= r < shape[0]]

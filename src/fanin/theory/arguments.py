@@ -28,6 +28,6 @@ def real(name: str, value: Any) -> float:
 
 def reals(name: str, values: Any) -> list[float]:
     """Several of them."""
-    if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str | bytes) or np.ndim(values) == 0:  # type: ignore[arg-type]
+    if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str | bytes) or np.ndim(values) == 0:
         raise FaninTypeError(f"{name}={values!r} is not usable; it must be a list of numbers")
     return [real(name, value) for value in values]

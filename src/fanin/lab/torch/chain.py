@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fanin.lab.torch.products import Operand, Products, products_of
+from fanin.lab.torch.products import Operand, Products, of_members, products_of
 
 ELEMENTWISE = (
     nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.SELU, nn.CELU, nn.Softplus, nn.Hardswish,
@@ -124,17 +124,13 @@ class Chain:
         They lie in memory that the next call uses again.
         """
         with self.products.quiet():
-            return self._of_members(self._ahead(x)[-1])
+            return of_members(self._ahead(x)[-1], self.members)
 
     @torch.no_grad()
     def outputs(self, x: Tensor) -> list[Tensor]:
         """What each layer gives for such inputs, shape (members, batch, …); in memory that the next call uses again."""
         with self.products.quiet():
-            return [self._of_members(out) for out in self._ahead(x, apart=True)[1:]]
-
-    def _of_members(self, out: Tensor) -> Tensor:
-        """One entry a member: what no layer with weights has seen has one for each entry of the inputs."""
-        return out if len(out) == self.members else out.repeat(self.members // len(out), *[1] * (out.dim() - 1))
+            return [of_members(out, self.members) for out in self._ahead(x, apart=True)[1:]]
 
     @torch.no_grad()
     def step(self, x: Tensor, y: Tensor, losses: Losses) -> Tensor:

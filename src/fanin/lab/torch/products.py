@@ -30,9 +30,13 @@ class Products:
     quiet: Callable[[], contextlib.AbstractContextManager[Any]]
 
 
+def of_members(tensor: Tensor, members: int) -> Tensor:
+    """A copy with one entry a member of what has fewer, which the members use in turns; as it is where nobody shares."""
+    return tensor if len(tensor) == members else tensor.repeat(members // len(tensor), *[1] * (tensor.dim() - 1))
+
+
 def _by_torch(a: Tensor, b: Tensor, out: Tensor) -> None:
-    a, b = (t if len(t) == len(out) else t.repeat(len(out) // len(t), 1, 1) for t in (a, b))
-    torch.bmm(a, b, out=out)
+    torch.bmm(of_members(a, len(out)), of_members(b, len(out)), out=out)
 
 
 def _by_numpy(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:

@@ -24,6 +24,7 @@ from fanin.lab.torch.chain import (
     stacked_cross_entropy,
 )
 from fanin.lab.torch.optimizers import ColumnSGD, Rule, Updates
+from fanin.lab.torch.products import of_members
 from fanin.lab.torch.signals import EXAMPLES, outputs_of, signals_of, watched
 from fanin.lab.torch.single import EVAL_BATCH, Loss
 from fanin.names import canonical_names
@@ -104,8 +105,8 @@ class Stack:
             losses = self.chain.step(x, y, self._losses_and_gradient)
             gradients = self.of_chain
         else:
-            x = x if len(x) == self.members else x.repeat(self.members // len(x), *[1] * (x.dim() - 1))
-            losses = self._losses(_vmapped(self.skeleton, 0)(self.weights, self.buffers, x), y)
+            out = _vmapped(self.skeleton, 0)(self.weights, self.buffers, of_members(x, self.members))
+            losses = self._losses(out, y)
             gradients = list(torch.autograd.grad(self._summed(losses), self.parameters))
         self.gradients = self._clipped(gradients)
         self.optimizer.step(self.gradients, factor)

@@ -117,7 +117,7 @@ class ReshapedActivation(nn.Module):
         self.function, self.spec = function, spec
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)  # type: ignore[no-any-return]
+        return self.function(x)
 
     def extra_repr(self) -> str:
         return str(self.function)
