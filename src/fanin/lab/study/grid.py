@@ -16,7 +16,7 @@ from fanin.lab.specs import Spec, parse_spec
 from fanin.lab.study.optimizers import parse_optimizer
 from fanin.lab.study.records import AxisValue, Bindings, RunConfig, Study
 
-ENGINE = 6  # counted up whenever a run of the same config gives other numbers, so that old rows are not taken for it
+ENGINE = 7  # counted up whenever a run of the same config gives other numbers, so that old rows are not taken for it
 MOST_RUNS = 1_000_000  # of one study: beyond, a file of rows is no longer something that a person looks through
 _NAMED = re.compile(r"\{(\w+)\}")
 

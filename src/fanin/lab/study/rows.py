@@ -40,14 +40,15 @@ class LayerSignal(Record):
         rms: root mean square of its output.
         dead: share of units that are constant (after an activation: that are zero) over the whole batch.
         rank: effective rank of the outputs of the examples over the most that it could be, 0 to 1
-            (Roy & Vetterli 2007: exp of the entropy of the normalised singular values).
+            (Roy & Vetterli 2007: exp of the entropy of the normalised singular values). None where the output goes straight into an
+            activation, whose rank is the one that the next layer sees.
     """
 
     name: str
     kind: str
     rms: float
     dead: float
-    rank: float
+    rank: float | None
 
 
 @dataclass(frozen=True)

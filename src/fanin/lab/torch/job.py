@@ -254,7 +254,7 @@ def _summary(recorder: Recorder, k: int, scored: _Scored) -> dict[str, float]:
             "grad_norm": points[-1].grad_norm,
             "moved": points[-1].moved,
             "dead": max((layer.dead for layer in last), default=math.nan),
-            "rank": min((layer.rank for layer in last if math.isfinite(layer.rank)), default=math.nan),
+            "rank": min((s.rank for s in last if s.rank is not None and math.isfinite(s.rank)), default=math.nan),
         }
     return figures
 

@@ -1,6 +1,5 @@
 """What runs leave behind while they train: losses, curve points in append-only files, and signals through depth."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fanin.lab import metrics
+from fanin.lab.store.curves import lines_of
 from fanin.lab.study.records import RunConfig
 from fanin.lab.study.rows import CurvePoint, LayerSignal, Signals
 from fanin.lab.tasks import Task
@@ -145,15 +145,13 @@ class Recorder:
         nothing = np.full(trainee.members, np.nan)
         norms = trainee.grad_norms() if self.watch and self.step else nothing
         moved = trainee.moved() if self.watch else nothing
-        for k in range(trainee.members):
-            if not self.alive[k] and self.points[k] and self.points[k][-1].step >= self.steps[k]:
-                continue
-            mean = self.total[k] / (self.step - self.looked) if self.step > self.looked else math.nan
-            step = self.step if self.alive[k] else int(self.steps[k])
-            seconds = self.seconds / trainee.members
-            self.points[k].append(
-                CurvePoint(step, seconds, float(mean), *scores[k], grad_norm=float(norms[k]), moved=float(moved[k]))
-            )
+        means = self.total / (self.step - self.looked) if self.step > self.looked else nothing
+        steps = np.where(self.alive, self.step, self.steps).tolist()
+        seconds = self.seconds / trainee.members
+        figures = zip(steps, means.tolist(), scores, norms.tolist(), moved.tolist(), strict=True)
+        for points, alive, (step, mean, scored, norm, way) in zip(self.points, self.alive, figures, strict=True):
+            if alive or not points or points[-1].step < step:
+                points.append(CurvePoint(step, seconds, mean, *scored, grad_norm=norm, moved=way))
         self.total[:] = 0.0
         self.looked = self.step
         if self.step in self.looks:
@@ -186,11 +184,10 @@ class Recorder:
         self.wrote = time.monotonic()
         for file, points in zip(self.files, self.points, strict=True):
             new = points[self.written :]
-            lines = "".join(json.dumps(point.to_dict()) + "\n" for point in new)
-            mode = "a" if self.written else "w"
-            if lines or mode == "w":
-                with open(file, mode, encoding="utf-8") as stream:
-                    stream.write(lines)
+            mode = "ab" if self.written else "wb"
+            if new or mode == "wb":
+                with open(file, mode) as stream:
+                    stream.write(lines_of(new))
         self.written = max(len(points) for points in self.points)
 
     def state(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ meet: what one of them becomes depends neither on how many others there are nor 
 
 import copy
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from fanin.lab.torch.chain import (
 )
 from fanin.lab.torch.optimizers import ColumnSGD, Rule, Updates
 from fanin.lab.torch.products import of_members
-from fanin.lab.torch.signals import EXAMPLES, outputs_of, signals_of, watched
+from fanin.lab.torch.signals import EXAMPLES, Seen, outputs_of, passes_on, signals_of, watched
 from fanin.lab.torch.single import EVAL_BATCH, Loss
 from fanin.names import canonical_names
 
@@ -87,6 +88,7 @@ class Stack:
         self.of_own = [places.setdefault(id(model), len(places)) for model in models]
         self.own = [self.of_own.index(place) for place in range(len(places))]
         self.start: list[Tensor] = []
+        self.ways: list[Tensor] = []  # from there, when they were last asked for
         self.alive: Callable[[], Any] = lambda: None
         self.skeleton.train()
 
@@ -96,6 +98,7 @@ class Stack:
 
     def _set_start(self, start: list[Tensor]) -> None:
         self.start, self.sizes = start, _norms(start)
+        self.ways = [torch.empty_like(t) for t in start]
 
     def step(self, x: Tensor, y: Tensor, factor: float) -> list[float]:
         """One step of every member; x and y have shape (members, batch, …), or x has fewer entries, which the members use in
@@ -135,8 +138,7 @@ class Stack:
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
         if self.clip is None:
             return gradients
-        norms = _norms(gradients)
-        shrink = (self.clip / (norms + 1e-6)).clamp(max=1.0).to(gradients[0].dtype)
+        shrink = gradients[0].new_tensor((self.clip / (_norms(gradients) + 1e-6)).clip(max=1.0))
         return [g * shrink.reshape(-1, *[1] * (g.dim() - 1)) for g in gradients]
 
     def evaluate(self, x: Tensor, y: Tensor) -> tuple[np.ndarray, Tensor]:
@@ -164,48 +166,51 @@ class Stack:
         if not self.gradients:
             return np.full(self.members, np.nan)
         norms = _norms(self.gradients)
-        return (norms if self.rates is None else norms / self.rates).cpu().numpy()
+        return norms if self.rates is None else norms / self.rates.cpu().numpy()
 
     @torch.no_grad()
     def moved(self) -> np.ndarray:
         """Distance from the start over the start's norm, shape (members,)."""
-        far = _norms(list(torch._foreach_sub(self.lying, self.start)))
-        return (far / self.sizes).cpu().numpy()
+        for now, start, way in zip(self.lying, self.start, self.ways, strict=True):
+            torch.sub(now, start, out=way)
+        with np.errstate(all="ignore"):
+            return _norms(self.ways) / self.sizes
 
     def signals(self, x: Tensor) -> list[tuple[LayerSignal, ...]]:
         """Signal through depth of each member on the first examples of `x`, in eval mode."""
         self.skeleton.eval()
         try:
             with torch.no_grad():
-                kinds, outputs = self._watched_chain(x) or self._watched(x)
+                seen = self._watched_chain(x) or self._watched(x)
         finally:
             self.skeleton.train()
         if not self.begun:  # members that started from one model are one until then
-            outputs = {name: out[self.own] for name, out in outputs.items()}
-        found = signals_of(kinds, outputs)
+            seen.outputs = {name: out[self.own] for name, out in seen.outputs.items()}
+        found = signals_of(seen)
         return found if self.begun else [found[place] for place in self.of_own]
 
-    def _watched(self, x: Tensor) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
-        """The modules to look at, and what they give, shape (members, examples, …)."""
-        kinds: dict[str, nn.Module] = {}
+    def _watched(self, x: Tensor) -> Seen:
+        """What the modules to look at give, shape (members, examples, …)."""
+        seen = Seen()
 
         def look(weights: dict[str, Tensor], buffers: dict[str, Tensor]) -> dict[str, Tensor]:
             run = lambda some: functional_call(self.skeleton, (weights, buffers), (some,))  # noqa: E731
-            found, outputs = outputs_of(self.skeleton, run, x)
-            kinds.update(found)
-            return outputs
+            found = outputs_of(self.skeleton, run, x)
+            seen.kinds, seen.taken = found.kinds, found.taken
+            return found.outputs
 
-        outputs = vmap(look, randomness="error")(self.weights, self.buffers)
-        return kinds, outputs
+        seen.outputs = vmap(look, randomness="error")(self.weights, self.buffers)
+        return seen
 
-    def _watched_chain(self, x: Tensor) -> tuple[dict[str, nn.Module], dict[str, Tensor]] | None:
+    def _watched_chain(self, x: Tensor) -> Seen | None:
         """The same of a chain, without `vmap`; None where its layers are not one to one the model's innermost modules."""
         inner = [(name, module) for name, module in self.skeleton.named_modules() if not module._modules]
         if self.chain is None or len(inner) != len(self.chain.layers):
             return None
         wanted = dict(watched(self.skeleton))
         outputs = zip(inner, self.chain.outputs(x[None, :EXAMPLES]), strict=True)
-        return wanted, {name: out for (name, _), out in outputs if name in wanted}
+        taken = {a for (a, _), (b, module) in pairwise(inner) if a in wanted and b in wanted and passes_on(module)}
+        return Seen(wanted, {name: out for (name, _), out in outputs if name in wanted}, taken)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -234,13 +239,13 @@ def _stacked(tensors: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.stack([own[name].detach() for own in tensors]) for name in tensors[0]}
 
 
-def _norms(tensors: list[Tensor]) -> Tensor:
+def _norms(tensors: Sequence[Tensor]) -> np.ndarray:
     """Of each member's numbers together, shape (members,)."""
     if len(tensors[0]) == 1:
-        norms = torch.stack(torch._foreach_norm(tensors))[:, None]
+        norms = torch.stack(torch._foreach_norm(list(tensors)))[:, None]
     else:
         norms = torch.stack([torch.linalg.vector_norm(t.reshape(len(t), -1), dim=1) for t in tensors])
-    return norms.double().square().cumsum(0)[-1].sqrt()  # one after another, whatever their number
+    return np.sqrt(np.square(norms.double().cpu().numpy()).cumsum(0)[-1])  # one after another, whatever their number
 
 
 def _vmapped(skeleton: nn.Module, of_inputs: int | None) -> Callable[..., Any]:
