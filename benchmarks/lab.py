@@ -191,23 +191,22 @@ def lightning_run(run: Run) -> None:
     )
 
 
-def fanin_study(runs: list[Run], executor: str | Shared = "processes") -> float:
+def fanin_study(runs: list[Run], inside: str, executor: str | Shared = "processes") -> float:
     """Seconds for the same grid as a study, with worker processes (started for it, unless they are given) and its whole store.
 
-    That its folder is removed again is not the study's work.
+    Its folder stays `inside` that one: see lab_recording.py on what deleting it would do to the next study's files.
     """
     from fanin.lab.driver import run_study
     from fanin.lab.study.grid import key_of
     from fanin.lab.study.records import Study
     from fanin.lab.worker import grouping
 
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        configs, study = {key_of(c): c for c in stacked(runs)}, Study("bench", models=(runs[0][0],))
-        found = run_study(study, folder, executor, configs=configs, group=grouping(configs), workers=WORKERS)
-        seconds = time.perf_counter() - start
-        assert found.done == len(configs), found
-        return seconds
+    folder, start = tempfile.mkdtemp(dir=inside), time.perf_counter()
+    configs, study = {key_of(c): c for c in stacked(runs)}, Study("bench", models=(runs[0][0],))
+    found = run_study(study, folder, executor, configs=configs, group=grouping(configs), workers=WORKERS)
+    seconds = time.perf_counter() - start
+    assert found.done == len(configs), found
+    return seconds
 
 
 def stacked(runs: list[Run], **settings) -> list[RunConfig]:
@@ -248,28 +247,28 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|")
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
         for name, spec in MODELS.items():
             if wanted and name not in wanted:
                 continue
             large = name in ("20 × 128", "2 × 512", "LeNet-5", "GRU 32")
             seeds = max(2, asked.seeds // 4) if large else asked.seeds
             runs = [(spec, plan, lr, seed, asked.epochs) for seed in range(seeds) for plan in PLANS for lr in RATES]
-            print(row(name, runs, pool, rivals, asked.rounds), flush=True)
+            print(row(name, runs, pool, rivals, asked.rounds, folder), flush=True)
 
 
-def row(name: str, runs: list[Run], pool: ProcessPoolExecutor, rivals: list[str], rounds: int) -> str:
+def row(name: str, runs: list[Run], pool: ProcessPoolExecutor, rivals: list[str], rounds: int, folder: str) -> str:
     """One model's line of the table."""
     executor = Shared(make_executor("processes", WORKERS))
     loops(runs[:2], pool)  # warm
-    fanin_study([(runs[0][0], "default", 0.02, seed, 1) for seed in range(20)], executor)
+    fanin_study([(runs[0][0], "default", 0.02, seed, 1) for seed in range(20)], folder, executor)
     one_stacked = stacked(runs[:1])[0].stacked
     own, loop = [], []
     for _ in range(rounds):  # in turns, so that a busy minute of the machine meets both
         loop.append(timed(partial(loops, runs, pool)))
-        own.append(fanin_study(runs, executor))
+        own.append(fanin_study(runs, folder, executor))
     executor.executor.close()
-    mine, cold_mine = min(own) / len(runs), fanin_study(runs) / len(runs)
+    mine, cold_mine = min(own) / len(runs), fanin_study(runs, folder) / len(runs)
     few = runs[:: max(1, len(runs) // 8)]
     beside = {"cold": "–", "ray": "–", "tune": "–", "lightning": "–"}
     if "cold" in rivals:
