@@ -5,6 +5,7 @@ carried out by the lab's driver, executors and training loop, and judged by its 
 on a part held out of the training part, and the test part is looked at once, after the last step.
 """
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -169,9 +170,11 @@ def _training(data: DataSet, steps: int | None, epochs: float, training: Trainin
     if steps is None:
         if isinstance(epochs, bool) or not isinstance(epochs, int | float):
             raise FaninTypeError(f"epochs={epochs!r} is a {type(epochs).__name__}, but must be a number")
-        steps = round(epochs * steps_per_epoch(len(data.train_inputs), training.batch_size)) if epochs > 0 else 0
+        steps = (
+            round(epochs * steps_per_epoch(len(data.train_inputs), training.batch_size)) if 0 < epochs < math.inf else 0
+        )
         if steps < 1:
-            raise FaninValueError(f"epochs={epochs!r} must be large enough for one step")
+            raise FaninValueError(f"epochs={epochs!r} must be large enough for one step, and finite")
     return replace(training, steps=steps, target=data.target if training.target is None else training.target)
 
 
