@@ -42,6 +42,12 @@ def test_every_run_has_a_row_and_every_axis_a_column() -> None:
     assert all(row["test.accuracy"] == samples.CONSTANT for row in rows if row["diverged"])
 
 
+def test_a_variable_with_the_name_of_another_column_has_one_too() -> None:
+    rows = export_rows(samples.results(models=("mlp(depth={steps})",), variables={"steps": (2, 30)}))
+    assert {(row["model"], row["steps_axis"]) for row in rows} == {("mlp(depth=2)", 2), ("mlp(depth=30)", 30)}
+    assert {row["steps"] for row in rows} >= {samples.STEPS}
+
+
 def test_csv_comes_back_equal(tmp_path: Path) -> None:
     results = mixed()
     path = export_csv(results, tmp_path / "runs.csv")
