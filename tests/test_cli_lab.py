@@ -55,6 +55,7 @@ def raising():
 
 plain = Study("plain", models=("own.py:net",), data=("wine",), lrs=(0.1,), seeds=(0,))
 made = make_study("made", models={"net": net}, data="wine", lrs=[0.1], seeds=1, plans=["default"])
+strings = Study("strings", models="mlp", seeds=3)
 broken = Study("broken", models=("own.py:raising",), data=("wine",), lrs=(0.1,), seeds=(0,))
 number = 3
 """
@@ -168,8 +169,13 @@ def test_the_list_names_every_study_with_its_sizes(lab) -> None:
         (("run", "own.py:number"), "is an int, but must be a Study"),
         (("run", "own.py:plain", "--small"), "--small: own.py:plain has no small size"),
         (("run", "own.py:broken"), "this is the user's own mistake"),
+        (("run", "own.py:raising"), "own.py:raising raised ValueError: this is the user's own mistake"),
+        (("show", "own.py:strings", "--toml"), "model is a str, but must be a tuple of values"),
+        (("show", "textbook"), "STUDY='textbook' is all studies at once"),
+        (("run", "tiny.toml", "--seeds", "1000000000"), "seeds=1000000000 must be from 1 to 100,000"),
         (("run", "missing.py:x"), "the file missing.py does not exist"),
         (("run", "tiny.toml", "--out", "tiny.toml"), "--out tiny.toml is a file"),
+        (("run", "textbook", "--out", "tiny.toml"), "--out tiny.toml is a file"),
         (("run", "tiny.toml", "--out", "."), "holds other files"),
         (("run", "tiny.toml", "--workers", "0"), "--workers"),
         (("run", "tiny.toml", "--executor", "cloud"), "--executor"),
