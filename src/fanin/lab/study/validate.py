@@ -177,9 +177,12 @@ def _axis(name: str, values: Any, check: Callable[[str, Any], Any]) -> tuple[Any
     if not values:
         raise FaninValueError(f"{name} has no value, but an axis needs at least one")
     checked = tuple(check(name, value) for value in values)
-    for i, value in enumerate(checked):
-        if any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in checked[:i]):
+    seen: set[tuple[bool, Any]] = set()
+    for value in checked:
+        one = (isinstance(value, bool), value)  # true is not 1, but 1 is 1.0
+        if one in seen:
             raise FaninValueError(f"{name} has {value!r} twice")
+        seen.add(one)
     return checked
 
 
