@@ -87,3 +87,12 @@ def test_parquet_has_the_same_rows(tmp_path: Path) -> None:
     assert [row["key"] for row in table] == [row.key for row in results.rows]
     assert table[0]["test.loss"] == results.rows[0].metrics["loss"]
     assert [p.name for p in tmp_path.iterdir()] == ["runs.parquet"]
+
+
+def test_an_axis_of_several_kinds_is_text_in_parquet(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    results = samples.results(
+        models=("mlp(norm={norm})",), variables={"norm": ("batch", False)}, seeds=samples.seeds(1)
+    )
+    table = parquet.read_table(export_parquet(results, tmp_path / "runs.parquet")).to_pylist()
+    assert {row["norm"] for row in table} == {"batch", "False"}

@@ -88,12 +88,23 @@ def export_parquet(results: StudyResults, file: str | os.PathLike[str]) -> Path:
     path = Path(file)
     beside = path.with_name(f".{path.name}.part")  # a reader never sees half a file
     try:
-        parquet.write_table(pyarrow.Table.from_pylist([_typed(row) for row in export_rows(results)]), beside)
+        parquet.write_table(pyarrow.Table.from_pylist(_one_typed(export_rows(results))), beside)
         os.replace(beside, path)
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise FaninValueError(f"file={str(file)!r} cannot be written: {error.strerror or error}") from None
     return path
+
+
+def _one_typed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with columns of one type: an axis of text and numbers, or of true and false among others, as text."""
+    rows = [_typed(row) for row in rows]
+    for name in rows[0] if rows else ():
+        kinds = {type(row[name]) for row in rows if row[name] is not None}
+        if len(kinds) > 1 and kinds != {int, float}:
+            for row in rows:
+                row[name] = None if row[name] is None else str(row[name])
+    return rows
 
 
 def _typed(row: dict[str, Any]) -> dict[str, Any]:
