@@ -87,6 +87,16 @@ def test_bad_arrays_are_refused() -> None:
         load((x, 1.0, x, 2.0))  # type: ignore[arg-type]
 
 
+def test_a_set_of_ones_own_says_what_it_is() -> None:
+    x, y = np.zeros((6, 3)), np.array([0, 1, 2, 0, 1, 2])
+    with pytest.raises(FaninValueError, match="task='clasification' is unknown; accepted are classification"):
+        DataSet("mine", "clasification", x, y, x, y, 3, ((3,),))  # type: ignore[arg-type]
+    with pytest.raises(
+        FaninValueError, match=r"form=\(5,\) does not hold as many numbers as an example of shape \(3,\)"
+    ):
+        DataSet("mine", "classification", x, y, x, y, 3, ((5,),))
+
+
 @pytest.mark.parametrize("place", range(4))
 def test_numbers_that_are_none_are_refused(place: int) -> None:
     arrays = [np.zeros((6, 3)), np.zeros(6), np.zeros((6, 3)), np.zeros(6)]

@@ -6,6 +6,7 @@ A spec is `name[:examples[:size]]`: `examples` bounds the training part, `size` 
 import difflib
 import functools
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -101,6 +102,12 @@ class DataSet:
     files: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.task not in DEFAULT_SCORE:
+            raise FaninValueError(f"data: task={self.task!r} is unknown; accepted are {', '.join(DEFAULT_SCORE)}")
+        shape = self.train_inputs.shape[1:]
+        for form in self.forms:
+            if math.prod(form) != math.prod(shape):
+                raise FaninValueError(f"data: form={form} does not hold as many numbers as an example of shape {shape}")
         if not self.score:
             object.__setattr__(self, "score", DEFAULT_SCORE[self.task])
 

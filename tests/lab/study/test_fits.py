@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fanin.errors import FaninError, FaninValueError
+from fanin.lab.data import load
 from fanin.lab.study.fits import check_grid
 from fanin.lab.study.make import make_study
 from fanin.lab.study.records import Expectation, Study, TrainingSettings
@@ -113,6 +114,12 @@ def test_whole_numbers_that_are_labels_are_refused_before_the_runs(labels: int) 
     model = functools.partial(torch.nn.Linear, 4, labels)
     study, bindings = make_study("own", models={"net": model}, data={"mine": (x[:40], y[:40], x[40:], y[40:])}, seeds=1)
     with pytest.raises(FaninError, match=rf"output for 2 examples has shape \(2, {labels}\), but the data needs"):
+        check_grid(study, bindings)
+
+
+def test_data_with_a_score_that_does_not_exist() -> None:
+    study, bindings = make_study("own", models="mlp", data={"mine": replace(load("wine"), score="acuracy")}, seeds=1)
+    with pytest.raises(FaninError, match="metric='acuracy' is unknown .*did you mean 'accuracy'"):
         check_grid(study, bindings)
 
 

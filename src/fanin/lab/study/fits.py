@@ -112,7 +112,7 @@ def _check_training(study: Study, data: DataSet, bindings: Bindings) -> None:
 
     training = study.training
     check_augmentations(training.augment, data)
-    metrics.check([name for name in training.metrics if name not in bindings], data.task, data.classes)
+    metrics.check([data.score, *(n for n in training.metrics if n not in bindings)], data.task, data.classes)
     for name in training.metrics:
         if name in bindings and not callable(bindings[name]):
             kind = type(bindings[name]).__name__

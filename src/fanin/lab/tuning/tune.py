@@ -75,7 +75,7 @@ def tune(
         budget: what the search may cost, in whole runs.
         seeds: runs of each candidate.
         confirm: fresh seeds for the winner and for the default.
-        validation: share of the training part that the search looks at; 0 only for data with a validation part of its own.
+        validation: share of the training part that the search looks at; data with a validation part of its own keep that.
         workers: processes; with more than one, `factory` must be importable by name.
         progress: told (what, runs done, runs in all) now and then.
 
@@ -258,7 +258,8 @@ class _Search:
         from fanin.lab.losses_torch import find_loss
         from fanin.lab.torch.construct import fit
 
-        split = self.data.with_validation(self.training.validation)
+        own = self.data.held_inputs is not None
+        split = self.data if own else self.data.with_validation(self.training.validation)
         fitted = fit(self.factory, split, self.training.loss, 0)
         self.words, self.loss = fitted.model, find_loss(self.training.loss, self.data.task)[1]
         rows = slice(min(self.batch_size, len(split.train_inputs)))
