@@ -121,6 +121,12 @@ def test_one_study_from_its_file_to_its_report(lab, tmp_path: Path) -> None:
     assert len(rows) == 8
     assert {row["model"] for row in rows} == {"mlp(depth=1, width=4)", "mlp(depth=2, width=4)"}
 
+    before = files(tmp_path / "tiny")
+    for command, name in ((("report", "tiny", "--html"), "study.json"), (("export", "tiny", "--csv"), "study.sqlite")):
+        own = lab(*command, f"tiny/{name}")
+        assert (own.status, "is a file of the study itself" in own.err) == (2, True)
+    assert files(tmp_path / "tiny") == before
+
     more = lab("run", "tiny.toml", "--executor", "serial", "--seeds", "3")
     assert "tiny: 4 runs, " in more.err
     assert "12 of 12 done" in lab("status", "tiny").out

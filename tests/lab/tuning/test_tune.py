@@ -239,6 +239,7 @@ def test_a_sample_of_many_candidates_holds_every_plain_start() -> None:
         ({"inits": ["default", "default+zeros@head"]}, FaninValueError, "which cannot be tuned"),
         ({"gains": 2.0}, FaninTypeError, "gains=2.0 is a float, but must be a list"),
         ({"gains": ["2"]}, FaninTypeError, "gains holds '2', but must hold numbers"),
+        ({"loss": len}, FaninTypeError, "loss=.* must be the name of a loss"),
         ({"lrs": []}, FaninValueError, "lrs=.* at least one"),
         ({"epochs": -1.0}, FaninValueError, "epochs=-1.0 must be above 0"),
         ({"epochs": float("nan")}, FaninValueError, "epochs=nan must be above 0"),

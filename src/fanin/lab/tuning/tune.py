@@ -94,6 +94,8 @@ def tune(
     counts = {"budget": budget, "seeds": seeds, "confirm": confirm, "batch_size": batch_size, "workers": workers}
     _check(inits, gains, biases, residuals, lrs, counts if steps is None else {**counts, "steps": steps})
     number("epochs", epochs, above=0)
+    if loss is not None and not isinstance(loss, str):
+        raise FaninTypeError(f"loss={loss!r} is a {type(loss).__name__}, but must be the name of a loss")
     parse_optimizer(optimizer)
     dataset = load(data)
     if number("validation", validation, least=0, below=1) == 0 and dataset.held_inputs is None:
