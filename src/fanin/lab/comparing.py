@@ -148,7 +148,9 @@ def _with_references(comparison: Comparison, data: DataSet) -> Comparison:
     from fanin.lab.reference import reference_lines
 
     try:
-        return replace(comparison, references=reference_lines(data))
+        lines = reference_lines(data)
+        told = tuple(f"{line.name}: {line.note}." for line in lines if line.note)
+        return replace(comparison, references=lines, notes=(*comparison.notes, *told))
     except KeyboardInterrupt:  # all runs are done; they must not be lost
         return replace(comparison, notes=(*comparison.notes, "Interrupted before the ordinary learners were fitted."))
 
