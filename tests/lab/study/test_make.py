@@ -87,3 +87,11 @@ def test_data_with_a_validation_part_of_its_own_keep_it(tmp_path) -> None:
     assert (results.inputs["signs"]["train"], results.inputs["signs"]["held"]) == (150, 10)
     tuned = tune(net, own, inits=["default"], lrs=[1.0], steps=30, seeds=1, budget=3, confirm=2)
     assert tuned.rungs[-1].trials[0].score < 0.3
+
+
+def test_inputs_that_a_study_has_grown_by_are_measured(tmp_path) -> None:
+    for data in ({"signs": DATA}, {"signs": DATA, "more": (2 * DATA[0], *DATA[1:])}):
+        study, bindings = make_study("own", models={"net": net}, plans="default", data=data, lrs=[0.1], seeds=1)
+        session.run(study, tmp_path / "own", "serial", bindings=bindings)
+    inputs = StudyResults.load(tmp_path / "own").inputs
+    assert inputs["more"]["std"] == pytest.approx(2 * inputs["signs"]["std"], rel=1e-5)
