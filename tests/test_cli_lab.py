@@ -55,6 +55,7 @@ def raising():
 
 plain = Study("plain", models=("own.py:net",), data=("wine",), lrs=(0.1,), seeds=(0,))
 made = make_study("made", models={"net": net}, data="wine", lrs=[0.1], seeds=1, plans=["default"])
+strings = Study("strings", models="mlp", seeds=3)
 broken = Study("broken", models=("own.py:raising",), data=("wine",), lrs=(0.1,), seeds=(0,))
 number = 3
 """
@@ -120,6 +121,12 @@ def test_one_study_from_its_file_to_its_report(lab, tmp_path: Path) -> None:
     assert len(rows) == 8
     assert {row["model"] for row in rows} == {"mlp(depth=1, width=4)", "mlp(depth=2, width=4)"}
 
+    before = files(tmp_path / "tiny")
+    for command, name in ((("report", "tiny", "--html"), "study.json"), (("export", "tiny", "--csv"), "study.sqlite")):
+        own = lab(*command, f"tiny/{name}")
+        assert (own.status, "is a file of the study itself" in own.err) == (2, True)
+    assert files(tmp_path / "tiny") == before
+
     more = lab("run", "tiny.toml", "--executor", "serial", "--seeds", "3")
     assert "tiny: 4 runs, " in more.err
     assert "12 of 12 done" in lab("status", "tiny").out
@@ -168,8 +175,13 @@ def test_the_list_names_every_study_with_its_sizes(lab) -> None:
         (("run", "own.py:number"), "is an int, but must be a Study"),
         (("run", "own.py:plain", "--small"), "--small: own.py:plain has no small size"),
         (("run", "own.py:broken"), "this is the user's own mistake"),
+        (("run", "own.py:raising"), "own.py:raising raised ValueError: this is the user's own mistake"),
+        (("show", "own.py:strings", "--toml"), "model is a str, but must be a tuple of values"),
+        (("show", "textbook"), "STUDY='textbook' is all studies at once"),
+        (("run", "tiny.toml", "--seeds", "1000000000"), "seeds=1000000000 must be from 1 to 100,000"),
         (("run", "missing.py:x"), "the file missing.py does not exist"),
         (("run", "tiny.toml", "--out", "tiny.toml"), "--out tiny.toml is a file"),
+        (("run", "textbook", "--out", "tiny.toml"), "--out tiny.toml is a file"),
         (("run", "tiny.toml", "--out", "."), "holds other files"),
         (("run", "tiny.toml", "--workers", "0"), "--workers"),
         (("run", "tiny.toml", "--executor", "cloud"), "--executor"),

@@ -137,7 +137,7 @@ def status(folder: str) -> int:
 
 def report(folder: str, files: dict[str, str | None]) -> int:
     """`fanin lab report`: text, or files."""
-    writable(files)
+    writable_beside(folder, files)
     results = StudyResults.load(folder)
     if not any(files.values()):
         from fanin.reports.study_text import study_text
@@ -166,13 +166,25 @@ def export(folder: str, files: dict[str, str | None]) -> int:
 
     if not any(files.values()):
         raise FaninValueError("export writes nothing without --csv FILE or --parquet FILE")
-    writable(files)
+    writable_beside(folder, files)
     results = StudyResults.load(folder)
     for option, write in (("--csv", export_csv), ("--parquet", export_parquet)):
         if file := files[option]:
             write(results, file)
             say(f"wrote {file}")
     return 0
+
+
+def writable_beside(folder: str, files: dict[str, str | None]) -> None:
+    """Refuses early what could not be written later, and the files that the study itself is kept in."""
+    from fanin.lab.store.schema import FILE
+    from fanin.lab.store.study_file import NAME
+
+    writable(files)
+    own = [(Path(folder) / name).resolve() for name in (NAME, FILE, f"{FILE}-wal", f"{FILE}-shm", "lock")]
+    for option, path in files.items():
+        if path and Path(path).resolve() in own:
+            raise FaninValueError(f"{option} {path} is a file of the study itself; name another")
 
 
 def watch(folder: str, port: int, host: str) -> int:

@@ -15,11 +15,12 @@ from fanin.lab.results import StudyResults
 from fanin.lab.studies import names, shipped
 from fanin.lab.study import grid, session
 from fanin.lab.study.records import Study
+from fanin.lab.study.validate import first_seeds
 
 
 def run_textbook(out: Path, seeds: int | None, how: How) -> int:
     """Runs them one after another, and says whether each written answer came out. Exit status 1 where a run failed."""
-    if out.is_dir() and any(p.is_file() for p in out.iterdir()):
+    if out.is_file() or (out.is_dir() and any(p.is_file() for p in out.iterdir())):
         check_folder(out)
     studies = {name: _small(name, seeds) for name in names()}
     prepared, skipped = _prepared(studies, out)
@@ -44,7 +45,7 @@ def run_textbook(out: Path, seeds: int | None, how: How) -> int:
 def _small(name: str, seeds: int | None) -> Study:
     file = shipped(name)
     study = file.small or file.full
-    return study if seeds is None else replace(study, seeds=tuple(range(seeds)))
+    return study if seeds is None else replace(study, seeds=first_seeds(seeds))
 
 
 def _prepared(studies: dict[str, Study], out: Path) -> tuple[dict[str, session.Prepared], list[tuple[str, str]]]:

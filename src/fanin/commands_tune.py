@@ -24,7 +24,7 @@ def tune(target: str, data: str, format: str, html: str | None, save_plan: str |
     inits = names if "default" in names else ["default", *names]
     gains, biases = (_numbers(f"--{name}", options.pop(name)) for name in ("gains", "biases"))
     lrs = options.pop("lrs")
-    rates = _numbers("--lrs", lrs) if lrs else None
+    rates = None if lrs is None else _numbers("--lrs", lrs)
     with busy("searching"), user_output():
         result = search(build_fresh(place), data, inits=inits, gains=gains, biases=biases, lrs=rates, **options)
     if html:
@@ -43,7 +43,10 @@ def tune(target: str, data: str, format: str, html: str | None, save_plan: str |
             say("no plan was written: the winner keeps the model's own weights")
         else:
             plan.save(save_plan)
-            say(f"wrote {save_plan}; to see it again: fanin compare {target} --inits default,{save_plan} --data {data}")
+            told = "" if result.recommended else ", of what the search preferred and the fresh seeds did not confirm"
+            say(
+                f"wrote {save_plan}{told}; to see it again: fanin compare {target} --inits default,{save_plan} --data {data}"
+            )
     return 0
 
 

@@ -65,7 +65,7 @@ def _load_file(place: str, what: str) -> ModuleType:
         raise FaninValueError(f"{what}: {missing}{hint(place, near)}")
     if path.suffix != ".py":
         raise FaninValueError(f"{what}: {place} is not a Python file (.py)")
-    _put_on_path(str(path.resolve().parent))
+    put_on_path(str(path.resolve().parent))
     name = path.stem if path.stem.isidentifier() and path.stem not in sys.modules else f"_fanin_target_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     assert spec is not None
@@ -83,7 +83,7 @@ def _load_file(place: str, what: str) -> ModuleType:
 def _import(place: str, text: str, what: str) -> ModuleType:
     if not all(part.isidentifier() for part in place.split(".")):
         raise FaninValueError(f"{what}={text!r}: {place!r} is neither a file nor the name of a module; {FORMS}")
-    _put_on_path(os.getcwd())
+    put_on_path(os.getcwd())
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
@@ -99,7 +99,8 @@ def _import(place: str, text: str, what: str) -> ModuleType:
         raise FaninValueError(f"{what}: there is no module {error.name}{file or hint(last, near)}") from None
 
 
-def _put_on_path(folder: str) -> None:
+def put_on_path(folder: str) -> None:
+    """Lets what lies in a folder be imported, as `python` does with the current one."""
     if folder not in sys.path:
         sys.path.insert(0, folder)
 

@@ -305,6 +305,12 @@ def test_references_are_scored_on_the_same_split() -> None:
     assert got.references[1].metrics["accuracy"] > 0.9
 
 
+def test_what_is_to_be_known_of_a_learner_is_among_the_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fanin.lab.reference.MOST_EXAMPLES", 50)
+    got = compare(models.small, ["default"], seeds=1, references=True, **QUICK)
+    assert [note for note in got.notes if note.startswith("tree: fitted on 50 of ")]
+
+
 def test_regression_has_references_too() -> None:
     got = compare(lambda: nn.Linear(10, 1), ["default"], data="diabetes", seeds=1, steps=5, references=True)
     assert {line.name for line in got.references} >= {"linear regression", "ridge", "forest"}

@@ -81,6 +81,38 @@ def test_bad_arrays_are_refused() -> None:
         load((x, np.array(list("abcdef")), x, np.zeros(6)))
     with pytest.raises(FaninTypeError, match="must be a name"):
         load(3)  # type: ignore[arg-type]
+    with pytest.raises(FaninTypeError, match="rows of different lengths"):
+        load(([[1.0, 2.0], [1.0]], np.zeros(2), x, np.zeros(6)))  # type: ignore[arg-type]
+    with pytest.raises(FaninTypeError, match="holds a float, but must hold arrays"):
+        load((x, 1.0, x, 2.0))  # type: ignore[arg-type]
+
+
+def test_a_set_of_ones_own_says_what_it_is() -> None:
+    x, y = np.zeros((6, 3)), np.array([0, 1, 2, 0, 1, 2])
+    with pytest.raises(FaninValueError, match="task='clasification' is unknown; accepted are classification"):
+        DataSet("mine", "clasification", x, y, x, y, 3, ((3,),))  # type: ignore[arg-type]
+    with pytest.raises(
+        FaninValueError, match=r"form=\(5,\) does not hold as many numbers as an example of shape \(3,\)"
+    ):
+        DataSet("mine", "classification", x, y, x, y, 3, ((5,),))
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_numbers_that_are_none_are_refused(place: int) -> None:
+    arrays = [np.zeros((6, 3)), np.zeros(6), np.zeros((6, 3)), np.zeros(6)]
+    arrays[place][2] = np.nan if place % 2 else 1e300  # infinite as float32
+    part, what = ("training", "test")[place // 2], ("inputs", "targets")[place % 2]
+    with pytest.raises(FaninValueError, match=f"the {part} {what} hold NaN or infinite"):
+        load(tuple(arrays))
+
+
+def test_targets_of_both_parts_are_of_one_kind() -> None:
+    x, y = np.zeros((6, 3)), np.array([0, 1, 2, 0, 1, 2])
+    with pytest.raises(FaninValueError, match=r"training targets have shape \(1,\), but test targets \(\)"):
+        load((x, y[:, None] / 2, x, y / 2))
+    with pytest.raises(FaninValueError, match="training targets are whole numbers, .* but test targets are not"):
+        load((x, y, x, y / 2))
+    assert load((x, y / 2, x, y)).test_targets.dtype == np.float32
 
 
 def test_a_validation_part_is_stratified_and_the_same_every_time() -> None:

@@ -111,6 +111,7 @@ def test_finished_runs_do_not_drop_out_unasked(tmp_path: Path) -> None:
     got = run(fake_runs.changed_training(study, epochs=30.0), folder, replace=True)
     assert (got.total, got.ran) == (3, 3)
     assert run(study, folder, replace=True).ran == 0  # they were kept
+    assert run(study_of(seeds=4), folder).ran == 1  # what dropped out before does not do so again
 
 
 def test_expectations_are_not_edited_after_runs_are_done(tmp_path: Path) -> None:

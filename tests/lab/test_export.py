@@ -42,6 +42,12 @@ def test_every_run_has_a_row_and_every_axis_a_column() -> None:
     assert all(row["test.accuracy"] == samples.CONSTANT for row in rows if row["diverged"])
 
 
+def test_a_variable_with_the_name_of_another_column_has_one_too() -> None:
+    rows = export_rows(samples.results(models=("mlp(depth={steps})",), variables={"steps": (2, 30)}))
+    assert {(row["model"], row["steps_axis"]) for row in rows} == {("mlp(depth=2)", 2), ("mlp(depth=30)", 30)}
+    assert {row["steps"] for row in rows} >= {samples.STEPS}
+
+
 def test_csv_comes_back_equal(tmp_path: Path) -> None:
     results = mixed()
     path = export_csv(results, tmp_path / "runs.csv")
@@ -81,3 +87,12 @@ def test_parquet_has_the_same_rows(tmp_path: Path) -> None:
     assert [row["key"] for row in table] == [row.key for row in results.rows]
     assert table[0]["test.loss"] == results.rows[0].metrics["loss"]
     assert [p.name for p in tmp_path.iterdir()] == ["runs.parquet"]
+
+
+def test_an_axis_of_several_kinds_is_text_in_parquet(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    results = samples.results(
+        models=("mlp(norm={norm})",), variables={"norm": ("batch", False)}, seeds=samples.seeds(1)
+    )
+    table = parquet.read_table(export_parquet(results, tmp_path / "runs.parquet")).to_pylist()
+    assert {row["norm"] for row in table} == {"batch", "False"}

@@ -327,3 +327,16 @@ def test_the_best_constant_is_what_it_says() -> None:
     many = metrics.constant(load((x, y[:, None] > 0, x, other[:, None] > 0)))
     assert many["subset_accuracy"] == 0.5
     assert many["loss"] == pytest.approx(got["loss"], rel=1e-3)
+
+
+def test_an_output_beyond_the_classes_is_in_no_column_of_the_confusion() -> None:
+    outputs = np.eye(20)[[15, 2, 12, 1]]  # a head of twenty on three classes
+    assert metrics.confusion(outputs, np.array([0, 1, 2, 1]), 3).tolist() == [[0, 0, 0], [0, 1, 1], [0, 0, 0]]
+
+
+def test_a_metric_of_the_current_folder_is_found(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "costs_of_a_test.py").write_text("def cost(outputs, targets):\n    return 2.0\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(tmp_path))])
+    logits, y = examples(0)
+    assert metrics.score("classification", logits, y, ["costs_of_a_test:cost"])["costs_of_a_test:cost"] == 2

@@ -12,8 +12,10 @@ from torch import nn
 import fanin
 from fanin import rules
 from fanin.lab import own_code
+from fanin.lab.results import StudyResults
 from fanin.lab.store import Store
 from fanin.lab.study.make import make_study
+from fanin.lab.study.records import Expectation
 from fanin.lab.study.session import prepare, run
 
 
@@ -109,3 +111,24 @@ def test_a_plan_file_and_a_metric_by_its_place_are_looked_at(tmp_path: Path) -> 
     assert found[0].keys() == {"digits", file}
     assert found[0] == found[1]
     assert found[1][file] != found[2][file]
+
+
+def cost(outputs: np.ndarray, targets: np.ndarray) -> float:
+    return float((outputs.argmax(1) != targets).mean())
+
+
+cost.higher_is_better = False  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("metrics", [{"cost": cost}, [f"{__name__}:cost"]])
+def test_a_metric_that_is_better_where_it_is_smaller_is_judged_so_from_the_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metrics
+) -> None:
+    expected = Expectation("It learns.", "better", "he_normal", "zeros", metric=next(iter(metrics)), by=0.1)
+    study, bindings = make_study(
+        "mine", models="mlp(depth=1, width=8)", plans=["zeros", "he_normal"], data="wine", lrs=0.1, seeds=8, metrics=metrics,
+        expectations=(expected,),
+    )  # fmt: skip
+    run(study, tmp_path / "s", "serial", bindings=bindings)
+    monkeypatch.setattr("fanin.lab.metrics.higher_is_better", lambda name: True)  # as where its module is not there
+    assert StudyResults.load(tmp_path / "s").analysis.outcomes[0].state == "came out"

@@ -1,5 +1,6 @@
 """Ordinary learners on the same split."""
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,66 @@ def test_a_rare_class_is_scored_as_the_set_asks() -> None:
     assert got["rbf svm"]["balanced_accuracy"] > 0.75
 
 
+@pytest.mark.parametrize(
+    ("name", "learner"),
+    [("nearest neighbours", "neighbors.KNeighborsClassifier"), ("tree", "tree.DecisionTreeClassifier")],
+)
+def test_equal_probabilities_count_as_equal(name: str, learner: str) -> None:
+    import sklearn
+    from sklearn.metrics import roc_auc_score
+
+    module, _, kind = learner.partition(".")
+    data = load("digits:100")
+    options = {"random_state": 0} if module == "tree" else {}
+    made = getattr(importlib.import_module(f"{sklearn.__name__}.{module}"), kind)(**options)
+    chances = made.fit(data.train_inputs, data.train_targets).predict_proba(data.test_inputs)
+    (line,) = reference_lines(data, [name], ["auc"])
+    assert line.metrics["auc"] == pytest.approx(roc_auc_score(data.test_targets, chances, multi_class="ovr"), abs=1e-12)
+
+
+def ones_to_three(classes: int = 3) -> tuple[np.ndarray, ...]:
+    """Classes that count from 1, so that none of class 0 is there; the third is left out where there are two."""
+    x = np.random.default_rng(0).normal(size=(160, 4)).astype(np.float32)
+    y = 1 + (x[:, 0] > 0) + (x[:, 1] > 0) * (classes - 2)
+    return x[:120], y[:120], x[120:], y[120:]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_class_that_was_not_trained_on_leaves_the_others_in_their_places(classes: int) -> None:
+    x, y, test_x, test_y = ones_to_three(classes)
+    asked = ["auc_per_class", "log_loss", "top_2"]
+    shifted, plain = (
+        {line.name: line.metrics for line in reference_lines((x, y - less, test_x, test_y - less), measures=asked)}
+        for less in (0, 1)
+    )
+    for name in ("logistic regression", "rbf svm", "nearest neighbours", "forest"):
+        assert shifted[name]["accuracy"] == plain[name]["accuracy"] > 0.7
+        assert shifted[name]["top_2"] == pytest.approx(plain[name]["top_2"])
+        for c in range(classes):
+            assert shifted[name][f"auc[{c + 1}]"] == pytest.approx(plain[name][f"auc[{c}]"], abs=1e-6)
+        if "log_loss" in plain[name]:
+            assert shifted[name]["log_loss"] == pytest.approx(plain[name]["log_loss"], abs=1e-5)
+
+
+def test_a_label_that_was_always_there_is_always_expected() -> None:
+    x = np.random.default_rng(0).normal(size=(160, 4)).astype(np.float32)
+    labels = np.stack([x[:, 0] > 0, np.ones(160, dtype=bool)], 1)
+    labels[150:, 1] = False
+    lines = reference_lines((x[:120], labels[:120], x[120:], labels[120:]), ["forest"], ["log_loss"])
+    by_half = -np.log(1e-7) / 2 * 10 / 40  # of two labels, one is as sure as can be and wrong in ten of forty examples
+    assert lines[0].metrics["log_loss"] == pytest.approx(by_half, abs=0.3)
+
+
+def test_a_learner_that_cannot_be_fitted_says_why_and_the_others_go_on() -> None:
+    x, _, test_x, test_y = ones_to_three()
+    got = {line.name: line for line in reference_lines((x[:4], np.array([1, 2, 1, 2]), test_x, test_y))}
+    assert "it could not be fitted" in got["nearest neighbours"].note
+    assert got["nearest neighbours"].metrics == {}
+    assert "accuracy" in got["tree"].metrics
+    alone = {line.name: line for line in reference_lines((x, np.ones(120, dtype=int), test_x, test_y))}
+    assert "it could not be fitted" in alone["logistic regression"].note
+
+
 def test_measures_beside_the_tasks_own_are_those_of_the_learner() -> None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss, roc_auc_score, top_k_accuracy_score
@@ -100,6 +161,14 @@ def test_text_is_counted() -> None:
         [1 / 7, 5 / 7, 1 / 7]
     )  # 4 times 1, each raised
     assert Ngram(2).fit(rows[:, :-1], rows[:, 1:]).predict(np.array([[0, 7]])).shape == (1, 2)  # a token never seen
+
+
+def test_a_token_that_was_not_trained_on_is_unlikely_and_no_error() -> None:
+    rows = np.array([[0, 1, 2, 0, 1, 2, 0], [2, 0, 1, 2, 0, 1, 2]])
+    other = np.array([[0, 1, 2, 3, 3]])
+    data = DataSet("abcd", "language", rows[:, :-1], rows[:, 1:], other[:, :-1], other[:, 1:], 4, ((6,),), vocabulary=4)
+    lines = reference_lines(data, ["bigram"], ["perplexity"])
+    assert lines[0].metrics["perplexity"] > 3
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])

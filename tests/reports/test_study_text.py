@@ -14,6 +14,7 @@ from tests.lab.analysis import samples
 from tests.lab.test_results import stored
 from tests.reports.test_study_page import many, one
 
+from fanin.lab.records import ReferenceLine
 from fanin.lab.results import StudyResults
 from fanin.lab.statistics import Estimate
 from fanin.lab.study.parse import parse_study
@@ -163,3 +164,10 @@ def test_the_log_and_the_notes_are_shown() -> None:
     text = study_markdown(StudyResults(results.study, rows, log=("continued with torch 2.5 (was 2.4)",)))
     assert "- fanin left 2 of 5 weights as they were." in text
     assert "- continued with torch 2.5 (was 2.4)" in text
+
+
+def test_the_terminal_says_what_is_to_be_known_of_a_learner() -> None:
+    results = samples.results(references=True)
+    lines = (ReferenceLine("tree", {}, 0.1, "it could not be fitted (one class alone)"),)
+    text = study_text(replace(results, references=dict.fromkeys(results.study.data, lines)))
+    assert "tree: it could not be fitted (one class alone)" in " ".join(text.split())

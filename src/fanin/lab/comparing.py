@@ -5,6 +5,7 @@ carried out by the lab's driver, executors and training loop, and judged by its 
 on a part held out of the training part, and the test part is looked at once, after the last step.
 """
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -147,7 +148,9 @@ def _with_references(comparison: Comparison, data: DataSet) -> Comparison:
     from fanin.lab.reference import reference_lines
 
     try:
-        return replace(comparison, references=reference_lines(data))
+        lines = reference_lines(data)
+        told = tuple(f"{line.name}: {line.note}." for line in lines if line.note)
+        return replace(comparison, references=lines, notes=(*comparison.notes, *told))
     except KeyboardInterrupt:  # all runs are done; they must not be lost
         return replace(comparison, notes=(*comparison.notes, "Interrupted before the ordinary learners were fitted."))
 
@@ -169,9 +172,11 @@ def _training(data: DataSet, steps: int | None, epochs: float, training: Trainin
     if steps is None:
         if isinstance(epochs, bool) or not isinstance(epochs, int | float):
             raise FaninTypeError(f"epochs={epochs!r} is a {type(epochs).__name__}, but must be a number")
-        steps = round(epochs * steps_per_epoch(len(data.train_inputs), training.batch_size)) if epochs > 0 else 0
+        steps = (
+            round(epochs * steps_per_epoch(len(data.train_inputs), training.batch_size)) if 0 < epochs < math.inf else 0
+        )
         if steps < 1:
-            raise FaninValueError(f"epochs={epochs!r} must be large enough for one step")
+            raise FaninValueError(f"epochs={epochs!r} must be large enough for one step, and finite")
     return replace(training, steps=steps, target=data.target if training.target is None else training.target)
 
 

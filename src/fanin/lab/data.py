@@ -6,6 +6,7 @@ A spec is `name[:examples[:size]]`: `examples` bounds the training part, `size` 
 import difflib
 import functools
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -101,6 +102,12 @@ class DataSet:
     files: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.task not in DEFAULT_SCORE:
+            raise FaninValueError(f"data: task={self.task!r} is unknown; accepted are {', '.join(DEFAULT_SCORE)}")
+        shape = self.train_inputs.shape[1:]
+        for form in self.forms:
+            if math.prod(form) != math.prod(shape):
+                raise FaninValueError(f"data: form={form} does not hold as many numbers as an example of shape {shape}")
         if not self.score:
             object.__setattr__(self, "score", DEFAULT_SCORE[self.task])
 
@@ -251,21 +258,29 @@ def from_arrays(*arrays: np.ndarray) -> DataSet:
         raise FaninValueError(
             f"data has {len(arrays)} arrays, but must have four: train inputs, train targets, test inputs, test targets"
         )
-    labels = all(np.asarray(y).dtype.kind == "b" and np.ndim(y) == 2 for y in (arrays[1], arrays[3]))
     train_x, train_y, test_x, test_y = (_as_array(a) for a in arrays)
+    labels = all(np.asarray(y).dtype.kind == "b" and np.ndim(y) == 2 for y in (arrays[1], arrays[3]))
     for part, x, y in (("training", train_x, train_y), ("test", test_x, test_y)):
         if len(x) != len(y) or len(x) == 0:
             raise FaninValueError(f"data: the {part} part has {len(x)} inputs and {len(y)} targets")
-    if train_x.shape[1:] != test_x.shape[1:]:
-        raise FaninValueError(
-            f"data: training inputs have shape {train_x.shape[1:]}, but test inputs {test_x.shape[1:]} (examples aside)"
-        )
+        for what, array in (("inputs", x), ("targets", y)):
+            if not np.isfinite(array).all():
+                raise FaninValueError(f"data: the {part} {what} hold NaN or infinite numbers, but must be finite")
+    for what, one, other in (("inputs", train_x, test_x), ("targets", train_y, test_y)):
+        if one.shape[1:] != other.shape[1:]:
+            raise FaninValueError(
+                f"data: training {what} have shape {one.shape[1:]}, but test {what} {other.shape[1:]} (examples aside)"
+            )
     form = (train_x.shape[1:],)
     if labels:
         train_y, test_y = train_y.astype(np.float32), test_y.astype(np.float32)
         return DataSet("arrays", "multilabel", train_x, train_y, test_x, test_y, train_y.shape[1], form)
     if train_y.dtype.kind != "i":
-        return DataSet("arrays", "regression", train_x, train_y, test_x, test_y, 0, form)
+        return DataSet("arrays", "regression", train_x, train_y, test_x, test_y.astype(np.float32), 0, form)
+    if test_y.dtype.kind != "i":
+        raise FaninValueError(
+            "data: training targets are whole numbers, which count as classes, but test targets are not"
+        )
     classes = int(max(train_y.max(), test_y.max())) + 1
     task: Task = "classification" if train_y.ndim == 1 else "language"
     if task == "classification" and min(train_y.min(), test_y.min()) < 0:
@@ -274,9 +289,15 @@ def from_arrays(*arrays: np.ndarray) -> DataSet:
 
 
 def _as_array(value: object) -> np.ndarray:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise FaninTypeError("data holds rows of different lengths, but must hold arrays of numbers") from None
+    if array.ndim == 0:
+        raise FaninTypeError(f"data holds a {type(value).__name__}, but must hold arrays of numbers")
     if array.dtype.kind in "iub":
         return array.astype(np.int64)
     if array.dtype.kind == "f":
-        return array.astype(np.float32)
+        with np.errstate(over="ignore"):  # what has become infinite is refused
+            return array.astype(np.float32)
     raise FaninTypeError(f"data holds an array of {array.dtype}, but must hold numbers")

@@ -14,7 +14,7 @@ from fanin.errors import FaninValueError
 from fanin.lab.estimate import Estimate
 from fanin.lab.executors import Serial, make_executor, payload_of
 from fanin.lab.jobs import Died, Executor, Finished, Job, Stepped, checkpoint_files
-from fanin.lab.own_code import note_changed
+from fanin.lab.own_code import keep_directions, note_changed
 from fanin.lab.store import CurveMissing, Store
 from fanin.lab.store.schema import full
 from fanin.lab.store.study_file import NAME, read_study
@@ -128,6 +128,7 @@ def run_study(
         executor = make_executor(executor, workers, payload_of(bindings, here=executor == "serial"))
     with contextlib.closing(executor), _store_of(study, Path(folder), configs, source, replace) as store:
         note_changed(store, configs.values(), bindings or {})
+        keep_directions(store, configs.values(), bindings or {})
         if retry_failed:
             store.forget_failed()
         pending = {key: configs[key] for key in store.pending_keys()}  # as the caller has them: reading takes longer
@@ -192,20 +193,21 @@ def _check_growth(store: Store, study: Study, configs: Mapping[str, RunConfig], 
     finished = store.finished()
     if not finished or study == store.study:
         return
-    lost = len(finished - set(configs))
+    part = store.finished(dropped=False)
+    lost = len(part - set(configs))
     before, now = store.study.expectations, study.expectations
     edited = sum(e not in now for e in before)
     answer = study.answer.strip() != store.study.answer.strip()
     if not replace and (lost or edited or answer):
         fields = [name for name, value in store.study.to_dict().items() if study.to_dict()[name] != value]
         what = (
-            f"{lost} of its {len(finished)} finished runs would no longer be part of it"
+            f"{lost} of its {len(part)} finished runs would no longer be part of it"
             if lost
             else f"{'expectations are' if edited else 'the answer is'} written before the run, and not edited after it"
         )
         raise FaninValueError(
             f"folder={str(store.folder)!r} holds this study with other {', '.join(fields)}: {what}; "
-            "run the changed one in a folder of its own, or say replace=True"
+            "run the changed one in a folder of its own, or say replace=True (--replace)"
         )
     if edited:
         store.note(f"{edited} expectations were edited or withdrawn after {len(finished)} runs were finished")

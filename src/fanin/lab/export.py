@@ -13,6 +13,7 @@ from fanin.lab.analysis import axes
 from fanin.lab.results import StudyResults
 
 FIXED = ("study", "key", "model", "plan", "data", "optimizer", "lr", "batch_size", "seed")
+AXES = ("model", "data", "optimizer", "batch_size")  # that are columns already, whatever the context
 STATE = (
     "state", "diverged", "steps", "planned_steps", "reached_at", "reached_seconds", "seconds", "init_seconds", "attempts",
     "stacked", "error", "note", "curve",
@@ -23,15 +24,14 @@ def export_rows(results: StudyResults) -> list[dict[str, Any]]:
     """One dictionary a run, all with the same columns in the same order, None where a run has no value.
 
     The columns: what the run was (axes and variables of contexts and methods), its state, then "test.…" (metrics of the test
-    part), "held.…" (of the held-out part) and "summary.…" (figures of the curve).
+    part), "held.…" (of the held-out part) and "summary.…" (figures of the curve). A variable with the name of another column,
+    such as "steps", has "_axis" behind it.
     """
     inner = {plan: axes.plan_variables(plan, results.study) for plan in {row.config.plan for row in results.rows}}
     variables = dict.fromkeys(
-        name
-        for row in results.rows
-        for name in (*row.config.context, *inner[row.config.plan])
-        if name not in FIXED and name not in STATE
+        name for row in results.rows for name in (*row.config.context, *inner[row.config.plan]) if name not in AXES
     )
+    columns = {name: f"{name}_axis" if name in FIXED + STATE else name for name in variables}
     names = {
         part: dict.fromkeys(name for row in results.rows for name in getattr(row, part))
         for part in ("metrics", "held", "summary")
@@ -42,7 +42,7 @@ def export_rows(results: StudyResults) -> list[dict[str, Any]]:
         values = {**inner[c.plan], **c.context}
         cells: dict[str, Any] = {"study": results.study.name, "key": row.key}
         cells |= {name: getattr(c, name) for name in FIXED[2:]}
-        cells |= {name: values.get(name) for name in variables}
+        cells |= {columns[name]: values.get(name) for name in variables}
         cells |= {name: c.stacked if name == "stacked" else getattr(row, name) for name in STATE}
         for part, prefix in (("metrics", "test"), ("held", "held"), ("summary", "summary")):
             cells |= {f"{prefix}.{name}": getattr(row, part).get(name) for name in names[part]}
@@ -88,12 +88,23 @@ def export_parquet(results: StudyResults, file: str | os.PathLike[str]) -> Path:
     path = Path(file)
     beside = path.with_name(f".{path.name}.part")  # a reader never sees half a file
     try:
-        parquet.write_table(pyarrow.Table.from_pylist([_typed(row) for row in export_rows(results)]), beside)
+        parquet.write_table(pyarrow.Table.from_pylist(_one_typed(export_rows(results))), beside)
         os.replace(beside, path)
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise FaninValueError(f"file={str(file)!r} cannot be written: {error.strerror or error}") from None
     return path
+
+
+def _one_typed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with columns of one type: an axis of text and numbers, or of true and false among others, as text."""
+    rows = [_typed(row) for row in rows]
+    for name in rows[0] if rows else ():
+        kinds = {type(row[name]) for row in rows if row[name] is not None}
+        if len(kinds) > 1 and kinds != {int, float}:
+            for row in rows:
+                row[name] = None if row[name] is None else str(row[name])
+    return rows
 
 
 def _typed(row: dict[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class Svm:
         self.x = x
         most = MOST_ITERATIONS if self.kernel == "linear" else -1
         self.machine = SVC(kernel="precomputed", max_iter=most).fit(self._products(x), y)
+        self.classes_ = self.machine.classes_
         return self
 
     def predict(self, x: Any) -> np.ndarray:
@@ -104,15 +105,16 @@ class Ngram:
 
     Args:
         order: tokens looked back at: 1 is a bigram model, 2 a trigram model.
+        classes: tokens that may be asked for; those of the training part, where there are more.
     """
 
-    def __init__(self, order: int) -> None:
-        self.order = order
+    def __init__(self, order: int, classes: int = 0) -> None:
+        self.order, self.classes = order, classes
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> "Ngram":
         """Trains on ids (rows, positions) and the ids that are asked for there."""
         self.tokens = int(x.max()) + 2  # the last one stands for what is before the row
-        classes = int(y.max()) + 1
+        classes = max(self.classes, int(y.max()) + 1)
         if self.tokens**self.order * classes > MOST_COUNTS:
             raise FaninValueError(f"a table of {self.order + 1}-grams of {self.tokens - 1} tokens is too large")
         counted = y != IGNORED

@@ -104,7 +104,7 @@ def check_output(out: Any, targets: Tensor, task: Task, classes: int) -> None:
     if task in ("regression", "multilabel"):
         _like(out, targets)
         return
-    binary = classes == 2 and values.numel() == targets.numel()
+    binary = task == "classification" and classes == 2 and values.numel() == targets.numel()
     whole = values.dim() == targets.dim() + 1 and values.shape[:-1] == targets.shape and values.shape[-1] >= classes
     if not (binary or whole):
         wanted = (*_shape(targets), classes)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fanin.errors import FaninError
+from fanin.lab import metrics
 from fanin.lab.data import DataSet, load
 from fanin.lab.models.own import is_own, own_function
 from fanin.lab.store import Store
@@ -38,6 +39,16 @@ def note_changed(store: Store, configs: Iterable[RunConfig], bindings: Mapping[s
             )
             if kept != digest and said not in store.log():
                 store.note(said)
+
+
+def keep_directions(store: Store, configs: Iterable[RunConfig], bindings: Mapping[str, Any]) -> None:
+    """Keeps which of the user's own metrics are better where they are smaller: a report has the study's folder alone."""
+    names = dict.fromkeys(name for config in configs for name in config.training.metrics)
+    own = {name: bindings[name] for name in names if name in bindings}
+    smaller = [name for name in names if ":" in name and not metrics.higher_is_better(name)]
+    smaller += [name for name, function in own.items() if not getattr(function, "higher_is_better", True)]
+    if smaller or store.choice("smaller"):
+        store.choose("smaller", smaller, again=True)
 
 
 def code_of(configs: Iterable[RunConfig], bindings: Mapping[str, Any]) -> dict[str, str]:

@@ -12,9 +12,11 @@ from fanin.errors import FaninValueError
 from fanin.lab import metrics
 from fanin.lab.data import DataSet, load
 from fanin.lab.learners import MOST_ITERATIONS, Components, Descent, Ngram, Svm
+from fanin.lab.metrics.probabilities import auc_by_column, mean_of_known
 from fanin.lab.records import ReferenceLine
 from fanin.lab.tasks import Task
 
+NEVER = -1e30  # score of a class that a learner has not seen
 MOST_EXAMPLES = 5000  # of the training part that a learner is given; a kernel machine's time grows with their square
 _OF_ORDER = ("auc", "auc_per_class", "top_")  # metrics that need scores
 _OF_CHANCES = ("log_loss", "perplexity", "calibration_error")  # metrics that need probabilities
@@ -58,7 +60,7 @@ def reference_lines(
     """
     dataset = load(data)
     task = dataset.task
-    table = _components() if _copies(dataset) else _table(task)
+    table = _components() if _copies(dataset) else _table(task, dataset.classes)
     for name in names or ():
         if name not in table:
             close = difflib.get_close_matches(name, table, 1)
@@ -91,8 +93,12 @@ def _line(
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        learner.fit(train_x, train_y)
-        predicted = np.asarray(learner.predict(test_x))
+        try:
+            learner.fit(train_x, train_y)
+            predicted = np.asarray(learner.predict(test_x))
+        except ValueError as error:  # fewer examples than neighbours, one class alone, …: the other learners go on
+            why = str(error).strip().partition("\n")[0]
+            return ReferenceLine(name, {}, time.perf_counter() - start, f"it could not be fitted ({why})")
         scored = _scores(learner, predicted, test_x, data, measures)
     if any(issubclass(w.category, ConvergenceWarning) for w in caught):
         notes.append("stopped before it converged")
@@ -114,32 +120,51 @@ def _scores(
     rest = [m for m in wanted if not m.startswith((*_OF_ORDER, *_OF_CHANCES))]
     sure = np.eye(data.classes)[predicted] if data.task == "classification" else predicted - 0.5
     found = metrics.score(data.task, sure, targets, rest)
-    outputs, chances = _outputs(learner, test_x, data) if by_order or by_chances else (None, False)
+    outputs, chances = _outputs(learner, test_x, data) if by_order or by_chances else (None, None)
     if outputs is not None:
-        more = metrics.score(data.task, outputs, targets, [*by_order, *(by_chances if chances else ())])
+        more = metrics.score(data.task, outputs, targets, [*by_order, *(by_chances if chances is not None else ())])
+        if chances is not None and data.task == "classification":  # many of a tree's or of neighbours' are equal
+            each = auc_by_column(chances, targets)
+            exact = {"auc": each[1] if len(each) == 2 else mean_of_known(each)}
+            exact |= {f"auc[{c}]": value for c, value in enumerate(each)}
+            more |= {name: float(value) for name, value in exact.items() if name in more}
         found |= {name: value for name, value in more.items() if name not in found}
     return found
 
 
-def _outputs(learner: Any, x: Any, data: DataSet) -> tuple[np.ndarray | None, bool]:
-    """Logits of the test examples, and whether they stand for probabilities."""
+def _outputs(learner: Any, x: Any, data: DataSet) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Logits of the test examples, and the probabilities that they stand for, None for scores of another kind."""
     if hasattr(learner, "predict_proba"):
         chances = learner.predict_proba(x)
-        if isinstance(chances, list):  # trees and neighbours: one array (examples, 2) a label
-            chances = np.stack([c[:, 1] if c.shape[1] == 2 else np.zeros(len(c)) for c in chances], 1)
-        chances = np.clip(chances, 1e-7, 1 - 1e-7)
-        return (np.log(chances) if data.task == "classification" else np.log(chances / (1 - chances))), True
+        if isinstance(chances, list):  # trees and neighbours: one array (examples, values seen) a label
+            labels = zip(chances, learner.classes_, strict=True)
+            chances = np.stack([_for_all(c, seen, 2, 0.0)[:, 1] for c, seen in labels], 1)
+        elif data.task == "classification":
+            chances = _for_all(chances, learner.classes_, data.classes, 0.0)
+        cut = np.clip(chances, 1e-7, 1 - 1e-7)
+        return (np.log(cut) if data.task == "classification" else np.log(cut / (1 - cut))), chances
     if hasattr(learner, "decision_function"):
-        return np.asarray(learner.decision_function(x)), False
-    return None, False
+        found = np.asarray(learner.decision_function(x))
+        if data.task == "classification" and len(learner.classes_) < data.classes:
+            found = np.stack([-found, found], 1) if found.ndim == 1 else found
+            found = _for_all(found, learner.classes_, data.classes, NEVER)
+        return found, None
+    return None, None
 
 
-def _table(task: Task) -> dict[str, Callable[[], Any] | None]:
-    """Learners by name; None is the best constant, which needs no learner."""
+def _for_all(values: np.ndarray, seen: np.ndarray, classes: int, missing: float) -> np.ndarray:
+    """Values (examples, classes seen) with a column for each class; a learner knows those of its training part alone."""
+    found = np.full((len(values), classes), missing)
+    found[:, np.asarray(seen, dtype=np.int64)] = values
+    return found
+
+
+def _table(task: Task, classes: int = 0) -> dict[str, Callable[[], Any] | None]:
+    """Learners by name, of so many classes; None is the best constant, which needs no learner."""
     from sklearn import ensemble, linear_model, multiclass, neighbors, svm, tree
 
     if task == "language":
-        return {"constant": None, "bigram": lambda: Ngram(1), "trigram": lambda: Ngram(2)}
+        return {"constant": None, "bigram": lambda: Ngram(1, classes), "trigram": lambda: Ngram(2, classes)}
     if task == "regression":
         return {
             "constant": None,

@@ -47,6 +47,7 @@ class StudyResults:
         log: what happened to the study and should be known, one sentence each.
         folder: of the study, None where there is none.
         curve: gives the curve of a row.
+        smaller: the user's own metrics that are better where they are smaller.
     """
 
     study: Study
@@ -58,6 +59,7 @@ class StudyResults:
     log: tuple[str, ...] = field(default=(), repr=False)
     folder: Path | None = None
     curve: Callable[[RunRow], Curve] = field(default=no_curve, repr=False)
+    smaller: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def load(cls, folder: str | Path) -> "StudyResults":
@@ -82,6 +84,7 @@ class StudyResults:
                 log=store.log(),
                 folder=folder,
                 curve=lambda row: read_curve(folder / row.curve) if row.curve else (),
+                smaller=tuple(store.choice("smaller") or ()),
             )
 
     @functools.cached_property

@@ -82,8 +82,9 @@ def _parts(config: RunConfig, bindings: Bindings) -> Any:
 
 
 def data_of(name: str, training: TrainingSettings, bindings: Bindings) -> DataSet:
-    """The data set with its validation part split off."""
-    return load(bindings.get(name, name)).with_validation(training.validation)
+    """The data set with its validation part split off; one that has a part of its own keeps that."""
+    data = load(bindings.get(name, name))
+    return data if data.held_inputs is not None else data.with_validation(training.validation)
 
 
 def factory_of(model: str, data: DataSet, bindings: Bindings) -> Callable[..., Any]:

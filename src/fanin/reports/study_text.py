@@ -47,6 +47,8 @@ def study_parts(results: StudyResults) -> list[RenderableType]:
     notes = [("beware", Text(w)) for w in a.warnings]
     notes += [("failed", Text(f"{count(n, 'run')}: {error}")) for error, n in a.failures.items()]
     notes += [("note", Text(n)) for n in a.notes]
+    shown = results.references.get(a.contexts[0].data, ()) if len(a.contexts) == 1 else ()
+    notes += [("learner", Text(f"{r.name}: {r.note}")) for r in shown if r.note]
     notes += [("power", Text(a.power_after))] if a.power_after else []
     notes.append(("±", Text("95 % interval over the seeds, of the runs that did not diverge")))
     return [*parts, labelled(notes)]

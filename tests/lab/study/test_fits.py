@@ -1,11 +1,14 @@
 """What does not go together is found before anything runs, and said in one sentence."""
 
+import functools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from fanin.errors import FaninError, FaninValueError
+from fanin.lab.data import load
 from fanin.lab.study.fits import check_grid
 from fanin.lab.study.make import make_study
 from fanin.lab.study.records import Expectation, Study, TrainingSettings
@@ -51,6 +54,10 @@ def test_a_good_study_comes_back_as_it_is() -> None:
         ({"expectations": expected(where={"dept": 3})}, "did you mean 'depth'?"),
         ({"expectations": expected(where={"depth": 4})}, "where depth = 4 is not in the grid, which has 2, 3"),
         ({"expectations": expected(metric="auc")}, "metric='auc' is not measured on wine"),
+        (
+            {"expectations": expected(metric="f1[3]"), "training": TrainingSettings(metrics=("f1_per_class",))},
+            "metric='f1[3]' is not measured on wine",
+        ),
     ],
 )
 def test_each_part_is_tried_with_the_others(changes: dict, sentence: str) -> None:
@@ -69,6 +76,69 @@ def refusing() -> torch.nn.Module:
 def test_own_models_and_plans_are_tried_too() -> None:
     study, bindings = make_study("own", models={"three": refusing}, data="digits", seeds=1)
     with pytest.raises(FaninValueError, match="model='three': the model does not take data='digits'"):
+        check_grid(study, bindings)
+
+
+def test_a_loss_of_ones_own_is_tried_with_the_models_of_the_lab() -> None:
+    study, bindings = make_study("own", models="mlp", data="wine", seeds=1, loss=torch.nn.CrossEntropyLoss)
+    with pytest.raises(
+        FaninValueError, match="model='mlp': the model does not take data='wine'.*Boolean value of Tensor"
+    ):
+        check_grid(study, bindings)
+
+
+def test_the_value_of_a_class_may_be_expected() -> None:
+    asked = TrainingSettings(metrics=("f1_per_class",))
+    study = replace(GOOD, data=("wine",), training=asked, expectations=expected(metric="f1[2]"))
+    assert check_grid(study).expectations == study.expectations
+
+
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        ({"mine": 3}, "metric='mine' is a int, but must be a function"),
+        ({"accuracy": len}, "metric='accuracy' is a function of your own, but also a metric of the lab"),
+    ],
+)
+def test_metrics_of_ones_own_that_cannot_be(own: dict, sentence: str) -> None:
+    study, bindings = make_study("own", models="mlp", data="wine", seeds=1, metrics=own)
+    with pytest.raises(FaninError, match=sentence):
+        check_grid(study, bindings)
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_whole_numbers_that_are_labels_are_refused_before_the_runs(labels: int) -> None:
+    """They count as the classes of positions, and one logit for each is not enough."""
+    x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    y = (x[:, :labels] > 0).astype(int)
+    model = functools.partial(torch.nn.Linear, 4, labels)
+    study, bindings = make_study("own", models={"net": model}, data={"mine": (x[:40], y[:40], x[40:], y[40:])}, seeds=1)
+    with pytest.raises(FaninError, match=rf"output for 2 examples has shape \(2, {labels}\), but the data needs"):
+        check_grid(study, bindings)
+
+
+def test_data_with_a_score_that_does_not_exist() -> None:
+    study, bindings = make_study("own", models="mlp", data={"mine": replace(load("wine"), score="acuracy")}, seeds=1)
+    with pytest.raises(FaninError, match="metric='acuracy' is unknown .*did you mean 'accuracy'"):
+        check_grid(study, bindings)
+
+
+def test_ids_without_a_vocabulary_are_refused_before_the_runs() -> None:
+    ids, y = np.arange(60).reshape(20, 3), np.arange(20) % 2
+    study, bindings = make_study("own", models="text_embedding", data={"mine": (ids, y, ids, y)}, seeds=1)
+    with pytest.raises(FaninError, match="needs ids of a known number, but data='arrays'"):
+        check_grid(study, bindings)
+
+
+class Wordless(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert x.shape[1] == 3
+        return x
+
+
+def test_a_model_that_refuses_without_a_word() -> None:
+    study, bindings = make_study("own", models={"net": Wordless}, data="wine", seeds=1)
+    with pytest.raises(FaninValueError, match="does not take data='wine' in the form .*: AssertionError"):
         check_grid(study, bindings)
 
 

@@ -1,5 +1,7 @@
 """Studies made in Python, with objects of the caller's own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,12 @@ from torch import nn
 
 from fanin import rules
 from fanin.errors import FaninError
+from fanin.lab.data import load
 from fanin.lab.results import StudyResults
 from fanin.lab.study import session
 from fanin.lab.study.make import make_study
 from fanin.lab.study.records import TrainingSettings
+from fanin.lab.tuning import tune
 
 
 def net(width: int = 8) -> nn.Module:
@@ -56,11 +60,38 @@ def test_everything_may_be_the_callers_own_and_is_run(tmp_path) -> None:
         ({"models": [lambda: None]}, "must be made of letters"),
         ({"models": {"net": net}, "plans": {"net": halved}}, "gives 'net' a second meaning"),
         ({"models": {"net": "mlp(depth=3)"}}, "write the text itself"),
+        ({"models": {"digits": net}}, "data names 'digits', which is an object of models"),
+        ({"models": {"default": net}}, "plans names 'default', which is an object of models"),
+        ({"models": nn.Linear(4, 2)}, "models holds a Linear without a name"),
         ({"models": ["mlp"], "lrs": [0.0]}, "lr=0.0 must be above 0"),
         ({"models": ["mlp"], "seeds": []}, "seeds has no value"),
+        ({"models": ["mlp"], "seeds": -3}, "seeds=-3 must be from 1 to 100,000"),
+        ({"models": ["mlp"], "seeds": 10**9}, "seeds=1000000000 must be from 1 to 100,000"),
+        ({"models": ["mlp"], "seeds": [2**63]}, "seeds=9223372036854775808 must be at most"),
+        ({"models": ["mlp"], "batch_sizes": 2**63}, "batch_size=9223372036854775808 must be at most"),
         ({"models": ["mlp"], "data": [DATA]}, "data holds a tuple without a name"),
     ],
 )
 def test_what_cannot_be_used(arguments: dict, sentence: str) -> None:
     with pytest.raises(FaninError, match=sentence):
         make_study("own", **arguments)
+
+
+def test_data_with_a_validation_part_of_its_own_keep_it(tmp_path) -> None:
+    own = replace(load(DATA), held_inputs=DATA[2][:10], held_targets=1 - DATA[3][:10])  # which asks for the contrary
+    study, bindings = make_study("own", models={"net": net}, plans="default", data={"signs": own}, lrs=[1.0], seeds=1)
+    session.run(study, tmp_path / "own", "serial", bindings=bindings)
+    results = StudyResults.load(tmp_path / "own")
+    assert results.rows[0].metrics["accuracy"] > 0.9
+    assert results.rows[0].held["accuracy"] < 0.3
+    assert (results.inputs["signs"]["train"], results.inputs["signs"]["held"]) == (150, 10)
+    tuned = tune(net, own, inits=["default"], lrs=[1.0], steps=30, seeds=1, budget=3, confirm=2)
+    assert tuned.rungs[-1].trials[0].score < 0.3
+
+
+def test_inputs_that_a_study_has_grown_by_are_measured(tmp_path) -> None:
+    for data in ({"signs": DATA}, {"signs": DATA, "more": (2 * DATA[0], *DATA[1:])}):
+        study, bindings = make_study("own", models={"net": net}, plans="default", data=data, lrs=[0.1], seeds=1)
+        session.run(study, tmp_path / "own", "serial", bindings=bindings)
+    inputs = StudyResults.load(tmp_path / "own").inputs
+    assert inputs["more"]["std"] == pytest.approx(2 * inputs["signs"]["std"], rel=1e-5)

@@ -189,6 +189,17 @@ def test_where_a_smaller_score_is_better_the_smallest_is_found() -> None:
     assert (got.confirmed.finding == "better") <= (won < 0)
 
 
+def test_starts_that_are_nearly_alike_are_told_apart() -> None:
+    assert Adjustment("he_normal", 1.411).name != Adjustment("he_normal", 1.412).name
+    assert Adjustment("he_normal", 1.0001).name != Adjustment("he_normal").name
+    assert Adjustment("he_normal", 1.41, 0.5, 2.0).name == "he_normal × 1.41, bias 0.5, residual × 2"
+
+
+def test_an_init_that_cannot_be_run_is_told_of() -> None:
+    got = tune(shallow, inits=["default", "forget_bias"], gains=[1.0], budget=6, **QUICK)
+    assert [note for note in got.notes if note.startswith("forget_bias could not be run: ")]
+
+
 def linear() -> nn.Module:
     """Of the ten features of diabetes."""
     return nn.Linear(10, 1)
@@ -223,6 +234,17 @@ def test_a_sample_of_many_candidates_holds_every_plain_start() -> None:
         ({"budget": 1}, FaninValueError, "budget allows 3 candidates, but .* makes"),
         ({"seeds": 0}, FaninValueError, "seeds=0 must be at least 1"),
         ({"optimizer": "lion"}, FaninValueError, "optimizer='lion' is unknown"),
+        ({"inits": "default"}, FaninTypeError, "inits='default' is a str, but must be a list"),
+        ({"inits": ["default", "lsuv"]}, FaninValueError, "inits holds 'lsuv', which cannot be tuned"),
+        ({"inits": ["default", "default+zeros@head"]}, FaninValueError, "which cannot be tuned"),
+        ({"gains": 2.0}, FaninTypeError, "gains=2.0 is a float, but must be a list"),
+        ({"gains": ["2"]}, FaninTypeError, "gains holds '2', but must hold numbers"),
+        ({"loss": len}, FaninTypeError, "loss=.* must be the name of a loss"),
+        ({"lrs": []}, FaninValueError, "lrs=.* at least one"),
+        ({"epochs": -1.0}, FaninValueError, "epochs=-1.0 must be above 0"),
+        ({"epochs": float("nan")}, FaninValueError, "epochs=nan must be above 0"),
+        ({"batch_size": 0}, FaninValueError, "batch_size=0 must be at least 1"),
+        ({"validation": 0}, FaninValueError, "without it the search would look at the test part"),
     ],
 )
 def test_arguments_are_checked(options: dict[str, Any], error: type, message: str) -> None:

@@ -37,13 +37,14 @@ def judge(expectation: Expectation, results: StudyResults) -> Outcome:
     Raises:
         FaninValueError: a kind that is not known.
     """
-    return _judge(expectation, results.study, _places(results.rows))
+    return _judge(expectation, results, _places(results.rows))
 
 
-def judge_all(study: Study, rows: Sequence[RunRow]) -> tuple[Outcome, ...]:
+def judge_all(results: StudyResults) -> tuple[Outcome, ...]:
     """What became of every expectation of a study."""
-    places = _places(rows) if study.expectations else []
-    return tuple(_judge(e, study, places) for e in study.expectations)
+    expectations = results.study.expectations
+    places = _places(results.rows) if expectations else []
+    return tuple(_judge(e, results, places) for e in expectations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +70,10 @@ def _places(rows: Sequence[RunRow]) -> list[_Place]:
     return list(by_key.values())
 
 
-def _judge(e: Expectation, study: Study, places: Sequence[_Place]) -> Outcome:
+def _judge(e: Expectation, results: StudyResults, places: Sequence[_Place]) -> Outcome:
     if e.kind not in KINDS:
         raise FaninValueError(f"expectation kind={e.kind!r} must be one of {', '.join(map(repr, KINDS))}")
-    spoken = [place for place in places if _speaks_of(e, place.context, study)]
+    spoken = [place for place in places if _speaks_of(e, place.context, results.study)]
     if not spoken:
         where = ", ".join(f"{name} = {value}" for name, value in e.where.items())
         return Outcome(
@@ -80,7 +81,7 @@ def _judge(e: Expectation, study: Study, places: Sequence[_Place]) -> Outcome:
         )
     cells, metric = [], e.metric or ""
     for place in spoken:
-        found, used = _judge_cell(e, study, place)
+        found, used = _judge_cell(e, results, place)
         cells.append(found)
         metric = metric or used
     states: list[State] = [c.state for c in cells]
@@ -101,7 +102,7 @@ def _speaks_of(e: Expectation, context: axes.Context, study: Study) -> bool:
     )
 
 
-def _judge_cell(e: Expectation, study: Study, place: _Place) -> tuple[CellOutcome, str]:
+def _judge_cell(e: Expectation, results: StudyResults, place: _Place) -> tuple[CellOutcome, str]:
     label, rows = place.label, place.rows
     done = [row for row in rows if row.state == "done"]
     score = score_of(done)
@@ -113,7 +114,7 @@ def _judge_cell(e: Expectation, study: Study, place: _Place) -> tuple[CellOutcom
         found = place.runs.get(name, [])
         if not any(row.state == "done" for row in found):
             return None
-        held_out = study.training.validation > 0
+        held_out = results.study.training.validation > 0
         chosen = cell_of(
             found[0].config.plan,
             found,
@@ -137,8 +138,9 @@ def _judge_cell(e: Expectation, study: Study, place: _Place) -> tuple[CellOutcom
         constant = _constant_of(done, metric)
     if e.kind != "diverges" and not any(math.isfinite(s) for s in plan.scores):
         return CellOutcome(label, "cannot be said", {}, f"its runs have no metric {metric!r}"), metric
-    between = compared(plan, than, scores_of(rows, metric), larger_is_better(metric)) if than else None
-    evidence = Evidence(e, metric, larger_is_better(metric), plan, than, constant, between)
+    larger = metric not in results.smaller and larger_is_better(metric)
+    between = compared(plan, than, scores_of(rows, metric), larger) if than else None
+    evidence = Evidence(e, metric, larger, plan, than, constant, between)
     state, numbers, reason = KINDS[e.kind](evidence)
     return CellOutcome(label, state, numbers, "" if state == "came out" else reason), metric
 

@@ -25,8 +25,10 @@ def confusion(outputs: np.ndarray, targets: np.ndarray, classes: int) -> np.ndar
 
 
 def confusion_of_labels(predicted: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:
-    """The same of predicted classes."""
-    return np.bincount(targets * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+    """The same of predicted classes; what a model takes for a class that the data does not have is in no column."""
+    known = predicted < classes
+    places = targets[known] * classes + predicted[known]
+    return np.bincount(places, minlength=classes * classes).reshape(classes, classes)
 
 
 def predicted_classes(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:

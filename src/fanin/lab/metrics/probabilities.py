@@ -46,8 +46,12 @@ def binary_auc(scores: np.ndarray, positive: np.ndarray) -> float:
 
 def auc_by_class(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Of each class against the rest, by its probability; NaN for a class that never or always occurs."""
-    values = log_softmax(logits)
-    return np.array([binary_auc(values[:, c], targets == c) for c in range(logits.shape[1])])
+    return auc_by_column(log_softmax(logits), targets)
+
+
+def auc_by_column(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The same by scores (n, classes) as they are: among probabilities that are given, equal ones stay equal."""
+    return np.array([binary_auc(scores[:, c], targets == c) for c in range(scores.shape[1])])
 
 
 def auc(logits: np.ndarray, targets: np.ndarray) -> float:

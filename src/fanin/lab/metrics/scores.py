@@ -3,6 +3,7 @@
 import difflib
 import functools
 import importlib
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fanin.errors import FaninTypeError, FaninValueError
+from fanin.imports import put_on_path
 from fanin.lab.data import DEFAULT_SCORE, IGNORED
 from fanin.lab.metrics import distances, labels
 from fanin.lab.metrics import probabilities as p
@@ -253,6 +255,7 @@ def _two_logits(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
 @functools.lru_cache(maxsize=64)
 def _imported(name: str) -> Any:
     module, _, attribute = name.partition(":")
+    put_on_path(os.getcwd())  # where models by their names are looked for, too
     try:
         function = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
     except Exception as error:

@@ -118,7 +118,10 @@ def check(spec: str, data: DataSet | str) -> None:
     if isinstance(made, OwnFactory):
         from fanin.lab.torch.construct import fit
 
-        fit(made, data, None, 0)
+        try:
+            fit(made, data, None, 0)
+        except FaninError as error:
+            raise FaninValueError(f"model={spec!r}: {error}") from error
         return
     assert isinstance(made, Factory)
     problem = _tried(made, data.task)
@@ -146,6 +149,11 @@ def _fitting(info: ModelInfo, spec: Spec, data: DataSet) -> Facts:
         needs = " or ".join(IN_WORDS[kind] for kind in info.kinds)
         gives = " or ".join(f"{IN_WORDS[f.kind].partition(' ')[0]} {f.shape}" for f in offered) or str(data.forms)
         raise FaninValueError(f"model={str(spec)!r} needs {needs}, but data={data.name!r} gives {gives}")
+    if fitting[0].kind == "ids" and not data.vocabulary:
+        raise FaninValueError(
+            f"model={str(spec)!r} needs ids of a known number, but data={data.name!r} has whole numbers without one; "
+            "give a DataSet with vocabulary="
+        )
     each = fitting[0].positions
     if info.each is not None and info.each != each:
         words = {True: "at each position", False: "for each example"}

@@ -175,9 +175,10 @@ class Store:
         found = self._all("SELECT key FROM runs WHERE position IS NOT NULL AND state = 'pending' ORDER BY position")
         return tuple(key for (key,) in found)
 
-    def finished(self) -> set[str]:
-        """The keys of all runs that have a result, also of those that are no longer part of the study."""
-        return {key for (key,) in self._all("SELECT key FROM runs WHERE state != 'pending'")}
+    def finished(self, dropped: bool = True) -> set[str]:
+        """The keys of all runs that have a result, with `dropped` also of those that are no longer part of the study."""
+        part = "" if dropped else " AND position IS NOT NULL"
+        return {key for (key,) in self._all(f"SELECT key FROM runs WHERE state != 'pending'{part}")}
 
     def claim(self, jobs: Sequence[Job]) -> tuple[Job, ...]:
         """Counts an attempt at each job's runs, and returns the jobs with the number of that attempt.

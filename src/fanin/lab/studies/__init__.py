@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
-from fanin.imports import described, find_attribute, load_module
+from fanin.imports import TargetError, described, find_attribute, load_module, own_traceback, summary
 from fanin.lab.store.study_file import NAME, read_study
 from fanin.lab.study.parse import StudyFile, parse_study, read_study_file
 from fanin.lab.study.records import Bindings, Study
+from fanin.lab.study.validate import check_study, first_seeds
 
 FORMS = "accepted are a study of `fanin lab list`, a .toml file, file.py:name and module:name of a Study, or textbook"
 SUITE = "textbook"  # all of them, at small size
@@ -74,14 +75,17 @@ def find_study(text: str, small: bool = False, seeds: int | None = None) -> Foun
         TargetError: the user's module raised.
     """
     found = _named(text, small)
-    if seeds is not None:
-        found = replace(found, study=replace(found.study, seeds=tuple(range(seeds))))
-    return found
+    study = found.study if seeds is None else replace(found.study, seeds=first_seeds(seeds))
+    return replace(found, study=check_study(study))
 
 
 def _named(text: str, small: bool) -> Found:
     if text.endswith(".toml"):
         return Found(_sized(read_study_file(text), small))
+    if text == SUITE:
+        raise FaninValueError(
+            f"STUDY={text!r} is all studies at once, which `fanin lab run` takes alone; name one of them"
+        )
     if not text.endswith(".json") and ":" not in text:
         if Path(text).is_dir() and text not in names():
             raise FaninValueError(f"STUDY={text!r} is a folder; `fanin lab resume {text}` goes on with the study in it")
@@ -119,7 +123,12 @@ def _of_python(text: str) -> Found:
         raise FaninValueError(f"STUDY={text!r} does not parse; write file.py:name or module:name")
     value: Any = find_attribute(load_module(place, text, "STUDY"), name, text, "STUDY")
     if not isinstance(value, Study | tuple) and callable(value):
-        value = value()
+        try:
+            value = value()
+        except FaninError:
+            raise
+        except Exception as error:
+            raise TargetError(f"{text} raised {summary(error)} when it was called", own_traceback(error)) from error
     if isinstance(value, Study):
         return Found(value)
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], Study) and isinstance(value[1], dict):

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fanin.errors import FaninError, FaninValueError
+from fanin.errors import FaninError, FaninTypeError, FaninValueError
 from fanin.lab import metrics
 from fanin.lab.analysis.axes import plan_variables, same_plan, same_value
 from fanin.lab.augment import check_augmentations
@@ -112,7 +112,13 @@ def _check_training(study: Study, data: DataSet, bindings: Bindings) -> None:
 
     training = study.training
     check_augmentations(training.augment, data)
-    metrics.check([name for name in training.metrics if name not in bindings], data.task, data.classes)
+    metrics.check([data.score, *(n for n in training.metrics if n not in bindings)], data.task, data.classes)
+    for name in training.metrics:
+        if name in bindings and not callable(bindings[name]):
+            kind = type(bindings[name]).__name__
+            raise FaninTypeError(f"metric={name!r} is a {kind}, but must be a function of (outputs, targets)")
+        if name in bindings and name in metrics.available(data.task):
+            raise FaninValueError(f"metric={name!r} is a function of your own, but also a metric of the lab; rename it")
     try:
         find_loss(bindings.get(training.loss, training.loss) if training.loss else None, data.task)
     except FaninError as error:
@@ -128,7 +134,10 @@ def _check_metrics_expected(study: Study, data: Mapping[str, DataSet]) -> None:
             if "data" in e.where and not same_value(e.where["data"], name):
                 continue
             had = (*metrics.NAMES[one.task], one.score, *study.training.metrics)
-            if e.metric not in had and e.metric.partition("[")[0] + "_per_class" not in had:
+            base, bracket, _ = e.metric.partition("[")
+            if bracket and f"{base}_per_class" in had:
+                had += tuple(f"{base}[{c}]" for c in range(one.classes))
+            if e.metric not in had:
                 raise FaninValueError(
                     f"expect {number}: metric={e.metric!r} is not measured on {name}; measured are {', '.join(dict.fromkeys(had))} "
                     f"(training.metrics adds others){_near(e.metric, had)}"
@@ -159,17 +168,23 @@ def _init(plan: str, bindings: Bindings) -> Any:
 
 
 def _check_model(model: str, data: DataSet, study: Study, bindings: Bindings) -> None:
-    if model in bindings:
+    from fanin.lab.models import check, factory
+
+    loss = study.training.loss or ""
+    if model not in bindings:
+        check(model, data)
+    if model in bindings or loss in bindings:  # a loss of the user's own may not take what a model of the lab gives
         from fanin.lab.torch.construct import fit
 
         try:
-            fit(bindings[model], data, bindings.get(study.training.loss or "", study.training.loss), study.seeds[0])
+            fit(
+                bindings.get(model) or factory(model, data),
+                data,
+                bindings.get(loss, study.training.loss),
+                study.seeds[0],
+            )
         except FaninError as error:
             raise FaninValueError(f"model={model!r}: {error}") from error
-        return
-    from fanin.lab.models import check
-
-    check(model, data)
 
 
 def _try_plans(runs: Iterable[RunConfig], data: Mapping[str, DataSet], study: Study, bindings: Bindings) -> None:

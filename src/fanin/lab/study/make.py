@@ -9,7 +9,7 @@ from fanin.lab.study.grid import filled_bindings
 from fanin.lab.study.optimizers import learning_rates
 from fanin.lab.study.parse import parse_study
 from fanin.lab.study.records import Bindings, Study, TrainingSettings
-from fanin.lab.study.validate import check_study
+from fanin.lab.study.validate import check_study, first_seeds
 from fanin.lab.study.write import study_text
 
 AXES = ("models", "plans", "data")  # that may hold objects
@@ -62,7 +62,17 @@ def make_study(
         (('net',), ['net', 'net(width=16)', 'net(width=32)'])
     """
     bindings: Bindings = {}
-    texts = {axis: _names(axis, value, bindings) for axis, value in zip(AXES, (models, plans, data), strict=True)}
+    texts: dict[str, tuple[str, ...]] = {}
+    bound: dict[str, str] = {}  # name → the axis that gave it a meaning
+    for axis, value in zip(AXES, (models, plans, data), strict=True):
+        texts[axis] = _names(axis, value, bindings)
+        bound = {**dict.fromkeys(bindings, axis), **bound}
+    for axis, names in texts.items():
+        for text in names:
+            if bound.get(text, axis) != axis:
+                raise FaninValueError(
+                    f"{axis} names {text!r}, which is an object of {bound[text]}; give that another name"
+                )
     chosen = training or TrainingSettings()
     if callable(loss):
         loss = _bind(bindings, "loss", getattr(loss, "__name__", "loss"), loss)
@@ -79,7 +89,7 @@ def make_study(
             lrs=learning_rates(kinds) if lrs is None else _listed(lrs),
             batch_sizes=_listed(batch_sizes),
             variables={n: _listed(v) for n, v in (variables or {}).items()},
-            seeds=tuple(range(seeds)) if isinstance(seeds, int) and not isinstance(seeds, bool) else _listed(seeds),
+            seeds=_listed(seeds) if isinstance(seeds, list | tuple | range) else first_seeds(seeds),
             training=chosen,
             **options,
         )
@@ -111,11 +121,11 @@ def _names(axis: str, value: Any, bindings: Bindings) -> tuple[str, ...]:
         )
     if isinstance(value, str):
         return (value,)
-    if callable(value):
-        return (_bind(bindings, axis, getattr(value, "__name__", ""), value),)
+    if callable(value) and hasattr(value, "__name__"):
+        return (_bind(bindings, axis, value.__name__, value),)
     values = _listed(value)
     for one in values:
-        if not isinstance(one, str) and not callable(one):
+        if not isinstance(one, str) and not (callable(one) and hasattr(one, "__name__")):
             raise FaninTypeError(f"{axis} holds a {type(one).__name__} without a name; give a mapping name → object")
     return tuple(n for one in values for n in _names(axis, one, bindings))
 

@@ -12,7 +12,7 @@ from typing import Any
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.lab.study.optimizers import learning_rates
 from fanin.lab.study.records import Expectation, Study, TrainingSettings
-from fanin.lab.study.validate import check_study, is_number
+from fanin.lab.study.validate import check_study, first_seeds, is_number
 
 # Key in [grid] → field of Study; every other key is a variable.
 AXES = {
@@ -149,7 +149,7 @@ def _axes(grid: Mapping[str, Any]) -> dict[str, Any]:
         raise FaninValueError('grid has no model; write model = "mlp(depth=3)", say')
     found: dict[str, Any] = {field: _values(name, grid[name]) for name, field in AXES.items() if name in grid}
     if "seeds" in grid and not isinstance(grid["seeds"], list):
-        found["seeds"] = _first_seeds(grid["seeds"])
+        found["seeds"] = first_seeds(grid["seeds"])
     found["variables"] = {name: _values(name, value) for name, value in grid.items() if name not in AXES}
     if "lr" not in grid and "optimizer" in grid:
         found["lrs"] = learning_rates(t for t in found["optimizers"] if "{" not in t) or Study.lrs
@@ -166,15 +166,6 @@ def _values(name: str, value: Any) -> tuple[Any, ...]:
         if name not in AXES and isinstance(one, str) and is_number(one):
             raise FaninTypeError(f"grid.{name}={one!r} is a number written as text; write {one} without quotes")
     return tuple(values)
-
-
-def _first_seeds(value: Any) -> tuple[int, ...]:
-    """seeds = 10 stands for 0 to 9."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise FaninTypeError(f"seeds={value!r} must be a whole number, or a list of them")
-    if not 1 <= value <= 100_000:
-        raise FaninValueError(f"seeds={value} must be from 1 to 100,000")
-    return tuple(range(value))
 
 
 def _check_misspelt(grid: Mapping[str, Any]) -> None:

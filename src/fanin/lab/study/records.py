@@ -24,7 +24,8 @@ class TrainingSettings(Record):
         weight_decay: of the optimizer.
         augment: names of augmentations of the training images ("flip", "crop"), in order.
         validation: share of the training part that is held out: learning rates are chosen on it and curves measured.
-            0 holds nothing out: the curves are then measured on the test part, and nothing may be chosen by them.
+            0 holds nothing out: the curves are then measured on the test part, and nothing may be chosen by them. A data set
+            with a validation part of its own keeps that.
         evaluations: times that the held-out part is looked at, the one before training aside.
         target: score that `steps to target` asks for; None for the data set's own.
         watch: whether gradient norms, weight movement, dead units and ranks are recorded.

@@ -180,8 +180,9 @@ def _keep_whole(prepared: Prepared, folder: Path) -> None:
     study = prepared.study
     names = tuple(dict.fromkeys(config.data for config in prepared.configs.values()))
     with Store.open(folder) as store:
-        if store.choice("inputs") is None:
-            store.choose("inputs", {name: _statistics(name, prepared) for name in names})
+        kept = store.choice("inputs") or {}
+        if missing := [name for name in names if name not in kept]:  # all, or those that the study has grown by
+            store.choose("inputs", {**kept, **{name: _statistics(name, prepared) for name in missing}}, again=True)
         if not study.references:
             return
         from fanin.lab.reference import reference_lines

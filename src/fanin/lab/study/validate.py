@@ -15,6 +15,8 @@ SCHEDULES = ("constant", "cosine", "linear")
 KINDS: tuple[str, ...] = get_args(get_type_hints(Expectation)["kind"])
 RESERVED = ("model", "plan", "data", "optimizer", "lr", "batch_size", "seed", "seeds")
 LONGEST_NAME = 64
+MOST_SEEDS = 100_000
+LARGEST = 2**63 - 1  # whole number that a store of rows holds
 
 
 def check_study(study: Study) -> Study:
@@ -175,9 +177,12 @@ def _axis(name: str, values: Any, check: Callable[[str, Any], Any]) -> tuple[Any
     if not values:
         raise FaninValueError(f"{name} has no value, but an axis needs at least one")
     checked = tuple(check(name, value) for value in values)
-    for i, value in enumerate(checked):
-        if any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in checked[:i]):
+    seen: set[tuple[bool, Any]] = set()
+    for value in checked:
+        one = (isinstance(value, bool), value)  # true is not 1, but 1 is 1.0
+        if one in seen:
             raise FaninValueError(f"{name} has {value!r} twice")
+        seen.add(one)
     return checked
 
 
@@ -211,13 +216,23 @@ def _rate(name: str, value: Any) -> float:
 def _whole(name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise FaninTypeError(f"{name}={value!r} must be a whole number")
-    if value < least:
-        raise FaninValueError(f"{name}={value} must be at least {least}")
+    if not least <= value <= LARGEST:
+        bound = f"at least {least}" if value < least else f"at most {LARGEST}"
+        raise FaninValueError(f"{name}={value} must be {bound}")
     return value
 
 
 def _seed(name: str, value: Any) -> int:
     return _whole(name, value, least=0)
+
+
+def first_seeds(count: Any) -> tuple[int, ...]:
+    """So many seeds from 0: seeds = 10 stands for 0 to 9."""
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise FaninTypeError(f"seeds={count!r} must be a whole number, or a list of them")
+    if not 1 <= count <= MOST_SEEDS:
+        raise FaninValueError(f"seeds={count} must be from 1 to {MOST_SEEDS:,}")
+    return tuple(range(count))
 
 
 def _variables(variables: Any) -> dict[str, tuple[Any, ...]]:

@@ -26,10 +26,15 @@ class Adjustment(Record):
 
     @property
     def name(self) -> str:
-        """In words: "he_normal × 1.41, bias 0.01"."""
-        words = self.init + (f" × {self.gain:.3g}" if self.gain != 1 else "")
-        words += f", bias {self.bias:g}" if self.bias else ""
-        return words + (f", residual × {self.residual:g}" if self.residual != 1 else "")
+        """In words, with all digits, since runs are told apart by it: "he_normal × 1.41, bias 0.01"."""
+        words = self.init + (f" × {_exact(self.gain)}" if self.gain != 1 else "")
+        words += f", bias {_exact(self.bias)}" if self.bias else ""
+        return words + (f", residual × {_exact(self.residual)}" if self.residual != 1 else "")
+
+
+def _exact(value: float) -> str:
+    """The shortest text that is this number and no other."""
+    return repr(float(value)).removesuffix(".0")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fanin.lab.statistics import Tuned, TunedVerdict, tuned_verdicts
 from fanin.lab.study.optimizers import LEARNING_RATES, parse_optimizer
 from fanin.lab.study.records import Bindings, RunConfig, Study, TrainingSettings
 from fanin.lab.study.rows import RunRow
+from fanin.lab.study.validate import number
 from fanin.lab.training import steps_of, whole_number
 from fanin.lab.tuning.records import Adjustment, Candidate, Rung, Trial, Tuning
 from fanin.lab.tuning.search import KEPT, RUNGS, best_of, candidates, halve
@@ -24,6 +26,7 @@ from fanin.plans import Plan
 
 INITS = ("default", "fanin", "he_normal", "xavier_normal", "orthogonal")
 GAINS = (0.5, 0.71, 1.0, 1.41, 2.0)
+KINDS = ("default", "fanin", "rule", "preset")  # of inits that are searched: drawn from laws that a gain can be put on
 FRESH = 10_000  # seeds that confirm begin here: none of them was seen by the search
 MODEL, DATA = "model", "data"  # names of the bindings
 
@@ -72,7 +75,7 @@ def tune(
         budget: what the search may cost, in whole runs.
         seeds: runs of each candidate.
         confirm: fresh seeds for the winner and for the default.
-        validation: share of the training part that the search looks at.
+        validation: share of the training part that the search looks at; data with a validation part of its own keep that.
         workers: processes; with more than one, `factory` must be importable by name.
         progress: told (what, runs done, runs in all) now and then.
 
@@ -88,14 +91,20 @@ def tune(
         ('default', 0.1)
     """
     begun = time.perf_counter()
-    _check(inits, gains, biases, residuals, lrs, {"budget": budget, "seeds": seeds, "confirm": confirm})
+    counts = {"budget": budget, "seeds": seeds, "confirm": confirm, "batch_size": batch_size, "workers": workers}
+    _check(inits, gains, biases, residuals, lrs, counts if steps is None else {**counts, "steps": steps})
+    number("epochs", epochs, above=0)
+    if loss is not None and not isinstance(loss, str):
+        raise FaninTypeError(f"loss={loss!r} is a {type(loss).__name__}, but must be the name of a loss")
     parse_optimizer(optimizer)
     dataset = load(data)
+    if number("validation", validation, least=0, below=1) == 0 and dataset.held_inputs is None:
+        raise FaninValueError("validation=0.0 must be above 0: without it the search would look at the test part")
     training = TrainingSettings(
         steps=steps, epochs=epochs, loss=loss, validation=validation, evaluations=3, watch=False
     )
     search = _Search(factory, dataset, optimizer, training, batch_size, seeds, workers, progress)
-    rates = tuple(lrs) if lrs else _rates(optimizer)
+    rates = tuple(dict.fromkeys(lrs)) if lrs is not None else _rates(optimizer)
     scales = tuple(residuals) if residuals is not None else (1.0, 0.5, 0.0) if search.has_branches() else (1.0,)
     starts = _starts(inits, gains, biases, scales)
     # each rung costs as much as the first: a third of the candidates, three times the steps
@@ -129,7 +138,7 @@ def tune(
         cost=search.cost / search.steps,
         recommended=found.verdict.finding == "better",
         seconds=time.perf_counter() - begun,
-        notes=_notes(rungs, winner, baseline, rates),
+        notes=(*_notes(rungs, winner, baseline, rates), *search.failures),
     )
 
 
@@ -171,16 +180,25 @@ def _check(
     lrs: Sequence[float] | None,
     counts: Mapping[str, int],
 ) -> None:
+    if isinstance(inits, str) or not isinstance(inits, Iterable):
+        raise FaninTypeError(f"inits={inits!r} is a {type(inits).__name__}, but must be a list of names")
     for init in inits:
         if not isinstance(init, str):
             raise FaninTypeError(f"inits holds a {type(init).__name__}, but must hold names, rules or presets as text")
-        parse_init(init)
+        if parse_init(init).kind not in KINDS:
+            raise FaninValueError(f"inits holds {init!r}, which cannot be tuned; accepted are {', '.join(KINDS)}")
     if "default" not in inits:
         raise FaninValueError(f"inits={list(inits)} must have 'default' among them: the winner is held against it")
+    for name, values in (("gains", gains), ("biases", biases), ("residuals", residuals or ()), ("lrs", lrs or ())):
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise FaninTypeError(f"{name}={values!r} is a {type(values).__name__}, but must be a list of numbers")
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise FaninTypeError(f"{name} holds {value!r}, but must hold numbers")
     for name, values, least in (
         ("gains", gains, True),
-        ("lrs", lrs or (1.0,), True),
-        ("residuals", residuals or (0,), False),
+        ("lrs", (1.0,) if lrs is None else lrs, True),
+        ("residuals", (0,) if residuals is None else residuals, False),
     ):
         bad = [v for v in values if not np.isfinite(v) or v < 0 or (least and v == 0)]
         if bad or not len(values):
@@ -236,12 +254,14 @@ class _Search:
     workers: int
     progress: Callable[[str, int, int], None] | None
     cost: float = 0.0  # optimizer steps so far
+    failures: dict[str, None] = field(default_factory=dict)  # why runs gave no score, a sentence each
 
     def __post_init__(self) -> None:
         from fanin.lab.losses_torch import find_loss
         from fanin.lab.torch.construct import fit
 
-        split = self.data.with_validation(self.training.validation)
+        own = self.data.held_inputs is not None
+        split = self.data if own else self.data.with_validation(self.training.validation)
         fitted = fit(self.factory, split, self.training.loss, 0)
         self.words, self.loss = fitted.model, find_loss(self.training.loss, self.data.task)[1]
         rows = slice(min(self.batch_size, len(split.train_inputs)))
@@ -264,6 +284,9 @@ class _Search:
             mean = float(np.mean(done)) if done else float("nan")
             found.append(Trial(candidate, mean, sum(r.diverged for r in own), len(done)))
         failed = next((r for r in rows if r.state == "failed"), None)
+        inits = {c.start.name: c.start.init for c in some}
+        told = (f"{inits[r.config.plan]} could not be run: {r.error}" for r in rows if r.state == "failed")
+        self.failures |= dict.fromkeys(told)
         if failed is not None and not any(t.seeds for t in found):
             raise FaninError(f"no run could be done; {failed.config.plan}: {failed.error}")
         return found
