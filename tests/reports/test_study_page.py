@@ -2,6 +2,8 @@
 
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from tests.reports.test_html import Balance, opened
 
 from fanin.lab.results import StudyResults
 from fanin.lab.study.records import Expectation
+from fanin.lab.study.rows import LayerSignal, RunRow, Signals
 from fanin.reports import study_figures, study_maps, study_page
 from fanin.reports.study_page import study_fragment, study_html
 
@@ -206,3 +209,23 @@ def test_bands_are_of_the_runs_that_converged_and_the_share_that_did_not_is_said
     assert any(cell.startswith("0.1 (10 of 10 diverged: 100 % (") for cell in cells)
     low, high = (f"{v:.3g}" for v in (given.low, given.high))
     assert f"({low} to {high})" in study_figures.lr_figure(study_figures.Drawing(results, middle))
+
+
+def test_ranks_are_drawn_of_the_layers_that_have_one_and_a_median_is_one() -> None:
+    """The engine ranks what the next layer sees: a layer in front of its activation has no rank."""
+    results = samples.results(plans=("default",), lrs=(0.01,), seeds=samples.seeds(2))
+    rows = []
+    for row, rank in zip(results.rows, (0.2, 0.4), strict=True):
+        layers = [LayerSignal(f"layers.{i}", "Linear", 1.0, 0.0, rank + 0.1 * i if i % 2 else None) for i in range(6)]
+        rows.append(replace(row, signals=(Signals(0, tuple(layers)),)))
+    text = study_html(replace_rows(results, rows))
+    figure = text.split("<strong>Effective rank at the start</strong>")[1].split("</figure>")[0]
+    assert re.findall(r"<td>(layers\.\d)</td><td>(.*?)</td>", figure) == [
+        ("layers.1", "0.4"),
+        ("layers.3", "0.6"),
+        ("layers.5", "0.8"),
+    ]
+
+
+def replace_rows(results: StudyResults, rows: Sequence[RunRow]) -> StudyResults:
+    return StudyResults(results.study, tuple(rows), results.references, curve=samples.curve_of)

@@ -1,9 +1,11 @@
 """The figures of one context: every seed as a dot, learning curves, learning rates, time to target, confusion."""
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from fanin.lab.analysis.records import Cell, ContextAnalysis, LrPoint
 from fanin.lab.records import ReferenceLine
@@ -259,12 +261,15 @@ def _signal(d: Drawing, place: int, field: str, title: str, log: bool) -> str:
         if not runs or len({len(layers) for layers in runs}) > 1:
             continue
         columns = [[getattr(layer, field) for layer in layers] for layers in zip(*runs, strict=True)]
-        values = [_median(column) for column in columns]
+        measured = [
+            any(v is not None for v in column) for column in columns
+        ]  # ranks are, where the next layer sees them
+        values = [_median(column) for column in itertools.compress(columns, measured)]
         if len(values) < 2 or not any(math.isfinite(v) for v in values):
             continue
         if names and len(names) != len(values):
             continue
-        names = [layer.name for layer in runs[0]]
+        names = [layer.name for layer in itertools.compress(runs[0], measured)]
         series.append(Series(cell.plan, d.style(cell.plan), values))
     if not series:
         return ""
@@ -276,6 +281,6 @@ def _signal(d: Drawing, place: int, field: str, title: str, log: bool) -> str:
     )
 
 
-def _median(values: Sequence[float]) -> float:
-    known = sorted(v for v in values if not math.isnan(v))
-    return known[len(known) // 2] if known else math.nan
+def _median(values: Sequence[float | None]) -> float:
+    known = [v for v in values if v is not None and not math.isnan(v)]
+    return median(known) if known else math.nan
