@@ -110,3 +110,12 @@ def test_arguments_are_checked() -> None:
         equivalence([1.0], 0.1)
     with pytest.raises(FaninValueError, match="alpha=1.5 must lie between 0 and 1"):
         equivalence([1.0, 2.0], 0.1, alpha=1.5)
+
+
+@pytest.mark.parametrize("n", [17, 20, 40])
+@pytest.mark.parametrize("wins", range(6))
+def test_ties_do_not_make_a_few_wins_a_difference(n: int, wins: int) -> None:
+    """All that differs, differs one way: 2 of 2^wins patterns of signs are as far off, whatever the number of ties."""
+    d = np.array([0.01 * (i + 1) for i in range(wins)] + [0.0] * (n - wins))
+    assert paired_test(d).p == pytest.approx(min(1.0, 2.0 ** (1 - wins)))
+    assert paired_ps(d[None])[0] == pytest.approx(paired_test(d).p)

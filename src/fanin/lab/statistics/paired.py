@@ -18,8 +18,9 @@ def paired_test(differences: Values) -> Tested:
     """Two-sided test of "the differences are symmetric about zero".
 
     Up to 16 pairs: the exact sign-flip permutation test of the mean (of the signed ranks, where a difference is
-    infinite). Beyond: Wilcoxon's signed-rank test, Pratt's way with zeros. p is NaN with fewer than six pairs, since the
-    smallest p of n pairs is 2 / 2**n, and where a difference is NaN.
+    infinite). Beyond: Wilcoxon's signed-rank test, Pratt's way with zeros; exact where at most 16 differences are not zero,
+    for which its normal approximation claims too much. p is NaN with fewer than six pairs, since the smallest p of n pairs is
+    2 / 2**n, and where a difference is NaN.
 
     Args:
         differences: shape (n,), one a pair.
@@ -38,10 +39,8 @@ def paired_test(differences: Values) -> Tested:
     if n <= EXACT_PAIRS and np.isfinite(d).all():
         return Tested(_sign_flip(d), "sign-flip", float(d.mean()), n)
     ranks = signed_ranks(d)
-    if n <= EXACT_PAIRS:
-        return Tested(_sign_flip(ranks), "signed-rank", float(ranks.mean()), n)
-    if not d.any():
-        return Tested(1.0, "wilcoxon", 0.0, n)
+    if np.count_nonzero(d) <= EXACT_PAIRS:
+        return Tested(_sign_flip(ranks[ranks != 0]), "signed-rank", float(ranks.mean()), n)
     from scipy.stats import wilcoxon
 
     p = wilcoxon(d if np.isfinite(d).all() else ranks, zero_method="pratt").pvalue  # type: ignore[union-attr]
@@ -63,8 +62,9 @@ def paired_ps(differences: np.ndarray) -> np.ndarray:
 
         sizes = np.sort(np.abs(differences), axis=1)
         uneven = (np.diff(sizes) == 0).any(1) | (sizes[:, 0] == 0)  # SciPy chooses one way for all rows
-        ps = np.ones(samples)
-        for rows in (uneven & (sizes[:, -1] > 0), ~uneven):
+        few = np.count_nonzero(differences, axis=1) <= EXACT_PAIRS
+        ps = np.array([paired_test(row).p if exact else 1.0 for row, exact in zip(differences, few, strict=True)])
+        for rows in (uneven & ~few, ~uneven):
             if rows.any():
                 ps[rows] = wilcoxon(differences[rows], zero_method="pratt", axis=1).pvalue  # type: ignore[union-attr]
         return ps
