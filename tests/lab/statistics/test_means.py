@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.lab.statistics.populations import POPULATIONS, Population
 
 from fanin.errors import FaninTypeError, FaninValueError
-from fanin.lab.statistics import mean_interval, median_interval, skew_interval, skewness, t_interval
+from fanin.lab.statistics import given_convergence, mean_interval, median_interval, skew_interval, skewness, t_interval
 from fanin.lab.statistics.means import FEWEST, skew_ends, skew_limit, t_ends, t_limit
 
 SAMPLES = 8_000
@@ -123,3 +123,16 @@ def test_arguments_are_checked() -> None:
         skew_interval([1.0, 2.0, math.nan])
     with pytest.raises(FaninTypeError, match="level='high' is a str"):
         median_interval([1.0], "high")  # type: ignore[arg-type]
+
+
+def test_a_median_of_nan_is_refused() -> None:
+    with pytest.raises(FaninValueError, match="NaN"):
+        median_interval([0.1, math.nan, 0.3])
+    with pytest.raises(FaninValueError, match="NaN"):
+        given_convergence([0.1, math.nan, 0.3], [False, False, True])
+
+
+def test_infinite_values_of_both_signs_have_no_mean() -> None:
+    found = mean_interval([1.0, math.inf, -math.inf])
+    assert math.isnan(found.value)
+    assert not found.trusted

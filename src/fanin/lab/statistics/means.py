@@ -8,6 +8,7 @@ import math
 import numpy as np
 from scipy.special import bdtr, stdtrit  # the quantiles without the second that scipy.stats takes to import
 
+from fanin.errors import FaninValueError
 from fanin.lab.statistics.arguments import Values, numbers, share
 from fanin.lab.statistics.records import Estimate, Interval
 
@@ -36,7 +37,8 @@ def t_interval(values: Values, level: float = 0.95) -> Interval:
     x = numbers("values", values)
     if x.size == 0:
         return Interval(math.nan, math.nan, math.nan, math.nan, 0, level, False, "there are no values")
-    mean = float(np.mean(x))
+    with np.errstate(invalid="ignore"):  # infinite values of both signs have no mean
+        mean = float(np.mean(x))
     if x.size == 1 or not np.isfinite(x).all():
         why = "one value has no spread" if x.size == 1 else "a value is not finite"
         return Interval(mean, math.nan, math.nan, math.nan, int(x.size), level, False, why)
@@ -85,6 +87,8 @@ def median_interval(values: Values, level: float = 0.95) -> Estimate:
     """
     share("level", level)
     x = np.sort(numbers("values", values, least=1))
+    if np.isnan(x).any():
+        raise FaninValueError("values has a NaN, which is neither above nor below a median")
     n = x.size
     cut = int(np.sum(bdtr(np.arange(n // 2 + 1), n, 0.5) <= (1 - level) / 2))  # values left out at each end
     inside = max(cut, 1)
