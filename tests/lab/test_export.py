@@ -81,3 +81,25 @@ def test_parquet_has_the_same_rows(tmp_path: Path) -> None:
     assert [row["key"] for row in table] == [row.key for row in results.rows]
     assert table[0]["test.loss"] == results.rows[0].metrics["loss"]
     assert [p.name for p in tmp_path.iterdir()] == ["runs.parquet"]
+
+
+def test_an_axis_of_words_and_truths_goes_into_parquet_as_text(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    results = samples.results(
+        models=("mlp(depth=4, norm={norm})",), variables={"norm": ("batch", False)}, seeds=samples.seeds(1), lrs=(0.1,)
+    )
+    table = parquet.read_table(export_parquet(results, tmp_path / "runs.parquet")).to_pylist()
+    assert [row["norm"] for row in table] == ["batch"] * 3 + ["False"] * 3
+
+
+def test_a_variable_that_is_called_as_a_column_keeps_its_values() -> None:
+    results = samples.results(
+        models=("mlp(depth={steps})",),
+        variables={"steps": (2, 30)},
+        plans=("default",),
+        seeds=samples.seeds(1),
+        lrs=(0.1,),
+    )
+    rows = export_rows(results)
+    assert [row["axis_steps"] for row in rows] == [2, 30]
+    assert all(row["steps"] == run.steps for row, run in zip(rows, results.rows, strict=True))

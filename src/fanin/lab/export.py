@@ -12,11 +12,13 @@ from fanin.files import write_atomically
 from fanin.lab.analysis import axes
 from fanin.lab.results import StudyResults
 
-FIXED = ("study", "key", "model", "plan", "data", "optimizer", "lr", "batch_size", "seed")
+AXES = ("model", "plan", "data", "optimizer", "lr", "batch_size", "seed")
+FIXED = ("study", "key", *AXES)
 STATE = (
     "state", "diverged", "steps", "planned_steps", "reached_at", "reached_seconds", "seconds", "init_seconds", "attempts",
     "stacked", "error", "note", "curve",
 )  # fmt: skip
+TAKEN = (*FIXED, *STATE)  # a variable of such a name ("steps") has its column as "axis_steps"
 
 
 def export_rows(results: StudyResults) -> list[dict[str, Any]]:
@@ -27,11 +29,9 @@ def export_rows(results: StudyResults) -> list[dict[str, Any]]:
     """
     inner = {plan: axes.plan_variables(plan, results.study) for plan in {row.config.plan for row in results.rows}}
     variables = dict.fromkeys(
-        name
-        for row in results.rows
-        for name in (*row.config.context, *inner[row.config.plan])
-        if name not in FIXED and name not in STATE
+        name for row in results.rows for name in (*row.config.context, *inner[row.config.plan]) if name not in AXES
     )
+    column = {name: f"axis_{name}" if name in TAKEN else name for name in variables}
     names = {
         part: dict.fromkeys(name for row in results.rows for name in getattr(row, part))
         for part in ("metrics", "held", "summary")
@@ -41,8 +41,8 @@ def export_rows(results: StudyResults) -> list[dict[str, Any]]:
         c = row.config
         values = {**inner[c.plan], **c.context}
         cells: dict[str, Any] = {"study": results.study.name, "key": row.key}
-        cells |= {name: getattr(c, name) for name in FIXED[2:]}
-        cells |= {name: values.get(name) for name in variables}
+        cells |= {name: getattr(c, name) for name in AXES}
+        cells |= {column[name]: values.get(name) for name in variables}
         cells |= {name: c.stacked if name == "stacked" else getattr(row, name) for name in STATE}
         for part, prefix in (("metrics", "test"), ("held", "held"), ("summary", "summary")):
             cells |= {f"{prefix}.{name}": getattr(row, part).get(name) for name in names[part]}
@@ -88,12 +88,26 @@ def export_parquet(results: StudyResults, file: str | os.PathLike[str]) -> Path:
     path = Path(file)
     beside = path.with_name(f".{path.name}.part")  # a reader never sees half a file
     try:
-        parquet.write_table(pyarrow.Table.from_pylist([_typed(row) for row in export_rows(results)]), beside)
+        parquet.write_table(pyarrow.Table.from_pylist(_columns_of_one_type(export_rows(results))), beside)
         os.replace(beside, path)
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise FaninValueError(f"file={str(file)!r} cannot be written: {error.strerror or error}") from None
     return path
+
+
+def _columns_of_one_type(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows for parquet: an axis that holds words beside numbers or truths ("batch", False) as text."""
+    rows = [_typed(row) for row in rows]
+    kinds: dict[str, set[type]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if value is not None:
+                kinds.setdefault(name, set()).add(float if type(value) is int else type(value))
+    mixed = {name for name, found in kinds.items() if len(found) > 1}
+    return (
+        [{n: str(v) if n in mixed and v is not None else v for n, v in row.items()} for row in rows] if mixed else rows
+    )
 
 
 def _typed(row: dict[str, Any]) -> dict[str, Any]:
