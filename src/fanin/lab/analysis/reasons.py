@@ -106,11 +106,14 @@ def beyond(e: Evidence, missed: float, interval: Interval) -> str:
 
 def does_not_train(e: Evidence) -> str:
     """Why runs failed that were expected to train."""
-    if e.plan.diverged:
-        return _join(f"{e.plan.diverged} of {e.plan.runs} runs diverged", *_general(e))
-    return _join(
-        f"it scores {e.mean(e.plan):.3g}, which a constant prediction does too ({e.constant:.3g})", *_general(e)
-    )
+    parts = [f"{e.plan.diverged} of {e.plan.runs} runs diverged"] if e.plan.diverged else []
+    mean = e.mean(e.plan)
+    above = e.sign * (mean - e.constant)
+    if above > 0:
+        parts.append(f"its mean, {mean:.3g}, is {above:.3g} better than a constant prediction, not more than {e.by:g}")
+    elif not math.isnan(above):
+        parts.append(f"it scores {mean:.3g}, no better than a constant prediction ({e.constant:.3g})")
+    return _join(*parts, *_general(e))
 
 
 def does_not_diverge(e: Evidence, wanted: float) -> str:
