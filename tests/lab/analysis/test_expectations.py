@@ -1,6 +1,7 @@
 """Expectations: each kind comes out where it should, does not where it should not, and says why."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from fanin.lab.analysis import Outcome, judge
 from fanin.lab.results import StudyResults
 from fanin.lab.study.records import Expectation
 from fanin.lab.study.rows import RunRow
+from fanin.reports.study_markdown import study_markdown
 
 PLANS = ("default", "he_normal", "fanin")
 
@@ -204,3 +206,46 @@ def test_rows_of_other_contexts_do_not_matter() -> None:
     kept: tuple[RunRow, ...] = tuple(r for r in results.rows if r.config.context["depth"] == 30)
     alone = judge(e, StudyResults(results.study, kept))
     assert alone.cells[0].numbers == results.analysis.outcomes[0].cells[0].numbers
+
+
+def test_why_it_does_not_train_is_true() -> None:
+    """A mean that is far above chance, but not by as much as was asked for, is not said to be chance."""
+    some = outcome({"fanin": 0.35}, "trains", by=0.3)
+    assert some.state == "did not come out"
+    assert some.reason.startswith("its mean, 0.3")
+    assert "better than a constant prediction, not more than 0.3" in some.reason
+    assert "no better than a constant prediction (0.1)" in outcome({"fanin": 0.05}, "trains", spread=0.0).reason
+
+    def score(plan: str, lr: float, context: object, seed: int, noise: float) -> float:
+        return math.nan if seed == 0 else 0.3
+
+    e = Expectation("as written", "trains", "fanin", by=0.3)
+    reason = samples.expected(e, scorer=score).analysis.outcomes[0].reason
+    assert reason.startswith("1 of 10 runs diverged; its mean, 0.28,")
+
+
+def own(*expectations: Expectation) -> StudyResults:
+    """A metric of the user's own, of which a diverged run has no number; seven of ten runs of fanin diverge."""
+
+    def score(plan: str, lr: float, context: object, seed: int, noise: float) -> float:
+        return math.nan if plan == "fanin" and seed < 7 else 0.9 + (0.05 if plan == "fanin" else 0.0)
+
+    results = samples.expected(*expectations, scorer=score, plans=("default", "fanin"), lrs=(0.01,))
+    rows = tuple(
+        replace(r, metrics={**r.metrics, "mine:m": math.nan if r.diverged else r.metrics["accuracy"]})
+        for r in results.rows
+    )
+    return StudyResults(results.study, rows)
+
+
+def test_diverged_runs_count_in_a_metric_of_which_they_have_no_number() -> None:
+    better = Expectation("as written", "better", "fanin", "default", metric="mine:m")
+    same = Expectation("as written", "no_difference", "fanin", "default", metric="mine:m", by=0.1)
+    high = Expectation("as written", "at_least", "fanin", metric="mine:m", value=0.9)
+    found = own(better, same, high).analysis.outcomes
+    assert found[0].cells[0].numbers["seeds"] == 10
+    assert found[0].cells[0].numbers["wins"] == 3
+    assert [o.state for o in found] == ["did not come out", "cannot be said", "cannot be said"]
+    assert "infinite" in found[1].reason
+    assert found[2].reason == "7 of 10 runs have no number of 'mine:m'"
+    assert "nan" not in study_markdown(own(better, same, high)).partition("## Setting")[0]

@@ -190,6 +190,8 @@ def _no_difference(e: Evidence) -> Judged:
     numbers = e.means()
     if len(deltas) < 2:
         return "cannot be said", numbers, "one pair of runs has no interval"
+    if not all(map(math.isfinite, deltas)):
+        return "cannot be said", numbers, "a score is infinite, and the difference has no interval"
     interval = t_interval(deltas)
     numbers |= {"difference": interval.mean, "low": interval.low, "high": interval.high, "seeds": len(deltas)}
     if interval.low >= -e.by - SLACK and interval.high <= e.by + SLACK:
@@ -202,6 +204,8 @@ def _no_difference(e: Evidence) -> Judged:
 def _bound(e: Evidence, larger: bool) -> Judged:
     if e.value is None:
         return "cannot be said", {}, "the expectation gives no value to compare with"
+    if lost := sum(map(math.isnan, e.plan.scores)):
+        return "cannot be said", {}, f"{lost} of {e.plan.runs} runs have no number of {e.metric!r}"
     mean = e.mean(e.plan)
     interval = t_interval([s for s in e.plan.scores if math.isfinite(s)])
     numbers = {"mean": mean, "low": interval.low, "high": interval.high, "bound": e.value, "runs": e.plan.runs}

@@ -7,7 +7,7 @@ from statistics import median
 
 import numpy as np
 
-from fanin.lab.analysis.pairs import scores_of
+from fanin.lab.analysis.pairs import differences, scores_of
 from fanin.lab.analysis.records import ContextAnalysis
 from fanin.lab.statistics import detectable_difference, seeds_needed, simulated_power, smallest_p
 from fanin.lab.statistics.paired import FEWEST_PAIRS
@@ -166,5 +166,4 @@ def _deltas(c: ContextAnalysis, plan: str, other: str, rows: Sequence[RunRow]) -
         return ()
     keys = {*first.keys, *second.keys}
     scores = scores_of((row for row in rows if row.key in keys), c.score)
-    a, b = scores(plan, first.lr), scores(other, second.lr)
-    return tuple(a[seed] - b[seed] for seed in sorted(set(a) & set(b)))
+    return tuple(differences(scores(plan, first.lr), scores(other, second.lr)).values())
