@@ -12,7 +12,7 @@ from tests.lab.analysis import samples
 from tests.reports.test_html import Balance, opened
 
 from fanin.lab.results import StudyResults
-from fanin.lab.study.records import Expectation
+from fanin.lab.study.records import Expectation, TrainingSettings
 from fanin.lab.study.rows import LayerSignal, RunRow, Signals
 from fanin.reports import study_figures, study_maps, study_page
 from fanin.reports.study_page import study_fragment, study_html
@@ -229,3 +229,21 @@ def test_ranks_are_drawn_of_the_layers_that_have_one_and_a_median_is_one() -> No
 
 def replace_rows(results: StudyResults, rows: Sequence[RunRow]) -> StudyResults:
     return StudyResults(results.study, tuple(rows), results.references, curve=samples.curve_of)
+
+
+def test_figures_of_a_study_without_a_held_out_part_say_so() -> None:
+    text = study_html(one(training=TrainingSettings(validation=0.0, target=0.85)))
+    assert "Nothing was held out" in text
+    assert "Test score of the runs that did not diverge" in text
+    assert "Rates are chosen by the training loss." in text
+    assert "have reached accuracy 0.85 on the test part" in text
+    assert "held-out part" not in text
+
+
+def test_a_profile_says_which_way_is_better() -> None:
+    a = many().analysis
+    for larger, says in ((True, "; higher is better"), (False, "; lower is better")):
+        contexts = tuple(replace(c, larger_is_better=larger) for c in a.contexts)
+        results = many()
+        results.__dict__["analysis"] = replace(a, contexts=contexts)
+        assert says in study_maps.profile_figure(results)

@@ -46,6 +46,7 @@ class StudyResults:
         inputs: what was measured on the inputs, by data set, as far as the study holds it.
         log: what happened to the study and should be known, one sentence each.
         folder: of the study, None where there is none.
+        source: what finds the study and the objects of the user's own that it names ("file.py:name"), "" where it names none.
         curve: gives the curve of a row.
     """
 
@@ -57,6 +58,7 @@ class StudyResults:
     inputs: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     log: tuple[str, ...] = field(default=(), repr=False)
     folder: Path | None = None
+    source: str = ""
     curve: Callable[[RunRow], Curve] = field(default=no_curve, repr=False)
 
     @classmethod
@@ -81,6 +83,7 @@ class StudyResults:
                 inputs=store.choice("inputs") or {},
                 log=store.log(),
                 folder=folder,
+                source=store.choice("source") or "",
                 curve=lambda row: read_curve(folder / row.curve) if row.curve else (),
             )
 

@@ -16,6 +16,7 @@ from fanin.reports.compared import share_text
 from fanin.reports.curves import ENDED, endings, grid_of, mean_band
 from fanin.reports.figures import DotRow, Series, dot_figure, line_figure
 from fanin.reports.figures_map import map_figure
+from fanin.reports.study_words import held_out
 from fanin.reports.words import number
 
 COLOURS = 8
@@ -88,15 +89,13 @@ def score_figure(d: Drawing) -> str:
 def curve_figures(d: Drawing) -> str:
     """Held-out score and losses through training."""
     c = d.context
-    held = (
-        "On the held-out part" if d.results.study.training.validation > 0 else "On the test part (nothing was held out)"
-    )
-    curves = d.curves
+    held = "On the held-out part" if held_out(d.results) else "On the test part (nothing was held out)"
+    curves, loss = d.curves, "Held-out loss" if held_out(d.results) else "Test loss"
     words = "; band: 95 % interval of the mean" if len(curves) <= MOST_BANDS else ""
     levels = d.learners()[:1] + [r for r in d.learners()[1:] if r.name.startswith(("logistic", "linear"))]
     return (
         _curve(d, curves, f"{_title(c.score)} through training", f"{held}{words}.", lambda p: p.held_score, levels=levels[:2])
-        + _curve(d, curves, "Held-out loss", f"{held}; geometric mean.", lambda p: p.held_loss, log=True)
+        + _curve(d, curves, loss, f"{held}; geometric mean.", lambda p: p.held_loss, log=True)
         + _curve(d, curves, "Training loss", "Between two looks; geometric mean.", lambda p: p.train_loss, log=True)
     )  # fmt: skip
 
@@ -168,9 +167,10 @@ def lr_figure(d: Drawing) -> str:
         banded = len(c.done) <= MOST_BANDS and any(math.isfinite(v) for v in low)
         band = (low, high) if banded else ((), ())
         series.append(Series(cell.plan, d.style(cell.plan), y, *band, said=said))
+    by = "the mean over all runs, which the table has" if held_out(d.results) else "the training loss"
     caption = (
-        "Held-out score of the runs that did not diverge, mean and 95 % interval (×: some did; where all did, what a "
-        "constant prediction scores). Rates are chosen by the mean over all runs, which the table has."
+        f"{'Held-out' if held_out(d.results) else 'Test'} score of the runs that did not diverge, mean and 95 % interval (×: "
+        f"some did; where all did, what a constant prediction scores). Rates are chosen by {by}."
     )
     labels = [f"learning rate {number(lr)}" for lr in lrs]
     ticks = lrs if len(lrs) <= 9 else lrs[:: math.ceil(len(lrs) / 8)]
@@ -209,7 +209,8 @@ def target_figure(d: Drawing) -> str:
     name = (
         f"{c.score} {number(c.target)}" if c.target is not None and math.isfinite(c.target) else f"the target {c.score}"
     )
-    caption = f"Share of runs that have reached {name} on the held-out part; runs that never did stay in."
+    part = "held-out" if held_out(d.results) else "test"
+    caption = f"Share of runs that have reached {name} on the {part} part; runs that never did stay in."
     labels = [f"step {t:,.0f}" for t in x]
     return line_figure("Time to target", caption, x, series, labels=labels, x_name="step", log=False)
 

@@ -11,6 +11,7 @@ from fanin.reports.study_tables import Table
 from fanin.reports.study_words import (
     definition,
     evidence_text,
+    held_out,
     outcome_text,
     outcomes_headline,
     pair_sentence,
@@ -100,8 +101,9 @@ def _context(results: StudyResults, c: ContextAnalysis) -> list[str]:
     if curves:
         known = [v for line in curves.values() for v in line.mean if v == v]
         low, high = min(known), max(known)
+        part = "held-out" if held_out(results) else "test"
         lines += [
-            f"{c.score} on held-out data through training, of the runs that go on ({low:.3f} at the bottom, {high:.3f} at the top):",
+            f"{c.score} on {part} data through training, of the runs that go on ({low:.3f} at the bottom, {high:.3f} at the top):",
             "",
             "```",
         ]

@@ -20,10 +20,9 @@ def warnings_of(study: Study, rows: Sequence[RunRow], contexts: Sequence[Context
     if failed:
         found.append(f"{failed:,} of {len(rows):,} runs have no result; the figures are over the others.")
     found += _edges(contexts)
-    if study.training.validation <= 0 and len(study.lrs) > 1:
-        found.append(
-            "Nothing was held out, so each learning rate was chosen by the training loss, and curves are of the test part."
-        )
+    if study.training.validation <= 0:
+        chosen = ", so each learning rate was chosen by the training loss" if len(study.lrs) > 1 else ""
+        found.append(f"Nothing was held out{chosen}: what is called held-out is the test part, that of curves too.")
     if 0 < len(study.seeds) < FEW:
         few = "1 seed is" if len(study.seeds) == 1 else f"{len(study.seeds)} seeds are"
         found.append(f"{few} too few for an interval to be trusted; it takes {FEW}.")
