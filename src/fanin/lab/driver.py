@@ -14,7 +14,7 @@ from fanin.errors import FaninValueError
 from fanin.lab.estimate import Estimate
 from fanin.lab.executors import Serial, make_executor, payload_of
 from fanin.lab.jobs import Died, Executor, Finished, Job, Stepped, checkpoint_files
-from fanin.lab.own_code import note_changed
+from fanin.lab.own_code import keep_directions, note_changed
 from fanin.lab.store import CurveMissing, Store
 from fanin.lab.store.schema import full
 from fanin.lab.store.study_file import NAME, read_study
@@ -128,6 +128,7 @@ def run_study(
         executor = make_executor(executor, workers, payload_of(bindings, here=executor == "serial"))
     with contextlib.closing(executor), _store_of(study, Path(folder), configs, source, replace) as store:
         note_changed(store, configs.values(), bindings or {})
+        keep_directions(store, study.training.metrics, bindings or {})
         if retry_failed:
             store.forget_failed()
         pending = {key: configs[key] for key in store.pending_keys()}  # as the caller has them: reading takes longer

@@ -40,6 +40,14 @@ def note_changed(store: Store, configs: Iterable[RunConfig], bindings: Mapping[s
                 store.note(said)
 
 
+def keep_directions(store: Store, metrics: Iterable[str], bindings: Mapping[str, Any]) -> None:
+    """Keeps which of the user's own metrics are better when they are smaller: an analysis has their names alone."""
+    own = {name: bindings[name] for name in metrics if name in bindings}
+    if own:
+        smaller = [name for name, function in own.items() if not getattr(function, "higher_is_better", True)]
+        store.choose("smaller", smaller, again=True)
+
+
 def code_of(configs: Iterable[RunConfig], bindings: Mapping[str, Any]) -> dict[str, str]:
     """A hash of the source of each function or class of the user's own, by the name that the study has for it.
 

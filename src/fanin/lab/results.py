@@ -47,6 +47,7 @@ class StudyResults:
         log: what happened to the study and should be known, one sentence each.
         folder: of the study, None where there is none.
         source: what finds the study and the objects of the user's own that it names ("file.py:name"), "" where it names none.
+        smaller: metrics of the user's own, bound to a name, of which smaller is better.
         curve: gives the curve of a row.
     """
 
@@ -59,6 +60,7 @@ class StudyResults:
     log: tuple[str, ...] = field(default=(), repr=False)
     folder: Path | None = None
     source: str = ""
+    smaller: tuple[str, ...] = ()
     curve: Callable[[RunRow], Curve] = field(default=no_curve, repr=False)
 
     @classmethod
@@ -84,6 +86,7 @@ class StudyResults:
                 log=store.log(),
                 folder=folder,
                 source=store.choice("source") or "",
+                smaller=tuple(store.choice("smaller") or ()),
                 curve=lambda row: read_curve(folder / row.curve) if row.curve else (),
             )
 

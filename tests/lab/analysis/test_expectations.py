@@ -249,3 +249,16 @@ def test_diverged_runs_count_in_a_metric_of_which_they_have_no_number() -> None:
     assert "infinite" in found[1].reason
     assert found[2].reason == "7 of 10 runs have no number of 'mine:m'"
     assert "nan" not in study_markdown(own(better, same, high)).partition("## Setting")[0]
+
+
+def test_a_method_that_always_diverged_fails_in_every_metric() -> None:
+    fails = Expectation("as written", "fails", "fanin", metric="mine:m")
+    better = Expectation("as written", "better", "fanin", "default", metric="mine:m")
+    results = samples.expected(fails, better, scorer=lambda plan, *_: math.nan if plan == "fanin" else 0.9, lrs=(0.01,))
+    rows = tuple(
+        replace(r, metrics={**r.metrics, "mine:m": math.nan if r.diverged else r.metrics["accuracy"]})
+        for r in results.rows
+    )
+    found = StudyResults(results.study, rows).analysis.outcomes
+    assert [o.state for o in found] == ["came out", "did not come out"]
+    assert found[1].reason.startswith("it is worse, by ")

@@ -49,7 +49,7 @@ def analyse(results: StudyResults) -> StudyAnalysis:
         methods=names,
         across=across,
         scale=scale,
-        outcomes=judge_all(study, rows),
+        outcomes=judge_all(results),
         runs=len(rows),
         done=len(done),
         diverged=sum(row.diverged for row in done),

@@ -37,33 +37,36 @@ def judge(expectation: Expectation, results: StudyResults) -> Outcome:
     Raises:
         FaninValueError: a kind that is not known.
     """
-    return _judge(expectation, results.study, _places(results.rows))
+    return _judge(expectation, results.study, _places(results))
 
 
-def judge_all(study: Study, rows: Sequence[RunRow]) -> tuple[Outcome, ...]:
+def judge_all(results: StudyResults) -> tuple[Outcome, ...]:
     """What became of every expectation of a study."""
-    places = _places(rows) if study.expectations else []
-    return tuple(_judge(e, study, places) for e in study.expectations)
+    places = _places(results) if results.study.expectations else []
+    return tuple(_judge(e, results.study, places) for e in results.study.expectations)
 
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """A context, what it is called, and its runs by plan."""
+    """A context, what it is called, its runs by plan, and the metrics of the user's own of which smaller is better."""
 
     context: axes.Context
     label: str
     runs: dict[str, list[RunRow]]
+    smaller: tuple[str, ...]
 
     @property
     def rows(self) -> list[RunRow]:
         return [row for rows in self.runs.values() for row in rows]
 
 
-def _places(rows: Sequence[RunRow]) -> list[_Place]:
+def _places(results: StudyResults) -> list[_Place]:
+    rows, smaller = results.rows, results.smaller
     contexts = axes.contexts_of(row.config for row in rows)
     parts = axes.parts_of(contexts)
     varying = axes.varying_axes(parts)
-    by_key = {axes.key_of(c): _Place(c, axes.label_of(p, varying), {}) for c, p in zip(contexts, parts, strict=True)}
+    labels = [axes.label_of(part, varying) for part in parts]
+    by_key = {axes.key_of(c): _Place(c, label, {}, smaller) for c, label in zip(contexts, labels, strict=True)}
     for row in rows:
         by_key[axes.key_of(axes.context_of(row.config))].runs.setdefault(row.config.plan, []).append(row)
     return list(by_key.values())
@@ -135,10 +138,11 @@ def _judge_cell(e: Expectation, study: Study, place: _Place) -> tuple[CellOutcom
     if metric != score:
         plan, than = _by(plan, metric, by_key), _by(than, metric, by_key) if than else None
         constant = _constant_of(done, metric)
-    if e.kind != "diverges" and not any(math.isfinite(s) for s in plan.scores):
+    if e.kind != "diverges" and not any(metric in by_key[key].metrics for key in plan.keys):
         return CellOutcome(label, "cannot be said", {}, f"its runs have no metric {metric!r}"), metric
-    between = compared(plan, than, scores_of(rows, metric), larger_is_better(metric)) if than else None
-    evidence = Evidence(e, metric, larger_is_better(metric), plan, than, constant, between)
+    larger = metric not in place.smaller and larger_is_better(metric)
+    between = compared(plan, than, scores_of(rows, metric, larger), larger) if than else None
+    evidence = Evidence(e, metric, larger, plan, than, constant, between)
     state, numbers, reason = KINDS[e.kind](evidence)
     return CellOutcome(label, state, numbers, "" if state == "came out" else reason), metric
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from fanin.lab.analysis.cells import steps_to_target
-from fanin.lab.analysis.facts import larger_is_better
 from fanin.lab.analysis.records import Cell, Pair
 from fanin.lab.statistics import Tested, log_rank, paired_test
 from fanin.lab.statistics.verdicts import Question, findings, judged
@@ -31,12 +30,12 @@ class Compared:
     p: float
 
 
-def scores_of(rows: Iterable[RunRow], metric: str) -> Scores:
+def scores_of(rows: Iterable[RunRow], metric: str, larger_is_better: bool) -> Scores:
     """What each method's finished runs score at each learning rate.
 
     A run that diverged and has no number (of a metric of the user's own) counts as infinitely bad.
     """
-    worst = -math.inf if larger_is_better(metric) else math.inf
+    worst = -math.inf if larger_is_better else math.inf
     found: dict[tuple[str, float], dict[int, float]] = {}
     for row in rows:
         if row.state == "done" and metric in row.metrics:
@@ -97,7 +96,7 @@ def pairs_of(
     best, second = best_first(done, score, larger_is_better)[:2]
     if not wanted or cells[0].plan not in (best.plan, second.plan):
         wanted.append((best, second))
-    scores = scores_of(rows.values(), score)
+    scores = scores_of(rows.values(), score, larger_is_better)
     found = [(a, b, compared(a, b, scores, larger_is_better)) for a, b in wanted]
     found = [(a, b, c) for a, b, c in found if c.differences]  # others share no seed yet
     question = Question(larger_is_better)

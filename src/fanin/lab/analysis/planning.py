@@ -165,5 +165,5 @@ def _deltas(c: ContextAnalysis, plan: str, other: str, rows: Sequence[RunRow]) -
     if first is None or second is None:
         return ()
     keys = {*first.keys, *second.keys}
-    scores = scores_of((row for row in rows if row.key in keys), c.score)
+    scores = scores_of((row for row in rows if row.key in keys), c.score, c.larger_is_better)
     return tuple(differences(scores(plan, first.lr), scores(other, second.lr)).values())
