@@ -40,7 +40,7 @@ def cost_text(cost: Cost, workers: int | None, executor: str = "processes") -> s
 def seeds_text(study: Study, bindings: Bindings | None = None) -> str:
     """How large a difference the study's seeds can show, before anything is run; "beware: …" where they can show none."""
     plans = most_methods(study, bindings)
-    warned = too_few_seeds(len(study.seeds), comparisons_of(study, plans))
+    warned = plans > 1 and too_few_seeds(len(study.seeds), comparisons_of(study, plans))
     return ("beware: " if warned else "") + power_before(study, plans)
 
 

@@ -21,6 +21,7 @@ from fanin.lab.analysis.planning import (
 from fanin.lab.statistics import detectable_difference, smallest_p, verdict
 from fanin.lab.statistics.paired import paired_ps
 from fanin.lab.studies import names, shipped
+from fanin.reports.lab_words import seeds_text
 
 
 def test_comparisons_of_a_context() -> None:
@@ -66,6 +67,13 @@ def test_variables_of_contexts_are_not_taken_for_methods() -> None:
 def test_power_before_a_run_says_for_which_scores_it_holds() -> None:
     text = power_before(samples.study())
     assert "4 times in 5 among 3 comparisons where scores are roughly normal (5 to 10 times in 10 where" in text
+
+
+def test_a_study_of_one_method_compares_nothing() -> None:
+    study = samples.study(plans=("he_normal",), seeds=samples.seeds(2))
+    assert seeds_text(study) == power_before(study, 1) == "There is one method, and nothing to compare it with."
+    assert samples.results(study).analysis.power_before == power_before(study, 1)
+    assert seeds_text(samples.study(plans=("a", "b"), seeds=samples.seeds(2))).startswith("beware: 2 seeds cannot")
 
 
 @pytest.mark.slow

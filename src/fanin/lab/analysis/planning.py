@@ -91,6 +91,8 @@ def power_before(study: Study, plans: int | None = None) -> str:
         10 seeds show a difference of 1 standard deviation of the paired differences 4 times in 5 where scores are roughly normal
         (5 to 10 times in 10 where they are skewed or have humps); half of that takes 35 seeds.
     """
+    if plans == 1:
+        return "There is one method, and nothing to compare it with."
     n, made = len(study.seeds), comparisons_of(study, plans)
     if short := too_few_seeds(n, made):
         alone = smallest_p(n) <= ALPHA and any(e.kind == "better" for e in study.expectations)
