@@ -10,7 +10,8 @@ from fanin.lab.statistics import Estimate, Interval
 from fanin.reports.words import count, number
 
 DOUBTED = "†"  # behind an interval that is not to be trusted
-DOUBTED_WORDS = f"{DOUBTED} So few runs, or ones so skew, do not allow this interval to be trusted."
+DOUBT = "so few runs, or ones so skew or all alike, do not allow this interval to be trusted"
+DOUBTED_WORDS = f"{DOUBTED} {DOUBT.capitalize()}."
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from rich.text import Text
 from fanin.lab.analysis.records import ContextAnalysis, StudyAnalysis
 from fanin.lab.results import StudyResults
 from fanin.reports import study_tables
-from fanin.reports.compared import DOUBTED, cell_text
+from fanin.reports.compared import DOUBT, DOUBTED, cell_text
 from fanin.reports.rich_parts import MARKS, STYLES, labelled, render, sparkline
 from fanin.reports.study_curves import mean_curves
 from fanin.reports.study_tables import Table
@@ -52,7 +52,7 @@ def study_parts(results: StudyResults) -> list[RenderableType]:
     notes += [("power", Text(a.power_after))] if a.power_after else []
     notes.append(("±", Text("95 % interval over the seeds, of the runs that did not diverge")))
     if _doubted(a):
-        notes.append((DOUBTED, Text("so few runs, or ones so skew, do not allow this interval to be trusted")))
+        notes.append((DOUBTED, Text(DOUBT)))
     return [*parts, labelled(notes)]
 
 

@@ -136,3 +136,17 @@ def test_infinite_values_of_both_signs_have_no_mean() -> None:
     found = mean_interval([1.0, math.inf, -math.inf])
     assert math.isnan(found.value)
     assert not found.trusted
+
+
+@pytest.mark.parametrize("n", [8, 10, 30])
+def test_runs_that_are_all_alike_do_not_vouch_for_the_next(n: int) -> None:
+    """One run in twenty fails; most samples of ten hold none that did, and an interval without width would never cover."""
+    fails = np.random.default_rng(n).random((1000, n)) < 0.05
+    found = [mean_interval(row) for row in np.where(fails, 0.1, 0.9)]
+    covers = np.array([e.low <= 0.86 <= e.high for e in found])
+    trusted = np.array([e.trusted for e in found])
+    assert np.mean(trusted & ~covers) <= 0.07 + ERROR
+    alike = mean_interval([0.9] * n)
+    assert (alike.low, alike.high) == (pytest.approx(0.9), pytest.approx(0.9))
+    assert (alike.method, alike.trusted) == ("Student's t", False)
+    assert "equal" in alike.why

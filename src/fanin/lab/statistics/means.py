@@ -21,7 +21,7 @@ def t_interval(values: Values, level: float = 0.95) -> Interval:
     """The mean of `values` with Student's t-interval; the ends are NaN where there are fewer than two values.
 
     An infinite value (the loss of a run that could not be scored) makes the mean infinite and the ends NaN. It is not to
-    be trusted (`trusted`, `why`) where the values are fewer than eight or too skewed for their number.
+    be trusted (`trusted`, `why`) where the values are fewer than eight, all equal, or too skewed for their number.
 
     Args:
         values: shape (n,), one a run.
@@ -111,7 +111,7 @@ def mean_interval(values: Values, level: float = 0.95) -> Estimate:
     """
     x = numbers("values", values, least=1)
     t = t_interval(x, level)
-    if t.trusted or x.size < FEWEST or not np.isfinite(x).all():
+    if t.trusted or x.size < FEWEST or not np.isfinite(x).all() or np.ptp(x) == 0:
         return Estimate(t.mean, t.low, t.high, level, t.count, "Student's t", t.trusted, t.why)
     return skew_interval(x, level)
 
@@ -171,6 +171,8 @@ def _doubt(x: np.ndarray, limit: float, instead: str) -> str:
     n = x.size
     if n < FEWEST:
         return f"{n} values cannot show whether their population is skewed or has two humps; it takes {FEWEST}"
+    if np.ptp(x) == 0:  # as ten runs in a row of which one in twenty fails: three in five such samples
+        return f"all {n} values are equal, which shows no spread"
     skew = float(skewness(x))
     if abs(skew) <= limit:
         return ""
