@@ -17,7 +17,7 @@ from tests.reports.test_study_page import many, one
 from fanin.lab.results import StudyResults
 from fanin.lab.statistics import Estimate
 from fanin.lab.study.parse import parse_study
-from fanin.lab.study.records import TrainingSettings
+from fanin.lab.study.records import Expectation, TrainingSettings
 from fanin.reports.study_markdown import study_markdown
 from fanin.reports.study_notebook import FRAME, study_notebook
 from fanin.reports.study_text import study_text
@@ -280,3 +280,23 @@ def test_a_notebooks_means_pool_no_contexts_and_count_no_run_without_a_result(tm
     assert len(means) == 2 * 3
     assert set(means["diverged"]) == {0.5}
     assert sorted(set(means["test.accuracy"].round(6))) == [0.3, 0.5]
+
+
+def test_a_p_that_is_the_winners_learning_rates_names_the_other_one() -> None:
+    """Nine of twelve seeds are better at their own learning rates, and all score the same at the winner's: p is 1 then."""
+
+    def score(plan: str, lr: float, context: object, seed: int, noise: float) -> float:
+        return 0.9 if lr == 0.01 else 0.91 if seed % 4 else 0.88
+
+    s = samples.study(plans=("a", "b"), lrs=(0.01, 0.1), seeds=samples.seeds(12))
+    results = samples.results(replace(s, expectations=(Expectation("as written", "better", "b", "a"),)), score)
+    rows = tuple(
+        replace(row, held={"accuracy": 0.9 if (row.config.plan == "a") == (row.config.lr == 0.01) else 0.8})
+        for row in results.rows
+    )
+    results = StudyResults(results.study, rows)
+    (sentence,) = study_verdict(results).sentences
+    assert re.search(r", p = 1 \(0\.\d+ at their own learning rates, uncorrected\)", sentence)
+    assert "at their own learning rates p is 0." in results.analysis.outcomes[0].reason
+    alone = samples.results(replace(s, lrs=(0.1,)), score)
+    assert "uncorrected" not in study_verdict(alone).sentences[0]

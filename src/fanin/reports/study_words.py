@@ -182,7 +182,9 @@ def pair_sentence(c: ContextAnalysis, pair: Pair) -> str:
             if 0 < v.detectable < math.inf
             else ""
         )
-        return f"No difference shown between {pair.plan} and {pair.other}: {both}, {p_text(v.p_adjusted)}{could}"
+        larger = first.lr != second.lr and v.test.p < v.p_adjusted  # than at their own learning rates
+        own = f" ({v.test.p:.2g} at their own learning rates, uncorrected)" if larger else ""
+        return f"No difference shown between {pair.plan} and {pair.other}: {both}, {p_text(v.p_adjusted)}{own}{could}"
     seeds = v.wins if v.finding == "better" else v.losses
     return f"{both}: {v.finding} in {seeds} of {count(n, 'seed')}, {p_text(v.p_adjusted)}"
 

@@ -262,3 +262,18 @@ def test_a_method_that_always_diverged_fails_in_every_metric() -> None:
     found = StudyResults(results.study, rows).analysis.outcomes
     assert [o.state for o in found] == ["came out", "did not come out"]
     assert found[1].reason.startswith("it is worse, by ")
+
+
+def test_nothing_is_said_before_all_runs_that_it_speaks_of_are_done() -> None:
+    """The learning rate that trains may be among those that were not run yet."""
+    e = Expectation("as written", "trains", "fanin", by=0.5)
+    at = Expectation("as written", "fails", "fanin", by=0.5, lr=0.001)
+    other = Expectation("as written", "trains", "default", by=0.5)
+    results = samples.expected(e, at, other, scorer=samples.by_plan(dict.fromkeys(PLANS, 0.9), best=1.0))
+    rows = tuple(
+        replace(r, state="pending") if r.config.plan == "fanin" and r.config.lr > 0.01 else r for r in results.rows
+    )
+    found = StudyResults(results.study, rows).analysis.outcomes
+    assert [o.state for o in found] == ["cannot be said", "came out", "came out"]
+    assert found[0].reason == "20 of the 50 runs that it speaks of are not done yet"
+    assert results.analysis.outcomes[0].state == "came out"

@@ -25,7 +25,8 @@ SLACK = 1e-9  # of a bound: what sums lose in their last bits
 def judge(expectation: Expectation, results: StudyResults) -> Outcome:
     """What became of one expectation.
 
-    It came out where each cell of the grid that it speaks of did; it did not where one did not; else nothing can be said.
+    It came out where each cell of the grid that it speaks of did; it did not where one did not; else nothing can be said,
+    nor before all of its runs are done.
     Comparisons are tested by themselves, without a correction for the others: they were written before the run; a
     difference must hold where the loser takes the winner's learning rate, too. A run that diverged counts with what the
     constant prediction scores.
@@ -128,6 +129,8 @@ def _judge_cell(e: Expectation, study: Study, place: _Place) -> tuple[CellOutcom
         )
         return chosen if chosen.keys else None
 
+    if waits := _not_done(e, rows):
+        return CellOutcome(label, "cannot be said", {}, waits), metric
     plan, than = cell(e.plan), cell(e.than)
     by_key = {row.key: row for row in done}
     for name, found in ((e.plan, plan), (e.than, than)):
@@ -145,6 +148,15 @@ def _judge_cell(e: Expectation, study: Study, place: _Place) -> tuple[CellOutcom
     evidence = Evidence(e, metric, larger, plan, than, constant, between)
     state, numbers, reason = KINDS[e.kind](evidence)
     return CellOutcome(label, state, numbers, "" if state == "came out" else reason), metric
+
+
+def _not_done(e: Expectation, rows: Sequence[RunRow]) -> str:
+    """What is still to be run of what an expectation speaks of; "" where nothing is, and it can be judged."""
+    plans = [plan for plan in (e.plan, e.than) if plan is not None]
+    spoken = [row for row in rows if any(axes.same_plan(row.config.plan, plan) for plan in plans)]
+    spoken = [row for row in spoken if e.lr is None or math.isclose(row.config.lr, e.lr, rel_tol=1e-9)]
+    left = sum(row.state == "pending" for row in spoken)
+    return f"{left:,} of the {len(spoken):,} runs that it speaks of are not done yet" if left else ""
 
 
 def _by(cell: Cell, metric: str, rows: Mapping[str, RunRow]) -> Cell:
@@ -178,7 +190,8 @@ def _better(e: Evidence) -> Judged:
     if found.finding == "better" and gain >= e.by - SLACK:
         return "came out", numbers, ""
     if found.finding == "too few seeds to say":
-        return "cannot be said", numbers, f"{len(deltas)} seeds are too few to show any difference; it takes 6"
+        few = "1 seed is" if len(deltas) == 1 else f"{len(deltas)} seeds are"
+        return "cannot be said", numbers, f"{few} too few to show any difference; it takes 6"
     return "did not come out", numbers, reasons.not_better(e, found, gain)
 
 

@@ -70,6 +70,8 @@ def not_better(e: Evidence, found: Verdict, gain: float) -> str:
         parts.append(
             f"at their own learning rates p is {found.test.p:.2g}, but with the winner's the other does as well"
         )
+    elif e.between is not None and e.between.p > found.test.p:
+        parts.append(f"at their own learning rates p is {found.test.p:.2g}; both at the winner's differ less")
     limits = _ends(e)
     if limits:
         return _join(*parts, *limits)
