@@ -220,10 +220,10 @@ def test_ranks_are_drawn_of_the_layers_that_have_one_and_a_median_is_one() -> No
         rows.append(replace(row, signals=(Signals(0, tuple(layers)),)))
     text = study_html(replace_rows(results, rows))
     figure = text.split("<strong>Effective rank at the start</strong>")[1].split("</figure>")[0]
-    assert re.findall(r"<td>(layers\.\d)</td><td>(.*?)</td>", figure) == [
-        ("layers.1", "0.4"),
-        ("layers.3", "0.6"),
-        ("layers.5", "0.8"),
+    assert re.findall(r"<td>(\d)</td><td>(layers\.\d)</td><td>(.*?)</td>", figure) == [
+        ("1", "layers.1", "0.4"),
+        ("3", "layers.3", "0.6"),
+        ("5", "layers.5", "0.8"),
     ]
 
 

@@ -256,7 +256,7 @@ def signal_figures(d: Drawing) -> str:
 
 
 def _signal(d: Drawing, place: int, field: str, title: str, log: bool) -> str:
-    series, names = [], []
+    series, names, at = [], [], []
     for cell in d.context.done:
         runs = [row.signals[place].layers for row in d.runs(cell) if row.signals and (place == 0 or not row.diverged)]
         if not runs or len({len(layers) for layers in runs}) > 1:
@@ -271,15 +271,14 @@ def _signal(d: Drawing, place: int, field: str, title: str, log: bool) -> str:
         if names and len(names) != len(values):
             continue
         names = [layer.name for layer in itertools.compress(runs[0], measured)]
+        at = [float(i) for i in itertools.compress(itertools.count(), measured)]
         series.append(Series(cell.plan, d.style(cell.plan), values))
     if not series:
         return ""
     what = {"rms": "Root mean square of each layer's outputs", "dead": "Share of units that are constant over a batch",
             "rank": "Effective rank over the most that it could be"}[field]  # fmt: skip
     caption = f"{what}, median over the seeds."
-    return line_figure(
-        title, caption, [float(i) for i in range(len(names))], series, labels=names, x_name="layer", log=log
-    )
+    return line_figure(title, caption, at, series, labels=names, x_name="layer", log=log)
 
 
 def _median(values: Sequence[float | None]) -> float:
