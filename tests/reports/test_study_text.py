@@ -300,3 +300,18 @@ def test_a_p_that_is_the_winners_learning_rates_names_the_other_one() -> None:
     assert "at their own learning rates p is 0." in results.analysis.outcomes[0].reason
     alone = samples.results(replace(s, lrs=(0.1,)), score)
     assert "uncorrected" not in study_verdict(alone).sentences[0]
+
+
+def test_what_is_counted_over_all_contexts_and_what_a_star_is_are_said() -> None:
+    text = " ".join(study_text(many(), 100).split())
+    assert "did not diverge; over all contexts, of all runs, diverged ones with what the constant prediction scores" in text
+    assert "over all seeds, diverged runs with what the constant prediction scores: the mean" in study_markdown(many())
+    for references in (True, False):
+        text = study_text(samples.results(references=references), 100)
+        assert ("regression*" in text) == ("* an ordinary learner" in " ".join(text.split())) == references
+
+
+def test_one_seed_has_no_interval_of_a_share() -> None:
+    text = study_markdown(many(seeds=samples.seeds(1), lrs=(0.01,)))
+    assert "| 100 % |" in text
+    assert "nan" not in text.partition("## Setting")[0]

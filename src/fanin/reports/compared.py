@@ -104,7 +104,8 @@ def share_text(e: Estimate) -> str:
     """A share with its interval in percent: "30 % (11 to 60)"."""
     if math.isnan(e.value):
         return "–"
-    return f"{e.value * 100:.0f} % ({e.low * 100:.0f} to {e.high * 100:.0f})"
+    between = f" ({e.low * 100:.0f} to {e.high * 100:.0f})" if math.isfinite(e.low) else ""
+    return f"{e.value * 100:.0f} %{between}"
 
 
 def cell_text(cell: Cell | InitSummary, metric: str, interval: bool = True) -> str:
