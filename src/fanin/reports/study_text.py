@@ -50,7 +50,9 @@ def study_parts(results: StudyResults) -> list[RenderableType]:
     notes += [("failed", Text(f"{count(n, 'run')}: {error}")) for error, n in a.failures.items()]
     notes += [("note", Text(n)) for n in a.notes]
     notes += [("power", Text(a.power_after))] if a.power_after else []
-    every = "; over all contexts, of all runs, diverged ones with what the constant prediction scores" if a.across else ""
+    every = (
+        "; over all contexts, of all runs, diverged ones with what the constant prediction scores" if a.across else ""
+    )
     notes.append(("±", Text(f"95 % interval over the seeds, of the runs that did not diverge{every}")))
     if _doubted(a):
         notes.append((DOUBTED, Text(DOUBT)))

@@ -186,7 +186,9 @@ def pair_sentence(c: ContextAnalysis, pair: Pair) -> str:
         own = f" ({v.test.p:.2g} at their own learning rates, uncorrected)" if larger else ""
         return f"No difference shown between {pair.plan} and {pair.other}: {both}, {p_text(v.p_adjusted)}{own}{could}"
     seeds = v.wins if v.finding == "better" else v.losses
-    return f"{both}: {v.finding} in {seeds} of {count(n, 'seed')}, {p_text(v.p_adjusted)}"
+    other = v.difference.value * (1 if (v.finding == "better") == c.larger_is_better else -1) < 0
+    few = f"; but the mean difference, {signed(v.difference.value)}, says the opposite: a few seeds outweigh the others"
+    return f"{both}: {v.finding} in {seeds} of {count(n, 'seed')}, {p_text(v.p_adjusted)}{few if other else ''}"
 
 
 def p_text(p: float) -> str:
