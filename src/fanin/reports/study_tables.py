@@ -258,8 +258,8 @@ def across_table(a: StudyAnalysis) -> Table | None:
     head = ("method", what, f"beats {a.baseline}", "best mean in", "better / worse in")
     note = (
         f"{contexts_words(a)} and over all seeds, diverged runs with what the constant prediction scores: the mean of the "
-        f"middle half of the runs; the probability that a run beats one of {a.baseline} in the same context (ties count as half); contexts in which it has the best mean; contexts in which a "
-        "difference was shown."
+        f"middle half of the runs; the probability that a run beats one of {a.baseline} in the same context (ties count as half); "
+        "contexts in which it has the best mean; contexts in which a difference was shown."
     )
     return Table("Over all contexts", head, tuple(rows), None, note + _doubts(rows))
 

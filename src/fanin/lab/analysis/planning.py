@@ -111,7 +111,7 @@ def power_before(study: Study, plans: int | None = None) -> str:
 def power_after(contexts: Sequence[ContextAnalysis], rows: Sequence[RunRow]) -> str:
     """What the study could have shown with the spread that it had, and what half of that would take; "" where it cannot be said.
 
-    With many contexts it speaks of the middle one.
+    With many contexts it speaks of the middle one, of those whose score is the first one's.
 
     Args:
         contexts: analysed.
@@ -120,6 +120,7 @@ def power_after(contexts: Sequence[ContextAnalysis], rows: Sequence[RunRow]) -> 
     found = [(c, pair) for c in contexts for pair in c.pairs if 0 < pair.verdict.detectable < math.inf]
     if not found:
         return ""
+    found = [(c, pair) for c, pair in found if c.score == found[0][0].score]  # differences in others have other units
     size = median(pair.verdict.detectable for _, pair in found)
     c, pair = min(found, key=lambda f: abs(f[1].verdict.detectable - size))
     deltas = _deltas(c, pair.plan, pair.other, rows)
@@ -127,7 +128,8 @@ def power_after(contexts: Sequence[ContextAnalysis], rows: Sequence[RunRow]) -> 
     text = f"With the spread that it had, this study could have shown a difference of {size:.2g} in {near.score} 4 times in 5"
     spread = float(np.std(near.deltas, ddof=1)) if len(near.deltas) > 1 else 0.0
     half = seeds_needed(size / 2, spread, comparisons=near.comparisons, most=MOST).seeds if spread > 0 else None
-    where = " (the median over all comparisons)" if len(found) > 1 else ""
+    every = "all" if len({c.score for c in contexts if c.score}) == 1 else "its"
+    where = f" (the median over {every} comparisons)" if len(found) > 1 else ""
     takes = f"; half of that would take {half:,} seeds" if half else ""
     return f"{text}{where}{takes}.{not_normal(near)}"
 
