@@ -39,6 +39,8 @@ def paired_test(differences: Values) -> Tested:
     if n <= EXACT_PAIRS and np.isfinite(d).all():
         return Tested(_sign_flip(d), "sign-flip", float(d.mean()), n)
     ranks = signed_ranks(d)
+    if not d.any():
+        return Tested(1.0, "wilcoxon", 0.0, n)
     if np.count_nonzero(d) <= EXACT_PAIRS:
         return Tested(_sign_flip(ranks[ranks != 0]), "signed-rank", float(ranks.mean()), n)
     from scipy.stats import wilcoxon
