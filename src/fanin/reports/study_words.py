@@ -271,14 +271,14 @@ def evidence_text(e: Expectation, numbers: dict[str, float]) -> str:
         seeds = count(int(numbers["seeds"]), "seed")
         return f"{n['mean']} against {n['other mean']}: {signed(numbers['difference'])} ({between}), {seeds}"
     runs = count(int(numbers["runs"]), "run")
+    diverged = f", {100 * numbers['diverged']:.0f} % diverged" if numbers["diverged"] else ""
     if e.kind in ("at_least", "at_most"):
         between = f" ({n['low']} to {n['high']})" if math.isfinite(numbers["low"]) else ""
-        return f"mean {n['mean']}{between} of {runs}, {e.kind.replace('_', ' ')} {n['bound']} expected"
+        return f"mean {n['mean']}{between} of {runs}{diverged}, {e.kind.replace('_', ' ')} {n['bound']} expected"
     if e.kind == "diverges":
         share = f"{100 * numbers['diverged']:.0f} % of {runs} diverged"
         between = f" ({100 * numbers['low']:.0f} to {100 * numbers['high']:.0f})"
         return f"{share}{between}, at least {100 * numbers['bound']:.0f} % expected"
-    diverged = f", {100 * numbers['diverged']:.0f} % diverged" if numbers["diverged"] else ""
     return f"mean {n['mean']} of {runs}{diverged}; a constant prediction scores {n['constant']}"
 
 

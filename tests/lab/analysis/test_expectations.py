@@ -1,6 +1,7 @@
 """Expectations: each kind comes out where it should, does not where it should not, and says why."""
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -277,3 +278,17 @@ def test_nothing_is_said_before_all_runs_that_it_speaks_of_are_done() -> None:
     assert [o.state for o in found] == ["cannot be said", "came out", "came out"]
     assert found[0].reason == "20 of the 50 runs that it speaks of are not done yet"
     assert results.analysis.outcomes[0].state == "came out"
+
+
+def test_a_mean_of_converged_and_diverged_runs_has_no_interval() -> None:
+    def score(plan: str, lr: float, context: object, seed: int, noise: float) -> float:
+        return math.nan if seed < 2 else 0.9 + 0.01 * noise
+
+    e = Expectation("as written", "at_least", "fanin", value=0.8)
+    results = samples.expected(e, scorer=score)
+    (found,) = results.analysis.outcomes
+    assert found.state == "did not come out"
+    assert found.cells[0].numbers["diverged"] == 0.2
+    assert math.isnan(found.cells[0].numbers["low"])
+    assert "could have done" not in found.reason
+    assert re.search(r"mean 0\.7\d+ of 10 runs, 20 % diverged, at least 0\.800 expected", study_markdown(results))

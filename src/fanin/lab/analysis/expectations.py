@@ -224,8 +224,12 @@ def _bound(e: Evidence, larger: bool) -> Judged:
     if lost := sum(map(math.isnan, e.plan.scores)):
         return "cannot be said", {}, f"{lost} of {e.plan.runs} runs have no number of {e.metric!r}"
     mean = e.mean(e.plan)
-    interval = t_interval([s for s in e.plan.scores if math.isfinite(s)])
+    given = (
+        [] if e.plan.diverged else [s for s in e.plan.scores if math.isfinite(s)]
+    )  # both in one have no honest interval
+    interval = t_interval(given)
     numbers = {"mean": mean, "low": interval.low, "high": interval.high, "bound": e.value, "runs": e.plan.runs}
+    numbers |= {"diverged": e.plan.diverged / e.plan.runs}
     missed = e.value - mean if larger else mean - e.value
     if missed <= SLACK * max(1.0, abs(e.value)):
         return "came out", numbers, ""
