@@ -329,3 +329,11 @@ def test_ranks_that_contradict_the_mean_are_said_to() -> None:
     found = study_verdict(samples.results(scorer=score, plans=("a", "b"), lrs=(0.1,), seeds=samples.seeds(20)))
     assert re.search(r"better in 19 of 20 seeds, p = 0\.000\d+; but the mean difference, −0\.03", found.headline)
     assert "says the opposite" not in study_verdict(one()).headline
+
+
+def test_a_curve_that_begins_far_below_is_written_short() -> None:
+    results = one()
+    plain = results.curve
+    results = replace(results, curve=lambda row: tuple(replace(p, held_score=p.held_score - 1e30) for p in plain(row)))
+    assert "(-1e30 at the bottom, -1e30 at the top)" in study_markdown(results)
+    assert re.search(r"\(0\.\d{3} at the bottom, 0\.\d{3} at the top\)", study_markdown(one()))

@@ -292,3 +292,15 @@ def test_a_mean_of_converged_and_diverged_runs_has_no_interval() -> None:
     assert math.isnan(found.cells[0].numbers["low"])
     assert "could have done" not in found.reason
     assert re.search(r"mean 0\.7\d+ of 10 runs, 20 % diverged, at least 0\.800 expected", study_markdown(results))
+
+
+def test_two_methods_of_which_every_run_diverged_are_not_shown_to_be_the_same() -> None:
+    found = outcome(
+        {"default": math.nan, "fanin": math.nan}, "no_difference", than="default", by=0.03, seeds=samples.seeds(8)
+    )
+    assert found.state == "cannot be said"
+    assert found.reason.startswith("all runs of both diverged")
+    assert (
+        outcome({"default": 0.9, "fanin": math.nan}, "no_difference", than="default", by=0.03).state
+        == "did not come out"
+    )

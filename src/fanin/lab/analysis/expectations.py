@@ -201,12 +201,14 @@ def _verdict(between: Compared, larger: bool) -> Verdict:
 
 
 def _no_difference(e: Evidence) -> Judged:
-    if e.between is None:
+    if e.than is None or e.between is None:
         return "cannot be said", {}, "the expectation names nothing to compare with"
     deltas = list(e.between.differences.values())
     numbers = e.means()
     if len(deltas) < 2:
         return "cannot be said", numbers, "one pair of runs has no interval"
+    if all(cell.diverged == cell.runs for cell in (e.plan, e.than)):
+        return "cannot be said", numbers, "all runs of both diverged, and what stands in for their scores is the same"
     if not all(map(math.isfinite, deltas)):
         return "cannot be said", numbers, "a score is infinite, and the difference has no interval"
     interval = t_interval(deltas)
