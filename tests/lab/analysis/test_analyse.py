@@ -264,3 +264,13 @@ def test_infinite_scores_are_results() -> None:
     assert a.power_after == ""
     both = tuple(replace(row, metrics={"perplexity": math.inf}) if row.config.seed == 9 else row for row in rows)
     assert len(StudyResults(results.study, both).analysis.contexts[0].pairs[0].seeds) == 9
+
+
+def test_in_how_many_contexts_each_methods_grid_is_too_narrow() -> None:
+    def score(plan: str, lr: float, context: dict, seed: int, noise: float) -> float:
+        best = 1.0 if plan == "fanin" or (plan == "default" and context["depth"] == 2) else 0.01
+        return 0.9 - 0.05 * math.log10(lr / best) ** 2
+
+    a = samples.results(scorer=score, models=("mlp(depth={depth})",), variables={"depth": (2, 10, 30)}).analysis
+    (warned,) = [w for w in a.warnings if "too narrow" in w]
+    assert warned.endswith("the largest, 0.1, is the best of default in 1, fanin in 3 of 3 contexts.")

@@ -1,5 +1,6 @@
 """What should be known before the figures of a study are believed."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from fanin.lab.analysis.planning import too_few_seeds
@@ -35,13 +36,14 @@ def _edges(contexts: Sequence[ContextAnalysis]) -> list[str]:
     """Which methods found their best learning rate at an end of the axis, one sentence an end."""
     sentences = []
     for edge in ("smallest", "largest"):
-        cells = [(context, cell) for context in contexts for cell in context.cells if cell.edge == edge]
+        cells = [cell for context in contexts for cell in context.cells if cell.edge == edge]
         if not cells:
             continue
-        names = list(dict.fromkeys(cell.method for _, cell in cells))
+        found = Counter(cell.method for cell in cells)
+        names = list(found) if len(contexts) == 1 else [f"{name} in {n}" for name, n in found.items()]
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        where = "" if len(contexts) == 1 else f" in {len({c.label for c, _ in cells})} of {len(contexts)} contexts"
-        lr = min(c.lr for _, c in cells) if edge == "smallest" else max(c.lr for _, c in cells)
+        where = "" if len(contexts) == 1 else f" of {len(contexts)} contexts"
+        lr = min(c.lr for c in cells) if edge == "smallest" else max(c.lr for c in cells)
         sentences.append(
             f"The grid of learning rates may be too narrow: the {edge}, {lr:g}, is the best of {shown}{where}."
         )
