@@ -29,6 +29,12 @@ def test_a_mean_is_of_the_runs_that_go_on_and_says_how_many() -> None:
     assert endings(lines) == ["", "2 of 3 runs go on", "1 of 3 runs go on"]
     assert mean_band(lines)[0] == pytest.approx([0.1, 0.4, 0.9])
     assert endings(lines[:1]) == ["", "", ""]
+    assert endings([[NAN, 0.5, 0.4], [NAN, 0.6, NAN]]) == [
+        "",
+        "",
+        "1 of 2 runs go on",
+    ]  # losses are of steps that were taken
+    assert endings([]) == []
 
 
 def test_a_comparison_says_how_many_runs_go_on() -> None:

@@ -2,6 +2,8 @@
 
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ from tests.lab.analysis import samples
 from tests.reports.test_html import Balance, opened
 
 from fanin.lab.results import StudyResults
-from fanin.lab.study.records import Expectation
+from fanin.lab.study.records import Expectation, TrainingSettings
+from fanin.lab.study.rows import LayerSignal, RunRow, Signals
 from fanin.reports import study_figures, study_maps, study_page
 from fanin.reports.study_page import study_fragment, study_html
 
@@ -206,3 +209,41 @@ def test_bands_are_of_the_runs_that_converged_and_the_share_that_did_not_is_said
     assert any(cell.startswith("0.1 (10 of 10 diverged: 100 % (") for cell in cells)
     low, high = (f"{v:.3g}" for v in (given.low, given.high))
     assert f"({low} to {high})" in study_figures.lr_figure(study_figures.Drawing(results, middle))
+
+
+def test_ranks_are_drawn_of_the_layers_that_have_one_and_a_median_is_one() -> None:
+    """The engine ranks what the next layer sees: a layer in front of its activation has no rank."""
+    results = samples.results(plans=("default",), lrs=(0.01,), seeds=samples.seeds(2))
+    rows = []
+    for row, rank in zip(results.rows, (0.2, 0.4), strict=True):
+        layers = [LayerSignal(f"layers.{i}", "Linear", 1.0, 0.0, rank + 0.1 * i if i % 2 else None) for i in range(6)]
+        rows.append(replace(row, signals=(Signals(0, tuple(layers)),)))
+    text = study_html(replace_rows(results, rows))
+    figure = text.split("<strong>Effective rank at the start</strong>")[1].split("</figure>")[0]
+    assert re.findall(r"<td>(\d)</td><td>(layers\.\d)</td><td>(.*?)</td>", figure) == [
+        ("1", "layers.1", "0.4"),
+        ("3", "layers.3", "0.6"),
+        ("5", "layers.5", "0.8"),
+    ]
+
+
+def replace_rows(results: StudyResults, rows: Sequence[RunRow]) -> StudyResults:
+    return StudyResults(results.study, tuple(rows), results.references, curve=samples.curve_of)
+
+
+def test_figures_of_a_study_without_a_held_out_part_say_so() -> None:
+    text = study_html(one(training=TrainingSettings(validation=0.0, target=0.85)))
+    assert "Nothing was held out" in text
+    assert "Test score of the runs that did not diverge" in text
+    assert "Rates are chosen by the training loss." in text
+    assert "have reached accuracy 0.85 on the test part" in text
+    assert "held-out part" not in text
+
+
+def test_a_profile_says_which_way_is_better() -> None:
+    a = many().analysis
+    for larger, says in ((True, "; higher is better"), (False, "; lower is better")):
+        contexts = tuple(replace(c, larger_is_better=larger) for c in a.contexts)
+        results = many()
+        results.__dict__["analysis"] = replace(a, contexts=contexts)
+        assert says in study_maps.profile_figure(results)

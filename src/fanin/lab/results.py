@@ -46,8 +46,9 @@ class StudyResults:
         inputs: what was measured on the inputs, by data set, as far as the study holds it.
         log: what happened to the study and should be known, one sentence each.
         folder: of the study, None where there is none.
+        source: what finds the study and the objects of the user's own that it names ("file.py:name"), "" where it names none.
+        smaller: metrics of the user's own, bound to a name, of which smaller is better.
         curve: gives the curve of a row.
-        smaller: the user's own metrics that are better where they are smaller.
     """
 
     study: Study
@@ -58,8 +59,9 @@ class StudyResults:
     inputs: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     log: tuple[str, ...] = field(default=(), repr=False)
     folder: Path | None = None
+    source: str = ""
+    smaller: tuple[str, ...] = ()
     curve: Callable[[RunRow], Curve] = field(default=no_curve, repr=False)
-    smaller: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def load(cls, folder: str | Path) -> "StudyResults":
@@ -83,8 +85,9 @@ class StudyResults:
                 inputs=store.choice("inputs") or {},
                 log=store.log(),
                 folder=folder,
-                curve=lambda row: read_curve(folder / row.curve) if row.curve else (),
+                source=store.choice("source") or "",
                 smaller=tuple(store.choice("smaller") or ()),
+                curve=lambda row: read_curve(folder / row.curve) if row.curve else (),
             )
 
     @functools.cached_property

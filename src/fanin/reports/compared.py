@@ -10,7 +10,8 @@ from fanin.lab.statistics import Estimate, Interval
 from fanin.reports.words import count, number
 
 DOUBTED = "†"  # behind an interval that is not to be trusted
-DOUBTED_WORDS = f"{DOUBTED} So few runs, or ones so skew, do not allow this interval to be trusted."
+DOUBT = "so few runs, or ones so skew or all alike, do not allow this interval to be trusted"
+DOUBTED_WORDS = f"{DOUBTED} {DOUBT.capitalize()}."
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def share_text(e: Estimate) -> str:
     """A share with its interval in percent: "30 % (11 to 60)"."""
     if math.isnan(e.value):
         return "–"
-    return f"{e.value * 100:.0f} % ({e.low * 100:.0f} to {e.high * 100:.0f})"
+    between = f" ({e.low * 100:.0f} to {e.high * 100:.0f})" if math.isfinite(e.low) else ""
+    return f"{e.value * 100:.0f} %{between}"
 
 
 def cell_text(cell: Cell | InitSummary, metric: str, interval: bool = True) -> str:

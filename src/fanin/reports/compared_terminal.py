@@ -58,9 +58,7 @@ def comparison_parts(result: Comparison, width: int = 80) -> list[RenderableType
         )
         parts += [Text(title, style="bold"), learned, Text()]
     notes = [("±", Text("95 % interval over the seeds, of the runs that did not diverge"))]
-    notes += [
-        (compared.DOUBTED, Text("so few runs, or ones so skew, do not allow this interval to be trusted"))
-    ] * doubted
+    notes += [(compared.DOUBTED, Text(compared.DOUBT))] * doubted
     notes += [("note", Text(n)) for n in result.notes]
     if compared.has_target(result):
         where = f"until {result.score} {result.settings.target:g} on the {compared.part_text(result)}"

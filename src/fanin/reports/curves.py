@@ -4,6 +4,7 @@ A run that diverged has no points any more. The mean at a step is therefore of t
 so where their number falls: a mean that rises may have lost its worst runs.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,11 +30,14 @@ def going_on(lines: Sequence[Sequence[float]]) -> list[int]:
 def endings(lines: Sequence[Sequence[float]]) -> list[str]:
     """A remark at each point where fewer runs go on than at the one before: "7 of 10 runs go on"; "" elsewhere.
 
+    A run goes on up to its last finite value: what nobody measured at a point (a training loss at step 0) ended nowhere.
+
     Example:
         >>> endings([[0.1, 0.2, 0.3], [0.1, float("nan"), float("nan")]])
         ['', '1 of 2 runs go on', '']
     """
-    counts = going_on(lines)
+    lasts = [max((i for i, v in enumerate(line) if math.isfinite(v)), default=-1) for line in lines]
+    counts = [sum(last >= i for last in lasts) for i in range(max(map(len, lines), default=0))]
     return [
         left_text(n, len(lines)) if n < before else "" for n, before in zip(counts, [len(lines), *counts], strict=False)
     ]

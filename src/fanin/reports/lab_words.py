@@ -40,7 +40,7 @@ def cost_text(cost: Cost, workers: int | None, executor: str = "processes") -> s
 def seeds_text(study: Study, bindings: Bindings | None = None) -> str:
     """How large a difference the study's seeds can show, before anything is run; "beware: …" where they can show none."""
     plans = most_methods(study, bindings)
-    warned = too_few_seeds(len(study.seeds), comparisons_of(study, plans))
+    warned = plans > 1 and too_few_seeds(len(study.seeds), comparisons_of(study, plans))
     return ("beware: " if warned else "") + power_before(study, plans)
 
 
@@ -122,8 +122,8 @@ def _judged(e: Expectation) -> str:
         "no_difference": f"no difference: {e.plan} and {e.than} within {e.by:g}{metric}",
         "at_least": f"at least {e.value}: {e.plan}{metric}",
         "at_most": f"at most {e.value}: {e.plan}{metric}",
-        "fails": f"fails: {e.plan}, within {e.by:g} of a constant prediction{metric}",
-        "trains": f"trains: {e.plan}, more than {e.by:g} beyond a constant prediction{metric}",
+        "fails": f"fails: {e.plan}, within {e.by:g} of a constant prediction{metric}, or half of its runs diverge",
+        "trains": f"trains: {e.plan}, more than {e.by:g} beyond a constant prediction{metric}, and fewer than half of its runs diverge",
         "diverges": f"diverges: {e.plan}, in {100 * (0.5 if e.value is None else e.value):g} % of its runs or more",
     }
     where = ", ".join(f"{name} {value}" for name, value in e.where.items())

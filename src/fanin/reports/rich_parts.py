@@ -83,6 +83,8 @@ def _bar(value: float, low: float, high: float, log: bool) -> str:
         return " " if math.isnan(value) else "×"
     if log and value <= 0:
         return BARS[0]
+    if not high > low:  # a curve that stays where it is
+        return BARS[0]
     return BARS[min(7, max(0, round(7 * ((math.log10(value) if log else value) - low) / (high - low))))]
 
 

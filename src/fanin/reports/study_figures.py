@@ -1,9 +1,11 @@
 """The figures of one context: every seed as a dot, learning curves, learning rates, time to target, confusion."""
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from fanin.lab.analysis.records import Cell, ContextAnalysis, LrPoint
 from fanin.lab.records import ReferenceLine
@@ -14,6 +16,7 @@ from fanin.reports.compared import share_text
 from fanin.reports.curves import ENDED, endings, grid_of, mean_band
 from fanin.reports.figures import DotRow, Series, dot_figure, line_figure
 from fanin.reports.figures_map import map_figure
+from fanin.reports.study_words import held_out
 from fanin.reports.words import number
 
 COLOURS = 8
@@ -86,15 +89,13 @@ def score_figure(d: Drawing) -> str:
 def curve_figures(d: Drawing) -> str:
     """Held-out score and losses through training."""
     c = d.context
-    held = (
-        "On the held-out part" if d.results.study.training.validation > 0 else "On the test part (nothing was held out)"
-    )
-    curves = d.curves
+    held = "On the held-out part" if held_out(d.results) else "On the test part (nothing was held out)"
+    curves, loss = d.curves, "Held-out loss" if held_out(d.results) else "Test loss"
     words = "; band: 95 % interval of the mean" if len(curves) <= MOST_BANDS else ""
     levels = d.learners()[:1] + [r for r in d.learners()[1:] if r.name.startswith(("logistic", "linear"))]
     return (
         _curve(d, curves, f"{_title(c.score)} through training", f"{held}{words}.", lambda p: p.held_score, levels=levels[:2])
-        + _curve(d, curves, "Held-out loss", f"{held}; geometric mean.", lambda p: p.held_loss, log=True)
+        + _curve(d, curves, loss, f"{held}; geometric mean.", lambda p: p.held_loss, log=True)
         + _curve(d, curves, "Training loss", "Between two looks; geometric mean.", lambda p: p.train_loss, log=True)
     )  # fmt: skip
 
@@ -166,9 +167,10 @@ def lr_figure(d: Drawing) -> str:
         banded = len(c.done) <= MOST_BANDS and any(math.isfinite(v) for v in low)
         band = (low, high) if banded else ((), ())
         series.append(Series(cell.plan, d.style(cell.plan), y, *band, said=said))
+    by = "the mean over all runs, which the table has" if held_out(d.results) else "the training loss"
     caption = (
-        "Held-out score of the runs that did not diverge, mean and 95 % interval (×: some did; where all did, what a "
-        "constant prediction scores). Rates are chosen by the mean over all runs, which the table has."
+        f"{'Held-out' if held_out(d.results) else 'Test'} score of the runs that did not diverge, mean and 95 % interval (×: "
+        f"some did; where all did, what a constant prediction scores). Rates are chosen by {by}."
     )
     labels = [f"learning rate {number(lr)}" for lr in lrs]
     ticks = lrs if len(lrs) <= 9 else lrs[:: math.ceil(len(lrs) / 8)]
@@ -207,7 +209,8 @@ def target_figure(d: Drawing) -> str:
     name = (
         f"{c.score} {number(c.target)}" if c.target is not None and math.isfinite(c.target) else f"the target {c.score}"
     )
-    caption = f"Share of runs that have reached {name} on the held-out part; runs that never did stay in."
+    part = "held-out" if held_out(d.results) else "test"
+    caption = f"Share of runs that have reached {name} on the {part} part; runs that never did stay in."
     labels = [f"step {t:,.0f}" for t in x]
     return line_figure("Time to target", caption, x, series, labels=labels, x_name="step", log=False)
 
@@ -253,30 +256,29 @@ def signal_figures(d: Drawing) -> str:
 
 
 def _signal(d: Drawing, place: int, field: str, title: str, log: bool) -> str:
-    series, names = [], []
+    series, names, at = [], [], []
     for cell in d.context.done:
         runs = [row.signals[place].layers for row in d.runs(cell) if row.signals and (place == 0 or not row.diverged)]
         if not runs or len({len(layers) for layers in runs}) > 1:
             continue
         columns = [[getattr(layer, field) for layer in layers] for layers in zip(*runs, strict=True)]
-        told = [i for i, column in enumerate(columns) if None not in column]  # some layers have no rank of their own
-        values = [_median(columns[i]) for i in told]
+        measured = [any(v is not None for v in column) for column in columns]  # ranks only of what a next layer sees
+        values = [_median(column) for column in itertools.compress(columns, measured)]
         if len(values) < 2 or not any(math.isfinite(v) for v in values):
             continue
         if names and len(names) != len(values):
             continue
-        names = [runs[0][i].name for i in told]
+        names = [layer.name for layer in itertools.compress(runs[0], measured)]
+        at = [float(i) for i in itertools.compress(itertools.count(), measured)]
         series.append(Series(cell.plan, d.style(cell.plan), values))
     if not series:
         return ""
     what = {"rms": "Root mean square of each layer's outputs", "dead": "Share of units that are constant over a batch",
             "rank": "Effective rank over the most that it could be"}[field]  # fmt: skip
     caption = f"{what}, median over the seeds."
-    return line_figure(
-        title, caption, [float(i) for i in range(len(names))], series, labels=names, x_name="layer", log=log
-    )
+    return line_figure(title, caption, at, series, labels=names, x_name="layer", log=log)
 
 
-def _median(values: Sequence[float]) -> float:
-    known = sorted(v for v in values if not math.isnan(v))
-    return known[len(known) // 2] if known else math.nan
+def _median(values: Sequence[float | None]) -> float:
+    known = [v for v in values if v is not None and not math.isnan(v)]
+    return median(known) if known else math.nan

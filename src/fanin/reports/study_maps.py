@@ -12,6 +12,7 @@ from fanin.reports.figures import Series, line_figure
 from fanin.reports.figures_map import map_figure
 from fanin.reports.study_figures import MOST_BANDS, converged_or_all, diverged_mark, style_of
 from fanin.reports.study_tables import Table
+from fanin.reports.study_words import larger_across
 from fanin.reports.words import number
 
 MOST_FIGURES = 8  # of one kind
@@ -225,6 +226,9 @@ def profile_figure(results: StudyResults) -> str:
         for method, p in profiles.items()
     ]
     what = "share of the way to a perfect score" if a.scale == "share" else next(c.score for c in a.contexts if c.score)
-    caption = "Share of runs that score above each threshold, contexts weighing the same; higher is better. Band: 95 %."
+    better = "higher" if larger_across(a) else "lower"
+    caption = (
+        f"Share of runs that score above each threshold, contexts weighing the same; {better} is better. Band: 95 %."
+    )
     labels = [f"above {number(t)}" for t in thresholds]
     return line_figure("Performance profile", caption, thresholds, series, labels=labels, x_name=what, log=False)

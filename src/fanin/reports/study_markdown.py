@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from fanin.lab.analysis.records import ContextAnalysis
 from fanin.lab.results import StudyResults
 from fanin.reports import study_maps, study_tables
+from fanin.reports.compared import metric_text
 from fanin.reports.rich_parts import sparkline
 from fanin.reports.study_curves import mean_curves
 from fanin.reports.study_tables import Table
 from fanin.reports.study_words import (
     definition,
     evidence_text,
+    held_out,
     outcome_text,
     outcomes_headline,
     pair_sentence,
@@ -100,8 +102,10 @@ def _context(results: StudyResults, c: ContextAnalysis) -> list[str]:
     if curves:
         known = [v for line in curves.values() for v in line.mean if v == v]
         low, high = min(known), max(known)
+        part = "held-out" if held_out(results) else "test"
+        ends = f"{metric_text(low)} at the bottom, {metric_text(high)} at the top"
         lines += [
-            f"{c.score} on held-out data through training, of the runs that go on ({low:.3f} at the bottom, {high:.3f} at the top):",
+            f"{c.score} on {part} data through training, of the runs that go on ({ends}):",
             "",
             "```",
         ]

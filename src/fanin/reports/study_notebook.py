@@ -14,9 +14,11 @@ PAIRS = """for context in results.analysis.contexts:
     for pair in context.pairs:
         v = pair.verdict
         print(context.label or results.study.name, pair.plan, "against", pair.other, v.finding, v.difference.value, v.p_adjusted)"""
-FRAME = """frame = results.to_pandas()
-score = "test." + results.analysis.contexts[0].score
-frame.groupby(["plan", "lr"])[[score, "diverged"]].mean()"""
+FRAME = """frame = results.to_pandas().query("state == 'done'")
+scores = ["test." + name for name in dict.fromkeys(c.score for c in results.analysis.contexts if c.score)]
+by = [name for name in ("model", "data", "optimizer", "batch_size") if frame[name].nunique() > 1] + ["plan", "lr"]
+means = frame.groupby(by)[[*scores, "diverged"]].mean()
+means"""
 CURVES = """import matplotlib.pyplot as plt
 
 context = results.analysis.contexts[0]
@@ -25,6 +27,7 @@ for i, cell in enumerate(context.done):
         points = results.curve(results.by_key[key])
         label = cell.plan if key == cell.keys[0] else None
         plt.plot([p.step for p in points], [p.held_score for p in points], color=f"C{i % 10}", alpha=0.5, label=label)
+plt.title(context.label)
 plt.xlabel("step")
 plt.ylabel(f"held-out {context.score}")
 plt.legend()

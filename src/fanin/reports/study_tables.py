@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fanin.lab.analysis.records import ContextAnalysis, LrPoint, StudyAnalysis
 from fanin.lab.records import ReferenceLine
 from fanin.lab.results import StudyResults
-from fanin.lab.statistics import Survival
+from fanin.lab.statistics import Estimate, Survival
 from fanin.reports.compared import (
     DOUBTED,
     DOUBTED_WORDS,
@@ -18,10 +18,15 @@ from fanin.reports.compared import (
     share_text,
     signed,
 )
-from fanin.reports.study_words import finding_counts, lr_note, p_text, time_text
+from fanin.reports.study_words import contexts_words, finding_counts, lr_note, p_text, time_text
 from fanin.reports.words import number
 
 MOST_METRICS = 6  # columns of the table of means; all of them are in the export
+TESTS = {  # of paired differences, as `fanin.lab.statistics.paired_test` calls them
+    "sign-flip": "the exact sign-flip test of the mean",
+    "signed-rank": "the exact test of the signed ranks",
+    "wilcoxon": "Wilcoxon's signed-rank test",
+}
 STABILITY = {
     "area": "mean held-out score while training",
     "gap": "gap",
@@ -79,10 +84,18 @@ def means_table(c: ContextAnalysis, references: Sequence[ReferenceLine] = ()) ->
         blank = ["–"] * (len(metrics or [c.score]) - 1 + 1 + (c.target is not None))
         rows.append(("best constant prediction", "–", metric_text(c.constant), *blank, "–"))
     best = next((i for i, cell in enumerate(c.cells) if cell.plan == c.best), None)
-    note = "Mean and 95 % interval over the runs that did not diverge, on the test part, at the learning rate that held-out data chose."
+    note = f"Mean and 95 % interval over the runs that did not diverge, on the test part, at {_chosen(c)}."
     note += _doubts(rows)
     note += "".join(f" {r.name}: {r.note}." for r in references if r.note)
     return Table("Means", (*head, "seconds a run"), tuple(rows), best, note)
+
+
+def _chosen(c: ContextAnalysis) -> str:
+    """Which learning rate the figures of a context are at."""
+    by = {cell.chosen_by for cell in c.done}
+    if "training loss" in by:
+        return "the learning rate that the training loss chose"
+    return "the learning rate that held-out data chose" if "held-out score" in by else "the only learning rate"
 
 
 def _doubts(rows: Sequence[Sequence[str]]) -> str:
@@ -110,7 +123,7 @@ def differences_table(c: ContextAnalysis) -> Table | None:
             (
                 f"{pair.plan} − {pair.other}",
                 signed(v.difference.value),
-                f"{signed(v.difference.low)} to {signed(v.difference.high)}" if math.isfinite(v.difference.low) else "–",
+                _between(v.difference),
                 f"{v.wins} of {len(pair.seeds)}",
                 p_text(v.p_adjusted).removeprefix("p = ").removeprefix("p "),
                 v.finding,
@@ -124,12 +137,26 @@ def differences_table(c: ContextAnalysis) -> Table | None:
     head += ("p of steps to target",) if c.target is not None else ()
     made = "one comparison" if len(rows) == 1 else f"{len(rows)} comparisons"
     power = "the true difference that so many seeds would have shown 4 times in 5"
+    tests = " or ".join(dict.fromkeys(TESTS[pair.verdict.test.test] for pair in c.pairs))
+    rates = (
+        " (the larger p of both at their own learning rates and both at the winner's)"
+        if len(c.cells[0].lrs) > 1
+        else ""
+    )
     note = (
-        "Seed by seed, diverged runs with what the constant prediction scores. p after Holm's correction over the "
-        f"{made} here. The last {'but one ' if c.target is not None else ''}column is {power}"
+        f"Seed by seed, diverged runs with what the constant prediction scores. p of {tests}{rates}, after Holm's correction over "
+        f"the {made} here. The last {'but one ' if c.target is not None else ''}column is {power}"
         + ("; the last is the log-rank test's p, which is not corrected." if c.target is not None else ".")
+        + _doubts(rows)
     )
     return Table("Paired differences", head, tuple(rows), None, note)
+
+
+def _between(e: Estimate) -> str:
+    """The interval of a difference, with a † where it is not to be trusted."""
+    if not math.isfinite(e.low):
+        return "–"
+    return f"{signed(e.low)} to {signed(e.high)}" + ("" if e.trusted else DOUBTED)
 
 
 def widths_table(c: ContextAnalysis) -> Table | None:
@@ -165,7 +192,10 @@ def lr_table(c: ContextAnalysis) -> Table | None:
         points = {p.lr: p for p in cell.lrs if p.runs}
         rows.append((cell.plan, *(_at(points.get(lr)) for lr in lrs)))
     note = "Mean over all runs, diverged ones with what the constant prediction scores; in brackets how many diverged."
-    return Table(f"Held-out {c.score} by learning rate", ("method", *map(number, lrs)), tuple(rows), None, note)
+    part = (
+        "Test" if any(cell.chosen_by == "training loss" for cell in c.done) else "Held-out"
+    )  # then nothing was held out
+    return Table(f"{part} {c.score} by learning rate", ("method", *map(number, lrs)), tuple(rows), None, note)
 
 
 def _at(point: LrPoint | None) -> str:
@@ -227,9 +257,9 @@ def across_table(a: StudyAnalysis) -> Table | None:
     what = "interquartile mean" + (" (share of the way to a perfect score)" if a.scale == "share" else "")
     head = ("method", what, f"beats {a.baseline}", "best mean in", "better / worse in")
     note = (
-        "Over all contexts and seeds: the mean of the middle half of the runs; the probability that a run beats one of "
-        f"{a.baseline} in the same context (ties count as half); contexts in which it has the best mean; contexts in which a "
-        "difference was shown."
+        f"{contexts_words(a)} and over all seeds, diverged runs with what the constant prediction scores: the mean of the "
+        f"middle half of the runs; the probability that a run beats one of {a.baseline} in the same context (ties count as half); "
+        "contexts in which it has the best mean; contexts in which a difference was shown."
     )
     return Table("Over all contexts", head, tuple(rows), None, note + _doubts(rows))
 

@@ -1,18 +1,20 @@
 """A study as text for a terminal, a pipe or a log."""
 
+import math
+
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from fanin.lab.analysis.records import ContextAnalysis
+from fanin.lab.analysis.records import ContextAnalysis, StudyAnalysis
 from fanin.lab.results import StudyResults
 from fanin.reports import study_tables
-from fanin.reports.compared import cell_text
+from fanin.reports.compared import DOUBT, DOUBTED, cell_text
 from fanin.reports.rich_parts import MARKS, STYLES, labelled, render, sparkline
 from fanin.reports.study_curves import mean_curves
 from fanin.reports.study_tables import Table
-from fanin.reports.study_words import STATE_LEVELS, lr_note, outcome_text, study_verdict
+from fanin.reports.study_words import STATE_LEVELS, held_out, lr_note, outcome_text, study_verdict
 from fanin.reports.words import count, number
 
 MOST_CONTEXTS = 24  # rows of the table by context
@@ -50,8 +52,22 @@ def study_parts(results: StudyResults) -> list[RenderableType]:
     shown = results.references.get(a.contexts[0].data, ()) if len(a.contexts) == 1 else ()
     notes += [("learner", Text(f"{r.name}: {r.note}")) for r in shown if r.note]
     notes += [("power", Text(a.power_after))] if a.power_after else []
-    notes.append(("±", Text("95 % interval over the seeds, of the runs that did not diverge")))
+    every = (
+        "; over all contexts, of all runs, diverged ones with what the constant prediction scores" if a.across else ""
+    )
+    notes.append(("±", Text(f"95 % interval over the seeds, of the runs that did not diverge{every}")))
+    if _doubted(a):
+        notes.append((DOUBTED, Text(DOUBT)))
+    if len(a.contexts) == 1 and results.references.get(a.contexts[0].data):
+        notes.append(("*", Text("an ordinary learner on the same split, for reference")))
     return [*parts, labelled(notes)]
+
+
+def _doubted(a: StudyAnalysis) -> bool:
+    """Whether an interval that is shown is not to be trusted."""
+    shown = [cell.metrics[c.score] for c in a.contexts for cell in c.done if c.score in cell.metrics]
+    shown += [pair.verdict.difference for c in a.contexts for pair in c.pairs] + [m.mean for m in a.across]
+    return any(not e.trusted and math.isfinite(e.low) for e in shown)
 
 
 def _context(results: StudyResults, c: ContextAnalysis) -> list[RenderableType]:
@@ -77,7 +93,8 @@ def _context(results: StudyResults, c: ContextAnalysis) -> list[RenderableType]:
             end = f"→ {number(line.mean[-1])}" + (f" ({line.left})" if line.left else "")
             table.add_row(plan, sparkline(line.mean, 36, (0.0, max(top, 1e-9)), log=False), end)
         ends = "0 at the bottom, the best at the top" if c.larger_is_better else "0 at the bottom; lower is better"
-        title = f"{c.score} on held-out data through training, of the runs that go on ({ends})"
+        part = "held-out" if held_out(results) else "test"
+        title = f"{c.score} on {part} data through training, of the runs that go on ({ends})"
         parts += [Text(title, style="bold"), Padding(table, (0, 0, 0, 2)), Text()]
     return parts
 

@@ -1,12 +1,13 @@
 """The words of a study, shared by page, Markdown and terminal: verdict first, one sentence a comparison, expectations."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from fanin.lab.analysis.planning import enough_seeds
-from fanin.lab.analysis.records import Cell, ContextAnalysis, Outcome, Pair
+from fanin.lab.analysis.records import Cell, ContextAnalysis, Outcome, Pair, StudyAnalysis
 from fanin.lab.results import StudyResults
 from fanin.lab.study.records import Expectation
 from fanin.reports.compared import cell_text, estimate_text, metric_text, signed
@@ -22,7 +23,7 @@ class StudyVerdict:
     """The first thing to know of a study.
 
     Attributes:
-        level: "ok" where a method is better than the baseline, "warning" where one is worse or nothing is done, else "info".
+        level: "ok" where a method is better than the baseline, "warning" where nothing is done, else "info".
         headline: one sentence.
         detail: what was run.
         sentences: one a comparison (or, with many contexts, one a method).
@@ -55,29 +56,36 @@ def _of_one(c: ContextAnalysis, detail: str) -> StudyVerdict:
     pair = next((p for p in c.pairs if p.plan == best.plan and p.role == "baseline"), None)
     if pair is not None and pair.verdict.finding == "better":
         return StudyVerdict("ok", pair_sentence(c, pair), detail, sentences)
-    worse = [p for p in c.pairs if p.role == "baseline" and p.verdict.finding == "worse"]
-    baseline = c.cells[0].plan
-    if pair is None and worse and len(worse) == len(c.pairs):
-        others = "all others are" if len(worse) > 1 else f"{worse[0].plan} is"
+    found = baseline_findings(c)
+    baseline, worse = c.cells[0].plan, found["worse"]
+    if best.plan == baseline and worse and len(worse) == len(c.pairs):
+        others = f"{listed(worse)} {'are' if len(worse) > 1 else 'is'}"
+        others = "all others are" if len(worse) == len(c.cells) - 1 > 1 else others
         return StudyVerdict(
             "info", f"{baseline} {cell_text(best, c.score)} is the best: {others} worse", detail, sentences
         )
     if all(p.verdict.finding == "too few seeds to say" for p in c.pairs):
         few = _few(len(c.pairs[0].seeds), len(c.pairs))
         return StudyVerdict("info", f"{few}: {_range(c)}, {best.plan} has the best mean", detail, sentences)
-    return StudyVerdict("info", _no_difference(c), detail, sentences)
+    return StudyVerdict("ok" if found["better"] else "info", _no_difference(c), detail, sentences)
+
+
+def baseline_findings(c: ContextAnalysis) -> dict[str, list[str]]:
+    """Finding → the methods of which it was found against the baseline."""
+    pairs = [p for p in c.pairs if p.role == "baseline"]
+    return {finding: [p.plan for p in pairs if p.verdict.finding == finding] for finding in FINDINGS}
 
 
 def _no_difference(c: ContextAnalysis) -> str:
-    """Which methods are not shown to differ from the baseline, and which are worse."""
+    """Which methods are not shown to differ from the baseline, and what was found of the others."""
     if len(c.pairs) == 1:
         return pair_sentence(c, c.pairs[0])
-    found = {p.plan: p.verdict.finding for p in c.pairs if p.role == "baseline"}
-    same = [plan for plan, finding in found.items() if finding == "no difference shown"]
-    worse = [plan for plan, finding in found.items() if finding == "worse"]
-    cell = c.cells[0]
-    text = f"No difference shown between {cell.plan} {cell_text(cell, c.score)} and {listed(same or list(found))}"
-    return text + (f"; worse: {listed(worse)}" if worse and same else "")
+    found, cell = baseline_findings(c), c.cells[0]
+    same = found.pop("no difference shown")
+    baseline = f"{cell.plan} {cell_text(cell, c.score)}"
+    parts = [f"No difference shown between {baseline} and {listed(same)}"] if same else []
+    parts += [f"{finding}: {listed(plans)}" for finding, plans in found.items() if plans]
+    return ("" if same else f"Against {baseline}: ") + "; ".join(parts)
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
@@ -98,21 +106,19 @@ def _of_many(results: StudyResults) -> StudyVerdict:
     counts = {plan: found for plan, found in counts.items() if sum(found.values())}
     sentences = [f"{plan} against {a.baseline}: {_counted(found)}." for plan, found in counts.items()]
     if a.across:
-        best = max(a.across, key=lambda m: m.mean.value if _larger(a.contexts) else -m.mean.value)
+        best = max(a.across, key=lambda m: m.mean.value if larger_across(a) else -m.mean.value)
         what = "interquartile mean" + (" (share of the way to a perfect score)" if a.scale == "share" else "")
-        sentences.append(
-            f"Over all {best.contexts} contexts {best.method} has the best {what}, {estimate_text(best.mean)}."
-        )
+        sentences.append(f"{contexts_words(a)} {best.method} has the best {what}, {estimate_text(best.mean)}.")
     detail = detail_text(results)
     if not counts:
         return StudyVerdict("info", f"{a.baseline} in {count(len(a.contexts), 'context')}", detail, tuple(sentences))
-    means = {m.method: m.mean.value if _larger(a.contexts) else -m.mean.value for m in a.across}
+    means = {m.method: m.mean.value if larger_across(a) else -m.mean.value for m in a.across}
     best = max(counts, key=lambda p: (counts[p]["better"] - counts[p]["worse"], means.get(p, -math.inf)))
     found = counts[best]
     if found["better"] > found["worse"]:
         return StudyVerdict("ok", f"{best} against {a.baseline}: {_counted(found)}", detail, tuple(sentences))
-    if any(f["worse"] > f["better"] for f in counts.values()):
-        worst = max(counts, key=lambda p: counts[p]["worse"] - counts[p]["better"])
+    if any(f["worse"] for f in counts.values()):
+        worst = max(counts, key=lambda p: (counts[p]["worse"] - counts[p]["better"], counts[p]["worse"]))
         text = f"Nothing does better than {a.baseline} on the whole; {worst}: {_counted(counts[worst])}"
         return StudyVerdict("info", text, detail, tuple(sentences))
     if all(f["too few seeds to say"] == sum(f.values()) for f in counts.values()):
@@ -129,8 +135,19 @@ def _few(seeds: int, comparisons: int) -> str:
     )
 
 
-def _larger(contexts: Sequence[ContextAnalysis]) -> bool:
-    return next((c.larger_is_better for c in contexts if c.score), True)
+def larger_across(a: StudyAnalysis) -> bool:
+    """Whether larger is better of what `StudyAnalysis.across` holds: always of shares of the way, else as the score has it."""
+    return a.scale == "share" or next((c.larger_is_better for c in a.contexts if c.score), True)
+
+
+def contexts_words(a: StudyAnalysis) -> str:
+    """Over which contexts `StudyAnalysis.across` is."""
+    shared, every = a.across[0].contexts, len(a.contexts)
+    return (
+        f"Over all {every} contexts"
+        if shared == every
+        else f"Over the {shared} of {every} contexts that all have runs in"
+    )
 
 
 def finding_counts(contexts: Sequence[ContextAnalysis], method: str) -> dict[str, int]:
@@ -165,9 +182,13 @@ def pair_sentence(c: ContextAnalysis, pair: Pair) -> str:
             if 0 < v.detectable < math.inf
             else ""
         )
-        return f"No difference shown between {pair.plan} and {pair.other}: {both}, {p_text(v.p_adjusted)}{could}"
+        larger = first.lr != second.lr and v.test.p < v.p_adjusted  # than at their own learning rates
+        own = f" ({v.test.p:.2g} at their own learning rates, uncorrected)" if larger else ""
+        return f"No difference shown between {pair.plan} and {pair.other}: {both}, {p_text(v.p_adjusted)}{own}{could}"
     seeds = v.wins if v.finding == "better" else v.losses
-    return f"{both}: {v.finding} in {seeds} of {count(n, 'seed')}, {p_text(v.p_adjusted)}"
+    other = v.difference.value * (1 if (v.finding == "better") == c.larger_is_better else -1) < 0
+    few = f"; but the mean difference, {signed(v.difference.value)}, says the opposite: a few seeds outweigh the others"
+    return f"{both}: {v.finding} in {seeds} of {count(n, 'seed')}, {p_text(v.p_adjusted)}{few if other else ''}"
 
 
 def p_text(p: float) -> str:
@@ -205,6 +226,11 @@ def _context_words(contexts: Sequence[ContextAnalysis]) -> list[str]:
         if contexts
         else []
     )
+
+
+def held_out(results: StudyResults) -> bool:
+    """Whether a part was held out; else everything "held-out" was measured on the test part."""
+    return results.study.training.validation > 0
 
 
 def time_text(seconds: float) -> str:
@@ -245,14 +271,14 @@ def evidence_text(e: Expectation, numbers: dict[str, float]) -> str:
         seeds = count(int(numbers["seeds"]), "seed")
         return f"{n['mean']} against {n['other mean']}: {signed(numbers['difference'])} ({between}), {seeds}"
     runs = count(int(numbers["runs"]), "run")
+    diverged = f", {100 * numbers['diverged']:.0f} % diverged" if numbers["diverged"] else ""
     if e.kind in ("at_least", "at_most"):
         between = f" ({n['low']} to {n['high']})" if math.isfinite(numbers["low"]) else ""
-        return f"mean {n['mean']}{between} of {runs}, {e.kind.replace('_', ' ')} {n['bound']} expected"
+        return f"mean {n['mean']}{between} of {runs}{diverged}, {e.kind.replace('_', ' ')} {n['bound']} expected"
     if e.kind == "diverges":
         share = f"{100 * numbers['diverged']:.0f} % of {runs} diverged"
         between = f" ({100 * numbers['low']:.0f} to {100 * numbers['high']:.0f})"
         return f"{share}{between}, at least {100 * numbers['bound']:.0f} % expected"
-    diverged = f", {100 * numbers['diverged']:.0f} % diverged" if numbers["diverged"] else ""
     return f"mean {n['mean']} of {runs}{diverged}; a constant prediction scores {n['constant']}"
 
 
@@ -267,9 +293,16 @@ def outcomes_headline(outcomes: Sequence[Outcome]) -> str:
 
 
 def run_again(results: StudyResults) -> tuple[str, ...]:
-    """The commands that run the study again from its definition (see `definition`), and show it."""
-    name = results.study.name
-    return (f"fanin lab run {name}.toml --out {name}", f"fanin lab report {name} --html {name}.html")
+    """The commands that run the study again from its definition (see `definition`), and show it.
+
+    A study with objects of the user's own needs the file that they are in, and its seeds, which the command line may have said.
+    """
+    name, seeds = results.study.name, results.study.seeds
+    what = f"{name}.toml"
+    if results.source:
+        counted = f" --seeds {len(seeds)}" if seeds == tuple(range(len(seeds))) else ""
+        what = shlex.quote(results.source) + counted
+    return (f"fanin lab run {what} --out {name}", f"fanin lab report {name} --html {name}.html")
 
 
 def definition(results: StudyResults) -> str:

@@ -11,6 +11,7 @@ from fanin.lab.analysis import StudyAnalysis
 from fanin.lab.results import StudyResults
 from fanin.lab.statistics import mean_interval, wilson
 from fanin.lab.study.records import TrainingSettings
+from fanin.lab.study.rows import RunRow
 
 
 def test_methods_are_compared_at_their_best_by_seed() -> None:
@@ -244,3 +245,32 @@ def test_a_method_whose_text_follows_the_context_is_one_method() -> None:
         "fixup(depth=20)",
     ]
     assert [(m.method, m.contexts, m.best_in) for m in a.across] == [("default", 2, 0), ("fixup(depth={depth})", 2, 2)]
+
+
+def test_infinite_scores_are_results() -> None:
+    """A perplexity that overflows in four of ten runs makes these worse than all others, and no seed is left out."""
+    results = samples.results(plans=("default", "fanin"), lrs=(0.01,))
+
+    def scores(row: RunRow) -> dict[str, float]:
+        bad = row.config.plan == "fanin" and row.config.seed < 4
+        return {"perplexity": math.inf if bad else 3.0 - 0.01 * (row.config.plan == "fanin")}
+
+    rows = tuple(replace(row, metrics=scores(row), held=scores(row)) for row in results.rows)
+    a = StudyResults(results.study, rows).analysis
+    (pair,) = a.contexts[0].pairs
+    assert len(pair.seeds) == 10
+    assert (pair.verdict.wins, pair.verdict.losses) == (6, 4)
+    assert pair.verdict.finding == "no difference shown"
+    assert a.power_after == ""
+    both = tuple(replace(row, metrics={"perplexity": math.inf}) if row.config.seed == 9 else row for row in rows)
+    assert len(StudyResults(results.study, both).analysis.contexts[0].pairs[0].seeds) == 9
+
+
+def test_in_how_many_contexts_each_methods_grid_is_too_narrow() -> None:
+    def score(plan: str, lr: float, context: dict, seed: int, noise: float) -> float:
+        best = 1.0 if plan == "fanin" or (plan == "default" and context["depth"] == 2) else 0.01
+        return 0.9 - 0.05 * math.log10(lr / best) ** 2
+
+    a = samples.results(scorer=score, models=("mlp(depth={depth})",), variables={"depth": (2, 10, 30)}).analysis
+    (warned,) = [w for w in a.warnings if "too narrow" in w]
+    assert warned.endswith("the largest, 0.1, is the best of default in 1, fanin in 3 of 3 contexts.")

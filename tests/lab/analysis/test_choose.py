@@ -112,3 +112,13 @@ def test_the_range_of_good_learning_rates() -> None:
 
 def replace_rows(results: StudyResults, rows: tuple) -> StudyResults:
     return StudyResults(results.study, rows)
+
+
+def test_a_method_that_learns_nothing_has_no_range_of_good_learning_rates() -> None:
+    """All its runs diverge; the held-out part's constant prediction happens to score a little more than the test part's."""
+    points = [point(0.01, 0.104, 10), point(0.1, 0.104, 10)]
+    assert choose.width_of(points, 0.1, 0.099, True, floor=0.144) is None
+
+    results = samples.results(scorer=lambda *_: math.nan)
+    rows = tuple(replace(row, held={"accuracy": samples.CONSTANT + 0.01, "loss": 2.3}) for row in results.rows)
+    assert all(cell.width is None for cell in replace_rows(results, rows).analysis.contexts[0].cells)

@@ -1,6 +1,8 @@
 """Expectations: each kind comes out where it should, does not where it should not, and says why."""
 
 import math
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from fanin.lab.analysis import Outcome, judge
 from fanin.lab.results import StudyResults
 from fanin.lab.study.records import Expectation
 from fanin.lab.study.rows import RunRow
+from fanin.reports.study_markdown import study_markdown
 
 PLANS = ("default", "he_normal", "fanin")
 
@@ -204,3 +207,100 @@ def test_rows_of_other_contexts_do_not_matter() -> None:
     kept: tuple[RunRow, ...] = tuple(r for r in results.rows if r.config.context["depth"] == 30)
     alone = judge(e, StudyResults(results.study, kept))
     assert alone.cells[0].numbers == results.analysis.outcomes[0].cells[0].numbers
+
+
+def test_why_it_does_not_train_is_true() -> None:
+    """A mean that is far above chance, but not by as much as was asked for, is not said to be chance."""
+    some = outcome({"fanin": 0.35}, "trains", by=0.3)
+    assert some.state == "did not come out"
+    assert some.reason.startswith("its mean, 0.3")
+    assert "better than a constant prediction, not more than 0.3" in some.reason
+    assert "no better than a constant prediction (0.1)" in outcome({"fanin": 0.05}, "trains", spread=0.0).reason
+
+    def score(plan: str, lr: float, context: object, seed: int, noise: float) -> float:
+        return math.nan if seed == 0 else 0.3
+
+    e = Expectation("as written", "trains", "fanin", by=0.3)
+    reason = samples.expected(e, scorer=score).analysis.outcomes[0].reason
+    assert reason.startswith("1 of 10 runs diverged; its mean, 0.28,")
+
+
+def own(*expectations: Expectation) -> StudyResults:
+    """A metric of the user's own, of which a diverged run has no number; seven of ten runs of fanin diverge."""
+
+    def score(plan: str, lr: float, context: object, seed: int, noise: float) -> float:
+        return math.nan if plan == "fanin" and seed < 7 else 0.9 + (0.05 if plan == "fanin" else 0.0)
+
+    results = samples.expected(*expectations, scorer=score, plans=("default", "fanin"), lrs=(0.01,))
+    rows = tuple(
+        replace(r, metrics={**r.metrics, "mine:m": math.nan if r.diverged else r.metrics["accuracy"]})
+        for r in results.rows
+    )
+    return StudyResults(results.study, rows)
+
+
+def test_diverged_runs_count_in_a_metric_of_which_they_have_no_number() -> None:
+    better = Expectation("as written", "better", "fanin", "default", metric="mine:m")
+    same = Expectation("as written", "no_difference", "fanin", "default", metric="mine:m", by=0.1)
+    high = Expectation("as written", "at_least", "fanin", metric="mine:m", value=0.9)
+    found = own(better, same, high).analysis.outcomes
+    assert found[0].cells[0].numbers["seeds"] == 10
+    assert found[0].cells[0].numbers["wins"] == 3
+    assert [o.state for o in found] == ["did not come out", "cannot be said", "cannot be said"]
+    assert "infinite" in found[1].reason
+    assert found[2].reason == "7 of 10 runs have no number of 'mine:m'"
+    assert "nan" not in study_markdown(own(better, same, high)).partition("## Setting")[0]
+
+
+def test_a_method_that_always_diverged_fails_in_every_metric() -> None:
+    fails = Expectation("as written", "fails", "fanin", metric="mine:m")
+    better = Expectation("as written", "better", "fanin", "default", metric="mine:m")
+    results = samples.expected(fails, better, scorer=lambda plan, *_: math.nan if plan == "fanin" else 0.9, lrs=(0.01,))
+    rows = tuple(
+        replace(r, metrics={**r.metrics, "mine:m": math.nan if r.diverged else r.metrics["accuracy"]})
+        for r in results.rows
+    )
+    found = StudyResults(results.study, rows).analysis.outcomes
+    assert [o.state for o in found] == ["came out", "did not come out"]
+    assert found[1].reason.startswith("it is worse, by ")
+
+
+def test_nothing_is_said_before_all_runs_that_it_speaks_of_are_done() -> None:
+    """The learning rate that trains may be among those that were not run yet."""
+    e = Expectation("as written", "trains", "fanin", by=0.5)
+    at = Expectation("as written", "fails", "fanin", by=0.5, lr=0.001)
+    other = Expectation("as written", "trains", "default", by=0.5)
+    results = samples.expected(e, at, other, scorer=samples.by_plan(dict.fromkeys(PLANS, 0.9), best=1.0))
+    rows = tuple(
+        replace(r, state="pending") if r.config.plan == "fanin" and r.config.lr > 0.01 else r for r in results.rows
+    )
+    found = StudyResults(results.study, rows).analysis.outcomes
+    assert [o.state for o in found] == ["cannot be said", "came out", "came out"]
+    assert found[0].reason == "20 of the 50 runs that it speaks of are not done yet"
+    assert results.analysis.outcomes[0].state == "came out"
+
+
+def test_a_mean_of_converged_and_diverged_runs_has_no_interval() -> None:
+    def score(plan: str, lr: float, context: object, seed: int, noise: float) -> float:
+        return math.nan if seed < 2 else 0.9 + 0.01 * noise
+
+    e = Expectation("as written", "at_least", "fanin", value=0.8)
+    results = samples.expected(e, scorer=score)
+    (found,) = results.analysis.outcomes
+    assert found.state == "did not come out"
+    assert found.cells[0].numbers["diverged"] == 0.2
+    assert math.isnan(found.cells[0].numbers["low"])
+    assert "could have done" not in found.reason
+    assert re.search(r"mean 0\.7\d+ of 10 runs, 20 % diverged, at least 0\.800 expected", study_markdown(results))
+
+
+def test_two_methods_of_which_every_run_diverged_are_not_shown_to_be_the_same() -> None:
+    found = outcome(
+        {"default": math.nan, "fanin": math.nan}, "no_difference", than="default", by=0.03, seeds=samples.seeds(8)
+    )
+    assert found.state == "cannot be said"
+    assert found.reason.startswith("all runs of both diverged")
+    assert (
+        outcome({"default": 0.9, "fanin": math.nan}, "no_difference", than="default", by=0.03).state
+        == "did not come out"
+    )

@@ -34,5 +34,6 @@ def test_runs_that_diverged_do_not_name_the_metric() -> None:
 
 def test_where_metrics_end() -> None:
     assert [facts.perfect(m) for m in ("accuracy", "loss", "perplexity", "r2")] == [1.0, 0.0, 1.0, 1.0]
-    assert math.isnan(facts.perfect("mine:score"))
+    assert [facts.perfect(m) for m in ("f1[3]", "top_5", "hamming")] == [1.0, 1.0, 0.0]
+    assert all(math.isnan(facts.perfect(m)) for m in ("mine:score", "mine"))
     assert facts.larger_is_better("mine_that_is_gone:score")

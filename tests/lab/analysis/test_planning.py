@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,9 +19,11 @@ from fanin.lab.analysis.planning import (
     power_before,
     too_few_seeds,
 )
+from fanin.lab.results import StudyResults
 from fanin.lab.statistics import detectable_difference, smallest_p, verdict
 from fanin.lab.statistics.paired import paired_ps
 from fanin.lab.studies import names, shipped
+from fanin.reports.lab_words import seeds_text
 
 
 def test_comparisons_of_a_context() -> None:
@@ -66,6 +69,35 @@ def test_variables_of_contexts_are_not_taken_for_methods() -> None:
 def test_power_before_a_run_says_for_which_scores_it_holds() -> None:
     text = power_before(samples.study())
     assert "4 times in 5 among 3 comparisons where scores are roughly normal (5 to 10 times in 10 where" in text
+
+
+def test_power_after_a_run_pools_no_differences_of_other_scores() -> None:
+    """A loss that is a hundred times larger is not in the median of differences in accuracy."""
+    results = samples.results(data=("digits", "wine"), plans=("default", "fanin"))
+    alone = samples.results(plans=("default", "fanin")).analysis.power_after
+    rows = tuple(
+        replace(r, metrics={"mae": 100 * r.metrics["accuracy"]}, held={"mae": 100 * r.held["accuracy"]})
+        if r.config.data == "wine"
+        else r
+        for r in results.rows
+    )
+    text = StudyResults(results.study, rows).analysis.power_after
+    assert text == alone
+    assert "(the median over all comparisons)" in samples.results(data=("digits", "wine")).analysis.power_after
+    three = samples.results(data=("digits", "wine")).rows
+    mixed = tuple(replace(r, metrics={"mae": 1 - r.metrics["accuracy"]}, held={"mae": 1 - r.held["accuracy"]})
+                  if r.config.data == "wine" else r for r in three)  # fmt: skip
+    assert (
+        "in accuracy 4 times in 5 (the median over its comparisons)"
+        in StudyResults(results.study, mixed).analysis.power_after
+    )
+
+
+def test_a_study_of_one_method_compares_nothing() -> None:
+    study = samples.study(plans=("he_normal",), seeds=samples.seeds(2))
+    assert seeds_text(study) == power_before(study, 1) == "There is one method, and nothing to compare it with."
+    assert samples.results(study).analysis.power_before == power_before(study, 1)
+    assert seeds_text(samples.study(plans=("a", "b"), seeds=samples.seeds(2))).startswith("beware: 2 seeds cannot")
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.lab.statistics.populations import POPULATIONS, Population
 
 from fanin.errors import FaninTypeError, FaninValueError
-from fanin.lab.statistics import mean_interval, median_interval, skew_interval, skewness, t_interval
+from fanin.lab.statistics import given_convergence, mean_interval, median_interval, skew_interval, skewness, t_interval
 from fanin.lab.statistics.means import FEWEST, skew_ends, skew_limit, t_ends, t_limit
 
 SAMPLES = 8_000
@@ -123,3 +123,30 @@ def test_arguments_are_checked() -> None:
         skew_interval([1.0, 2.0, math.nan])
     with pytest.raises(FaninTypeError, match="level='high' is a str"):
         median_interval([1.0], "high")  # type: ignore[arg-type]
+
+
+def test_a_median_of_nan_is_refused() -> None:
+    with pytest.raises(FaninValueError, match="NaN"):
+        median_interval([0.1, math.nan, 0.3])
+    with pytest.raises(FaninValueError, match="NaN"):
+        given_convergence([0.1, math.nan, 0.3], [False, False, True])
+
+
+def test_infinite_values_of_both_signs_have_no_mean() -> None:
+    found = mean_interval([1.0, math.inf, -math.inf])
+    assert math.isnan(found.value)
+    assert not found.trusted
+
+
+@pytest.mark.parametrize("n", [8, 10, 30])
+def test_runs_that_are_all_alike_do_not_vouch_for_the_next(n: int) -> None:
+    """One run in twenty fails; most samples of ten hold none that did, and an interval without width would never cover."""
+    fails = np.random.default_rng(n).random((1000, n)) < 0.05
+    found = [mean_interval(row) for row in np.where(fails, 0.1, 0.9)]
+    covers = np.array([e.low <= 0.86 <= e.high for e in found])
+    trusted = np.array([e.trusted for e in found])
+    assert np.mean(trusted & ~covers) <= 0.07 + ERROR
+    alike = mean_interval([0.9] * n)
+    assert (alike.low, alike.high) == (pytest.approx(0.9), pytest.approx(0.9))
+    assert (alike.method, alike.trusted) == ("Student's t", False)
+    assert "equal" in alike.why

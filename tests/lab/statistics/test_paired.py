@@ -1,5 +1,6 @@
 """Tests of pairs agree with SciPy's, keep their level, and equivalence is a claim of its own."""
 
+import itertools
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.lab.statistics import equivalence, hodges_lehmann, paired_t, paired_test
-from fanin.lab.statistics.paired import paired_ps, signed_ranks
+from fanin.lab.statistics.paired import _rank_flip, paired_ps, signed_ranks
 
 scores = st.integers(-1000, 1000).map(lambda n: n / 1000)
 
@@ -110,3 +111,29 @@ def test_arguments_are_checked() -> None:
         equivalence([1.0], 0.1)
     with pytest.raises(FaninValueError, match="alpha=1.5 must lie between 0 and 1"):
         equivalence([1.0, 2.0], 0.1, alpha=1.5)
+
+
+@pytest.mark.parametrize("n", [17, 20, 40])
+@pytest.mark.parametrize("wins", range(6))
+def test_ties_do_not_make_a_few_wins_a_difference(n: int, wins: int) -> None:
+    """All that differs, differs one way: 2 of 2^wins patterns of signs are as far off, whatever the number of ties."""
+    d = np.array([0.01 * (i + 1) for i in range(wins)] + [0.0] * (n - wins))
+    assert paired_test(d).p == pytest.approx(min(1.0, 2.0 ** (1 - wins)))
+    assert paired_ps(d[None])[0] == pytest.approx(paired_test(d).p)
+
+
+@pytest.mark.parametrize("n", [17, 19, 22, 30, 50])
+def test_differences_of_one_size_are_a_sign_test(n: int) -> None:
+    for wins in range(n // 2, n + 1):
+        d = np.array([0.01] * wins + [-0.01] * (n - wins))
+        expected = scipy.stats.binomtest(wins, n).pvalue
+        assert paired_test(d).p == pytest.approx(expected)
+        assert paired_ps(d[None])[0] == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(-4, 4), min_size=6, max_size=12))
+def test_counting_ways_is_listing_patterns(d: list[int]) -> None:
+    ranks = signed_ranks(np.array(d, dtype=float))
+    signs = np.array(list(itertools.product((1, -1), repeat=len(d))))
+    expected = np.mean(np.abs(signs @ np.abs(ranks)) >= abs(ranks.sum()) - 1e-9)
+    assert _rank_flip(ranks) == pytest.approx(expected)

@@ -138,3 +138,12 @@ def test_arguments_are_checked() -> None:
         seeds_needed(1.0, 1.0, pilot=1)
     with pytest.raises(FaninValueError, match="comparisons=0 must be at least 1"):
         power(1.0, 1.0, 10, comparisons=0)
+
+
+def test_simulated_power_of_a_metric_that_goes_in_steps_does_not_hang_on_where_the_steps_lie() -> None:
+    """Accuracies on 450 examples: moved by less than a step, ties would become wins (or losses), and power .4 or .9 for .8."""
+    step = 1 / 450
+    pilot = np.round(np.random.default_rng(0).normal(0.0003, 0.008, 200) / step) * step
+    size = detectable_difference(float(pilot.std(ddof=1)), 200)
+    found = [simulated_power(pilot, difference, 200) for difference in (size, -size)]
+    assert found == pytest.approx([0.8, 0.8], abs=0.1)

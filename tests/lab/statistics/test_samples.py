@@ -73,3 +73,11 @@ def test_arguments_are_checked() -> None:
         welch_interval([1.0, 2.0], [1.0])
     assert math.isnan(welch_test([1.0], [1.0, 2.0]).p)
     assert welch_test([1.0, 1.0], [1.0, 1.0]).p == 1
+
+
+def test_equal_values_do_not_differ_by_what_their_mean_rounds() -> None:
+    for value in np.random.default_rng(0).uniform(0, 1, 200):
+        for n, m in ((3, 10), (7, 4), (10, 6)):
+            assert welch_test([value] * n, [value] * m).p == 1
+            assert welch_interval([value] * n, [value] * m).value == 0
+    assert welch_test([0.1] * 7, [0.2] * 3).p == 0

@@ -9,11 +9,13 @@ from torch import nn
 
 from fanin import rules
 from fanin.errors import FaninError
+from fanin.lab.analysis import judge
+from fanin.lab.analysis import judge
 from fanin.lab.data import load
 from fanin.lab.results import StudyResults
 from fanin.lab.study import session
 from fanin.lab.study.make import make_study
-from fanin.lab.study.records import TrainingSettings
+from fanin.lab.study.records import Expectation, TrainingSettings
 from fanin.lab.tuning import tune
 
 
@@ -35,6 +37,13 @@ def share(out: np.ndarray, y: np.ndarray) -> float:
     return float((out.argmax(1) == y).mean())
 
 
+def wrong(out: np.ndarray, y: np.ndarray) -> float:
+    return 1 - share(out, y)
+
+
+wrong.higher_is_better = False  # type: ignore[attr-defined]
+
+
 x = np.random.default_rng(0).standard_normal((200, 4)).astype(np.float32)
 DATA = (x[:150], (x[:150, 0] > 0).astype(int), x[150:], (x[150:, 0] > 0).astype(int))
 
@@ -52,6 +61,21 @@ def test_everything_may_be_the_callers_own_and_is_run(tmp_path) -> None:
     assert all(row.metrics["share"] == pytest.approx(row.metrics["accuracy"]) for row in rows)
     assert {row.config.model for row in rows} == {"net(width=4)", "net(width=8)"}
     assert rows[0].metrics != rows[2].metrics
+
+
+def test_which_way_a_metric_of_the_callers_own_is_better_is_kept_with_the_study(tmp_path) -> None:
+    expected = [Expectation("as written", "better", "default", "still", metric=m, by=0.1) for m in ("wrong", "share")]
+    study, bindings = make_study(
+        "own", models={"net": net}, plans={"default": "default", "still": "zeros"}, data={"signs": DATA}, lrs=0.1, seeds=6,
+        metrics={"wrong": wrong, "share": share}, training=TrainingSettings(epochs=5.0), expectations=tuple(expected),
+    )  # fmt: skip
+    session.run(study, tmp_path / "own", "serial", bindings=bindings)
+    results = StudyResults.load(tmp_path / "own")
+    assert results.smaller == ("wrong",)
+    cells = [o.cells[0] for o in results.analysis.outcomes]
+    assert [(c.state, c.numbers["wins"]) for c in cells] == [("came out", 6), ("came out", 6)]
+    assert cells[0].numbers["difference"] == pytest.approx(-cells[1].numbers["difference"])
+    assert judge(expected[0], results).state == "came out"
 
 
 @pytest.mark.parametrize(

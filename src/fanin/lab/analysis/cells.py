@@ -43,6 +43,7 @@ def cell_of(
     here = [row for row in rows if row.config.lr == chosen]
     done = sorted((row for row in here if row.state == "done"), key=lambda row: row.config.seed)
     whole = [row for row in done if not row.diverged]
+    floor = floor_of(score, constant)
     names = list(dict.fromkeys(name for row in done for name in row.metrics))
     return Cell(
         plan=plan,
@@ -50,10 +51,8 @@ def cell_of(
         lr=chosen,
         chosen_by=by,
         lrs=points,
-        edge=choose.edge_of(points, chosen, larger_is_better, floor_of(score, constant))
-        if lr is None and held_out
-        else "",
-        width=choose.width_of(points, chosen, constant, larger_is_better) if lr is None else None,
+        edge=choose.edge_of(points, chosen, larger_is_better, floor) if lr is None and held_out else "",
+        width=choose.width_of(points, chosen, constant, larger_is_better, floor) if lr is None else None,
         keys=tuple(row.key for row in done),
         seeds=tuple(row.config.seed for row in done),
         scores=tuple(row.metrics.get(score, math.nan) for row in done),

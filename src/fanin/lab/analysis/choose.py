@@ -106,8 +106,18 @@ def edge_of(points: Sequence[LrPoint], lr: float, larger_is_better: bool, floor:
     return "smallest" if lr == able[0].lr else "largest"
 
 
-def width_of(points: Sequence[LrPoint], lr: float, constant: float, larger_is_better: bool) -> LrWidth | None:
-    """The learning rates next to the best one that lose at most 5 % of what the best gains over the constant prediction."""
+def width_of(
+    points: Sequence[LrPoint], lr: float, constant: float, larger_is_better: bool, floor: float = math.nan
+) -> LrWidth | None:
+    """The learning rates next to the best one that lose at most 5 % of what the best gains over the constant prediction.
+
+    Args:
+        points: every learning rate of one method in one context.
+        lr: the chosen one.
+        constant: what the best constant prediction scores on the test part; on the held-out part it scores about that.
+        larger_is_better: of the score.
+        floor: score that is no better than nothing learned: a method that stays below it has no range.
+    """
     sign = 1 if larger_is_better else -1
     able = [p for p in points if p.runs and math.isfinite(p.overall)]
     places = [i for i, p in enumerate(able) if p.lr == lr]
@@ -115,7 +125,7 @@ def width_of(points: Sequence[LrPoint], lr: float, constant: float, larger_is_be
         return None
     at = places[0]
     gained = sign * (able[at].overall - constant)
-    if gained <= 0:
+    if gained <= 0 or sign * able[at].overall <= sign * floor:
         return None
     tolerance = NEARLY * gained
     good = [sign * p.overall >= sign * able[at].overall - tolerance for p in able]

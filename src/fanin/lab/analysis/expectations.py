@@ -25,7 +25,8 @@ SLACK = 1e-9  # of a bound: what sums lose in their last bits
 def judge(expectation: Expectation, results: StudyResults) -> Outcome:
     """What became of one expectation.
 
-    It came out where each cell of the grid that it speaks of did; it did not where one did not; else nothing can be said.
+    It came out where each cell of the grid that it speaks of did; it did not where one did not; else nothing can be said,
+    nor before all of its runs are done.
     Comparisons are tested by themselves, without a correction for the others: they were written before the run; a
     difference must hold where the loser takes the winner's learning rate, too. A run that diverged counts with what the
     constant prediction scores.
@@ -37,43 +38,45 @@ def judge(expectation: Expectation, results: StudyResults) -> Outcome:
     Raises:
         FaninValueError: a kind that is not known.
     """
-    return _judge(expectation, results, _places(results.rows))
+    return _judge(expectation, results.study, _places(results))
 
 
 def judge_all(results: StudyResults) -> tuple[Outcome, ...]:
     """What became of every expectation of a study."""
-    expectations = results.study.expectations
-    places = _places(results.rows) if expectations else []
-    return tuple(_judge(e, results, places) for e in expectations)
+    places = _places(results) if results.study.expectations else []
+    return tuple(_judge(e, results.study, places) for e in results.study.expectations)
 
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """A context, what it is called, and its runs by plan."""
+    """A context, what it is called, its runs by plan, and the metrics of the user's own of which smaller is better."""
 
     context: axes.Context
     label: str
     runs: dict[str, list[RunRow]]
+    smaller: tuple[str, ...]
 
     @property
     def rows(self) -> list[RunRow]:
         return [row for rows in self.runs.values() for row in rows]
 
 
-def _places(rows: Sequence[RunRow]) -> list[_Place]:
+def _places(results: StudyResults) -> list[_Place]:
+    rows, smaller = results.rows, results.smaller
     contexts = axes.contexts_of(row.config for row in rows)
     parts = axes.parts_of(contexts)
     varying = axes.varying_axes(parts)
-    by_key = {axes.key_of(c): _Place(c, axes.label_of(p, varying), {}) for c, p in zip(contexts, parts, strict=True)}
+    labels = [axes.label_of(part, varying) for part in parts]
+    by_key = {axes.key_of(c): _Place(c, label, {}, smaller) for c, label in zip(contexts, labels, strict=True)}
     for row in rows:
         by_key[axes.key_of(axes.context_of(row.config))].runs.setdefault(row.config.plan, []).append(row)
     return list(by_key.values())
 
 
-def _judge(e: Expectation, results: StudyResults, places: Sequence[_Place]) -> Outcome:
+def _judge(e: Expectation, study: Study, places: Sequence[_Place]) -> Outcome:
     if e.kind not in KINDS:
         raise FaninValueError(f"expectation kind={e.kind!r} must be one of {', '.join(map(repr, KINDS))}")
-    spoken = [place for place in places if _speaks_of(e, place.context, results.study)]
+    spoken = [place for place in places if _speaks_of(e, place.context, study)]
     if not spoken:
         where = ", ".join(f"{name} = {value}" for name, value in e.where.items())
         return Outcome(
@@ -81,7 +84,7 @@ def _judge(e: Expectation, results: StudyResults, places: Sequence[_Place]) -> O
         )
     cells, metric = [], e.metric or ""
     for place in spoken:
-        found, used = _judge_cell(e, results, place)
+        found, used = _judge_cell(e, study, place)
         cells.append(found)
         metric = metric or used
     states: list[State] = [c.state for c in cells]
@@ -102,7 +105,7 @@ def _speaks_of(e: Expectation, context: axes.Context, study: Study) -> bool:
     )
 
 
-def _judge_cell(e: Expectation, results: StudyResults, place: _Place) -> tuple[CellOutcome, str]:
+def _judge_cell(e: Expectation, study: Study, place: _Place) -> tuple[CellOutcome, str]:
     label, rows = place.label, place.rows
     done = [row for row in rows if row.state == "done"]
     score = score_of(done)
@@ -114,7 +117,7 @@ def _judge_cell(e: Expectation, results: StudyResults, place: _Place) -> tuple[C
         found = place.runs.get(name, [])
         if not any(row.state == "done" for row in found):
             return None
-        held_out = results.study.training.validation > 0
+        held_out = study.training.validation > 0
         chosen = cell_of(
             found[0].config.plan,
             found,
@@ -126,6 +129,8 @@ def _judge_cell(e: Expectation, results: StudyResults, place: _Place) -> tuple[C
         )
         return chosen if chosen.keys else None
 
+    if waits := _not_done(e, rows):
+        return CellOutcome(label, "cannot be said", {}, waits), metric
     plan, than = cell(e.plan), cell(e.than)
     by_key = {row.key: row for row in done}
     for name, found in ((e.plan, plan), (e.than, than)):
@@ -136,13 +141,22 @@ def _judge_cell(e: Expectation, results: StudyResults, place: _Place) -> tuple[C
     if metric != score:
         plan, than = _by(plan, metric, by_key), _by(than, metric, by_key) if than else None
         constant = _constant_of(done, metric)
-    if e.kind != "diverges" and not any(math.isfinite(s) for s in plan.scores):
+    if e.kind != "diverges" and not any(metric in by_key[key].metrics for key in plan.keys):
         return CellOutcome(label, "cannot be said", {}, f"its runs have no metric {metric!r}"), metric
-    larger = metric not in results.smaller and larger_is_better(metric)
-    between = compared(plan, than, scores_of(rows, metric), larger) if than else None
+    larger = metric not in place.smaller and larger_is_better(metric)
+    between = compared(plan, than, scores_of(rows, metric, larger), larger) if than else None
     evidence = Evidence(e, metric, larger, plan, than, constant, between)
     state, numbers, reason = KINDS[e.kind](evidence)
     return CellOutcome(label, state, numbers, "" if state == "came out" else reason), metric
+
+
+def _not_done(e: Expectation, rows: Sequence[RunRow]) -> str:
+    """What is still to be run of what an expectation speaks of; "" where nothing is, and it can be judged."""
+    plans = [plan for plan in (e.plan, e.than) if plan is not None]
+    spoken = [row for row in rows if any(axes.same_plan(row.config.plan, plan) for plan in plans)]
+    spoken = [row for row in spoken if e.lr is None or math.isclose(row.config.lr, e.lr, rel_tol=1e-9)]
+    left = sum(row.state == "pending" for row in spoken)
+    return f"{left:,} of the {len(spoken):,} runs that it speaks of are not done yet" if left else ""
 
 
 def _by(cell: Cell, metric: str, rows: Mapping[str, RunRow]) -> Cell:
@@ -176,7 +190,8 @@ def _better(e: Evidence) -> Judged:
     if found.finding == "better" and gain >= e.by - SLACK:
         return "came out", numbers, ""
     if found.finding == "too few seeds to say":
-        return "cannot be said", numbers, f"{len(deltas)} seeds are too few to show any difference; it takes 6"
+        few = "1 seed is" if len(deltas) == 1 else f"{len(deltas)} seeds are"
+        return "cannot be said", numbers, f"{few} too few to show any difference; it takes 6"
     return "did not come out", numbers, reasons.not_better(e, found, gain)
 
 
@@ -186,12 +201,16 @@ def _verdict(between: Compared, larger: bool) -> Verdict:
 
 
 def _no_difference(e: Evidence) -> Judged:
-    if e.between is None:
+    if e.than is None or e.between is None:
         return "cannot be said", {}, "the expectation names nothing to compare with"
     deltas = list(e.between.differences.values())
     numbers = e.means()
     if len(deltas) < 2:
         return "cannot be said", numbers, "one pair of runs has no interval"
+    if all(cell.diverged == cell.runs for cell in (e.plan, e.than)):
+        return "cannot be said", numbers, "all runs of both diverged, and what stands in for their scores is the same"
+    if not all(map(math.isfinite, deltas)):
+        return "cannot be said", numbers, "a score is infinite, and the difference has no interval"
     interval = t_interval(deltas)
     numbers |= {"difference": interval.mean, "low": interval.low, "high": interval.high, "seeds": len(deltas)}
     if interval.low >= -e.by - SLACK and interval.high <= e.by + SLACK:
@@ -204,9 +223,15 @@ def _no_difference(e: Evidence) -> Judged:
 def _bound(e: Evidence, larger: bool) -> Judged:
     if e.value is None:
         return "cannot be said", {}, "the expectation gives no value to compare with"
+    if lost := sum(map(math.isnan, e.plan.scores)):
+        return "cannot be said", {}, f"{lost} of {e.plan.runs} runs have no number of {e.metric!r}"
     mean = e.mean(e.plan)
-    interval = t_interval([s for s in e.plan.scores if math.isfinite(s)])
+    given = (
+        [] if e.plan.diverged else [s for s in e.plan.scores if math.isfinite(s)]
+    )  # both in one have no honest interval
+    interval = t_interval(given)
     numbers = {"mean": mean, "low": interval.low, "high": interval.high, "bound": e.value, "runs": e.plan.runs}
+    numbers |= {"diverged": e.plan.diverged / e.plan.runs}
     missed = e.value - mean if larger else mean - e.value
     if missed <= SLACK * max(1.0, abs(e.value)):
         return "came out", numbers, ""

@@ -1,6 +1,7 @@
 """What is known of a metric: which way is better, and where it ends."""
 
 import math
+import re
 from collections.abc import Sequence
 
 from fanin.errors import FaninError
@@ -30,7 +31,8 @@ def perfect(metric: str) -> float:
         >>> perfect("f1[3]"), perfect("loss"), perfect("mine:score")
         (1.0, 0.0, nan)
     """
-    if ":" in metric:
+    base = "top_k" if re.fullmatch(r"top_\d+", metric) else metric.partition("[")[0]
+    if base not in metrics.HIGHER_IS_BETTER:  # of the user's own
         return math.nan
     if not larger_is_better(metric):
         return 1.0 if metric == "perplexity" else 0.0

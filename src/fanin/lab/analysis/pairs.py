@@ -30,26 +30,33 @@ class Compared:
     p: float
 
 
-def scores_of(rows: Iterable[RunRow], metric: str) -> Scores:
-    """What each method's finished runs score at each learning rate."""
+def scores_of(rows: Iterable[RunRow], metric: str, larger_is_better: bool) -> Scores:
+    """What each method's finished runs score at each learning rate.
+
+    A run that diverged and has no number (of a metric of the user's own) counts as infinitely bad.
+    """
+    worst = -math.inf if larger_is_better else math.inf
     found: dict[tuple[str, float], dict[int, float]] = {}
     for row in rows:
         if row.state == "done" and metric in row.metrics:
-            found.setdefault((row.config.plan, row.config.lr), {})[row.config.seed] = row.metrics[metric]
+            value = row.metrics[metric]
+            lost = row.diverged and math.isnan(value)
+            found.setdefault((row.config.plan, row.config.lr), {})[row.config.seed] = worst if lost else value
     return lambda plan, lr: found.get((plan, lr), {})
 
 
 def compared(a: Cell, b: Cell, scores: Scores, larger_is_better: bool) -> Compared:
-    """Two methods, seed by seed, each at the learning rate of its cell, over the seeds that both have a finite score of.
+    """Two methods, seed by seed, each at the learning rate of its cell, over the seeds that both have a score of.
 
+    An infinite score (a perplexity that overflows) is a result and stays in: its difference counts by its rank.
     Two methods that are the same choose different learning rates now and then, and then differ indeed. So a difference
     counts only where it is there twice: at their own learning rates, and where the loser takes the winner's (the larger
     p of both; see `fanin.lab.statistics.tuned_verdicts`).
     """
-    own = _differences(scores(a.plan, a.lr), scores(b.plan, b.lr))
+    own = differences(scores(a.plan, a.lr), scores(b.plan, b.lr))
     test = paired_test(list(own.values()))
     winner = a.lr if (test.statistic > 0) == larger_is_better else b.lr
-    again = _differences(scores(a.plan, winner), scores(b.plan, winner))
+    again = differences(scores(a.plan, winner), scores(b.plan, winner))
     if a.lr == b.lr or math.isnan(test.p) or not again:
         return Compared(own, test, test.p)
     other = paired_test(list(again.values()))
@@ -58,9 +65,10 @@ def compared(a: Cell, b: Cell, scores: Scores, larger_is_better: bool) -> Compar
     return Compared(own, test, max(test.p, other.p if other.statistic * test.statistic > 0 else 1.0))
 
 
-def _differences(first: dict[int, float], second: dict[int, float]) -> dict[int, float]:
+def differences(first: dict[int, float], second: dict[int, float]) -> dict[int, float]:
+    """By seed, what both have; none where a score is NaN or both are equally infinite."""
     found = {seed: first[seed] - second[seed] for seed in sorted(set(first) & set(second))}
-    return {seed: d for seed, d in found.items() if math.isfinite(d)}
+    return {seed: d for seed, d in found.items() if not math.isnan(d)}
 
 
 def best_first(cells: Sequence[Cell], score: str, larger_is_better: bool) -> list[Cell]:
@@ -88,7 +96,7 @@ def pairs_of(
     best, second = best_first(done, score, larger_is_better)[:2]
     if not wanted or cells[0].plan not in (best.plan, second.plan):
         wanted.append((best, second))
-    scores = scores_of(rows.values(), score)
+    scores = scores_of(rows.values(), score, larger_is_better)
     found = [(a, b, compared(a, b, scores, larger_is_better)) for a, b in wanted]
     found = [(a, b, c) for a, b, c in found if c.differences]  # others share no seed yet
     question = Question(larger_is_better)

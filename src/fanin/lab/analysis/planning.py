@@ -7,7 +7,7 @@ from statistics import median
 
 import numpy as np
 
-from fanin.lab.analysis.pairs import scores_of
+from fanin.lab.analysis.pairs import differences, scores_of
 from fanin.lab.analysis.records import ContextAnalysis
 from fanin.lab.statistics import detectable_difference, seeds_needed, simulated_power, smallest_p
 from fanin.lab.statistics.paired import FEWEST_PAIRS
@@ -91,6 +91,8 @@ def power_before(study: Study, plans: int | None = None) -> str:
         10 seeds show a difference of 1 standard deviation of the paired differences 4 times in 5 where scores are roughly normal
         (5 to 10 times in 10 where they are skewed or have humps); half of that takes 35 seeds.
     """
+    if plans == 1:
+        return "There is one method, and nothing to compare it with."
     n, made = len(study.seeds), comparisons_of(study, plans)
     if short := too_few_seeds(n, made):
         alone = smallest_p(n) <= ALPHA and any(e.kind == "better" for e in study.expectations)
@@ -109,7 +111,7 @@ def power_before(study: Study, plans: int | None = None) -> str:
 def power_after(contexts: Sequence[ContextAnalysis], rows: Sequence[RunRow]) -> str:
     """What the study could have shown with the spread that it had, and what half of that would take; "" where it cannot be said.
 
-    With many contexts it speaks of the middle one.
+    With many contexts it speaks of the middle one, of those whose score is the first one's.
 
     Args:
         contexts: analysed.
@@ -118,6 +120,7 @@ def power_after(contexts: Sequence[ContextAnalysis], rows: Sequence[RunRow]) -> 
     found = [(c, pair) for c in contexts for pair in c.pairs if 0 < pair.verdict.detectable < math.inf]
     if not found:
         return ""
+    found = [(c, pair) for c, pair in found if c.score == found[0][0].score]  # differences in others have other units
     size = median(pair.verdict.detectable for _, pair in found)
     c, pair = min(found, key=lambda f: abs(f[1].verdict.detectable - size))
     deltas = _deltas(c, pair.plan, pair.other, rows)
@@ -125,7 +128,8 @@ def power_after(contexts: Sequence[ContextAnalysis], rows: Sequence[RunRow]) -> 
     text = f"With the spread that it had, this study could have shown a difference of {size:.2g} in {near.score} 4 times in 5"
     spread = float(np.std(near.deltas, ddof=1)) if len(near.deltas) > 1 else 0.0
     half = seeds_needed(size / 2, spread, comparisons=near.comparisons, most=MOST).seeds if spread > 0 else None
-    where = " (the median over all comparisons)" if len(found) > 1 else ""
+    every = "all" if len({c.score for c in contexts if c.score}) == 1 else "its"
+    where = f" (the median over {every} comparisons)" if len(found) > 1 else ""
     takes = f"; half of that would take {half:,} seeds" if half else ""
     return f"{text}{where}{takes}.{not_normal(near)}"
 
@@ -165,6 +169,5 @@ def _deltas(c: ContextAnalysis, plan: str, other: str, rows: Sequence[RunRow]) -
     if first is None or second is None:
         return ()
     keys = {*first.keys, *second.keys}
-    scores = scores_of((row for row in rows if row.key in keys), c.score)
-    a, b = scores(plan, first.lr), scores(other, second.lr)
-    return tuple(a[seed] - b[seed] for seed in sorted(set(a) & set(b)))
+    scores = scores_of((row for row in rows if row.key in keys), c.score, c.larger_is_better)
+    return tuple(differences(scores(plan, first.lr), scores(other, second.lr)).values())

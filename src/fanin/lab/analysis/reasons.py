@@ -70,6 +70,8 @@ def not_better(e: Evidence, found: Verdict, gain: float) -> str:
         parts.append(
             f"at their own learning rates p is {found.test.p:.2g}, but with the winner's the other does as well"
         )
+    elif e.between is not None and e.between.p > found.test.p:
+        parts.append(f"at their own learning rates p is {found.test.p:.2g}; both at the winner's differ less")
     limits = _ends(e)
     if limits:
         return _join(*parts, *limits)
@@ -106,11 +108,14 @@ def beyond(e: Evidence, missed: float, interval: Interval) -> str:
 
 def does_not_train(e: Evidence) -> str:
     """Why runs failed that were expected to train."""
-    if e.plan.diverged:
-        return _join(f"{e.plan.diverged} of {e.plan.runs} runs diverged", *_general(e))
-    return _join(
-        f"it scores {e.mean(e.plan):.3g}, which a constant prediction does too ({e.constant:.3g})", *_general(e)
-    )
+    parts = [f"{e.plan.diverged} of {e.plan.runs} runs diverged"] if e.plan.diverged else []
+    mean = e.mean(e.plan)
+    above = e.sign * (mean - e.constant)
+    if above > 0:
+        parts.append(f"its mean, {mean:.3g}, is {above:.3g} better than a constant prediction, not more than {e.by:g}")
+    elif not math.isnan(above):
+        parts.append(f"it scores {mean:.3g}, no better than a constant prediction ({e.constant:.3g})")
+    return _join(*parts, *_general(e))
 
 
 def does_not_diverge(e: Evidence, wanted: float) -> str:

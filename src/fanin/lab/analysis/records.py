@@ -66,7 +66,7 @@ class Cell(Record):
         chosen_by: what it was chosen by.
         lrs: every learning rate, rising.
         edge: "smallest" or "largest" where the chosen one is an end of the axis and better than all others, else "".
-        width: None where a constant scores as well as the best learning rate.
+        width: None where the best learning rate has learned nothing: it scores about what a constant does.
         keys: of the runs done at the chosen learning rate, in the order of `seeds`.
         seeds: of these runs.
         scores: test score of each of these runs, a diverged one with what the constant prediction scores.

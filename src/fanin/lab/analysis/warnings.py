@@ -1,5 +1,6 @@
 """What should be known before the figures of a study are believed."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from fanin.lab.analysis.planning import too_few_seeds
@@ -20,10 +21,9 @@ def warnings_of(study: Study, rows: Sequence[RunRow], contexts: Sequence[Context
     if failed:
         found.append(f"{failed:,} of {len(rows):,} runs have no result; the figures are over the others.")
     found += _edges(contexts)
-    if study.training.validation <= 0 and len(study.lrs) > 1:
-        found.append(
-            "Nothing was held out, so each learning rate was chosen by the training loss, and curves are of the test part."
-        )
+    if study.training.validation <= 0:
+        chosen = ", so each learning rate was chosen by the training loss" if len(study.lrs) > 1 else ""
+        found.append(f"Nothing was held out{chosen}: what is called held-out is the test part, that of curves too.")
     if 0 < len(study.seeds) < FEW:
         few = "1 seed is" if len(study.seeds) == 1 else f"{len(study.seeds)} seeds are"
         found.append(f"{few} too few for an interval to be trusted; it takes {FEW}.")
@@ -36,13 +36,14 @@ def _edges(contexts: Sequence[ContextAnalysis]) -> list[str]:
     """Which methods found their best learning rate at an end of the axis, one sentence an end."""
     sentences = []
     for edge in ("smallest", "largest"):
-        cells = [(context, cell) for context in contexts for cell in context.cells if cell.edge == edge]
+        cells = [cell for context in contexts for cell in context.cells if cell.edge == edge]
         if not cells:
             continue
-        names = list(dict.fromkeys(cell.method for _, cell in cells))
+        found = Counter(cell.method for cell in cells)
+        names = list(found) if len(contexts) == 1 else [f"{name} in {n}" for name, n in found.items()]
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        where = "" if len(contexts) == 1 else f" in {len({c.label for c, _ in cells})} of {len(contexts)} contexts"
-        lr = min(c.lr for _, c in cells) if edge == "smallest" else max(c.lr for _, c in cells)
+        where = "" if len(contexts) == 1 else f" of {len(contexts)} contexts"
+        lr = min(c.lr for c in cells) if edge == "smallest" else max(c.lr for c in cells)
         sentences.append(
             f"The grid of learning rates may be too narrow: the {edge}, {lr:g}, is the best of {shown}{where}."
         )

@@ -8,6 +8,7 @@ import math
 import numpy as np
 from scipy.special import bdtr, stdtrit  # the quantiles without the second that scipy.stats takes to import
 
+from fanin.errors import FaninValueError
 from fanin.lab.statistics.arguments import Values, numbers, share
 from fanin.lab.statistics.records import Estimate, Interval
 
@@ -20,7 +21,7 @@ def t_interval(values: Values, level: float = 0.95) -> Interval:
     """The mean of `values` with Student's t-interval; the ends are NaN where there are fewer than two values.
 
     An infinite value (the loss of a run that could not be scored) makes the mean infinite and the ends NaN. It is not to
-    be trusted (`trusted`, `why`) where the values are fewer than eight or too skewed for their number.
+    be trusted (`trusted`, `why`) where the values are fewer than eight, all equal, or too skewed for their number.
 
     Args:
         values: shape (n,), one a run.
@@ -36,7 +37,8 @@ def t_interval(values: Values, level: float = 0.95) -> Interval:
     x = numbers("values", values)
     if x.size == 0:
         return Interval(math.nan, math.nan, math.nan, math.nan, 0, level, False, "there are no values")
-    mean = float(np.mean(x))
+    with np.errstate(invalid="ignore"):  # infinite values of both signs have no mean
+        mean = float(np.mean(x))
     if x.size == 1 or not np.isfinite(x).all():
         why = "one value has no spread" if x.size == 1 else "a value is not finite"
         return Interval(mean, math.nan, math.nan, math.nan, int(x.size), level, False, why)
@@ -85,6 +87,8 @@ def median_interval(values: Values, level: float = 0.95) -> Estimate:
     """
     share("level", level)
     x = np.sort(numbers("values", values, least=1))
+    if np.isnan(x).any():
+        raise FaninValueError("values has a NaN, which is neither above nor below a median")
     n = x.size
     cut = int(np.sum(bdtr(np.arange(n // 2 + 1), n, 0.5) <= (1 - level) / 2))  # values left out at each end
     inside = max(cut, 1)
@@ -107,7 +111,7 @@ def mean_interval(values: Values, level: float = 0.95) -> Estimate:
     """
     x = numbers("values", values, least=1)
     t = t_interval(x, level)
-    if t.trusted or x.size < FEWEST or not np.isfinite(x).all():
+    if t.trusted or x.size < FEWEST or not np.isfinite(x).all() or np.ptp(x) == 0:
         return Estimate(t.mean, t.low, t.high, level, t.count, "Student's t", t.trusted, t.why)
     return skew_interval(x, level)
 
@@ -167,6 +171,8 @@ def _doubt(x: np.ndarray, limit: float, instead: str) -> str:
     n = x.size
     if n < FEWEST:
         return f"{n} values cannot show whether their population is skewed or has two humps; it takes {FEWEST}"
+    if np.ptp(x) == 0:  # as ten runs in a row of which one in twenty fails: three in five such samples
+        return f"all {n} values are equal, which shows no spread"
     skew = float(skewness(x))
     if abs(skew) <= limit:
         return ""

@@ -12,14 +12,16 @@ from fanin.lab.statistics.records import Equivalence, Estimate, Tested
 FEWEST_PAIRS = 6  # of fewer, even differences of one sign have p > .05: the test could say nothing
 AT_ONCE = 4_000_000  # sums held at once
 EXACT_PAIRS = 16  # 2**16 sign patterns are listed one by one; above that, the signed-rank test
+EXACT_RANKS = 50  # that are not zero: so many are added up one by one; above that, its normal approximation
 
 
 def paired_test(differences: Values) -> Tested:
     """Two-sided test of "the differences are symmetric about zero".
 
     Up to 16 pairs: the exact sign-flip permutation test of the mean (of the signed ranks, where a difference is
-    infinite). Beyond: Wilcoxon's signed-rank test, Pratt's way with zeros. p is NaN with fewer than six pairs, since the
-    smallest p of n pairs is 2 / 2**n, and where a difference is NaN.
+    infinite). Beyond: Wilcoxon's signed-rank test, Pratt's way with zeros; exact where at most 50 differences are not zero,
+    equal ones too, of which its normal approximation claims too much. p is NaN with fewer than six pairs, since the smallest
+    p of n pairs is 2 / 2**n, and where a difference is NaN.
 
     Args:
         differences: shape (n,), one a pair.
@@ -38,14 +40,13 @@ def paired_test(differences: Values) -> Tested:
     if n <= EXACT_PAIRS and np.isfinite(d).all():
         return Tested(_sign_flip(d), "sign-flip", float(d.mean()), n)
     ranks = signed_ranks(d)
-    if n <= EXACT_PAIRS:
-        return Tested(_sign_flip(ranks), "signed-rank", float(ranks.mean()), n)
-    if not d.any():
-        return Tested(1.0, "wilcoxon", 0.0, n)
+    test, statistic = "signed-rank" if n <= EXACT_PAIRS else "wilcoxon", float(ranks.mean())
+    if np.count_nonzero(d) <= EXACT_RANKS:
+        return Tested(_rank_flip(ranks), test, statistic, n)
     from scipy.stats import wilcoxon
 
     p = wilcoxon(d if np.isfinite(d).all() else ranks, zero_method="pratt").pvalue  # type: ignore[union-attr]
-    return Tested(float(p), "wilcoxon", float(ranks.mean()), n)
+    return Tested(float(p), test, statistic, n)
 
 
 def paired_ps(differences: np.ndarray) -> np.ndarray:
@@ -63,8 +64,9 @@ def paired_ps(differences: np.ndarray) -> np.ndarray:
 
         sizes = np.sort(np.abs(differences), axis=1)
         uneven = (np.diff(sizes) == 0).any(1) | (sizes[:, 0] == 0)  # SciPy chooses one way for all rows
-        ps = np.ones(samples)
-        for rows in (uneven & (sizes[:, -1] > 0), ~uneven):
+        exact = uneven & (np.count_nonzero(differences, axis=1) <= EXACT_RANKS)
+        ps = np.array([_rank_flip(signed_ranks(d)) if one else 1.0 for d, one in zip(differences, exact, strict=True)])
+        for rows in (uneven & ~exact, ~uneven):
             if rows.any():
                 ps[rows] = wilcoxon(differences[rows], zero_method="pratt", axis=1).pvalue  # type: ignore[union-attr]
         return ps
@@ -94,6 +96,20 @@ def _sign_flip(d: np.ndarray) -> float:
         sums = np.concatenate([sums + value, sums - value])
     slack = 1e-12 * np.abs(d).sum()  # sums that are equal on paper differ in their last bits
     return float(np.mean(np.abs(sums) >= abs(d.sum()) - slack))
+
+
+def _rank_flip(ranks: np.ndarray) -> float:
+    """The sign-flip test of signed ranks, which are halves of whole numbers: the ways to each sum are counted, rank by rank."""
+    sizes = np.rint(2 * np.abs(ranks[ranks != 0])).astype(int)
+    total = int(sizes.sum())
+    ways = np.zeros(total + 1)  # the share of sign patterns whose positive ranks add up to each number
+    ways[0] = 1.0
+    for size in sizes:
+        more = ways / 2
+        ways = more.copy()
+        ways[size:] += more[:-size]
+    away = np.abs(2 * np.arange(total + 1) - total)  # of positive less negative ranks from 0
+    return min(1.0, float(ways[away >= abs(2 * ranks.sum()) - 0.5].sum()))
 
 
 def paired_t(differences: Values) -> Tested:

@@ -85,6 +85,7 @@ def simulated_power(
 ) -> float:
     """The same for differences that are far from normal, such as two humps: pairs are drawn from those of a pilot.
 
+    Where some of the pilot's are equal, as differences of accuracies are, what is drawn is spread over one step between them.
     Of thirty pairs it comes true within ten points, on average over pilots, for normal, skewed, bounded and two-humped
     scores, where `symmetric` says that the methods differ by a shift (and within thirteen where it does not).
 
@@ -110,7 +111,16 @@ def simulated_power(
     centred = d - d.mean()
     pool = np.concatenate([centred, -centred]) if symmetric else centred
     drawn = generator.choice(pool, (count("replications", replications, least=1), count("seeds", seeds, least=1)))
+    if step := _step(d):  # moved between its steps, a metric that goes in steps would lose its ties, which ranks feel
+        drawn = drawn + generator.uniform(-step / 2, step / 2, drawn.shape)
     return float(np.mean(paired_ps(drawn + difference) <= each))
+
+
+def _step(d: np.ndarray) -> float:
+    """The smallest step between values of which some are equal (accuracies on so many examples); 0 where none are."""
+    scale = float(np.abs(d).max())
+    values = np.unique(np.round(d / scale, 9)) if scale > 0 else d[:1]
+    return float(np.diff(values).min()) * scale if 1 < values.size < d.size else 0.0
 
 
 def _t_power(centre: float, df: float, alpha: float) -> float:

@@ -64,10 +64,11 @@ def welch_test(a: Values, b: Values) -> Tested:
 
 
 def _welch(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
-    u, v = float(x.var(ddof=1)) / x.size, float(y.var(ddof=1)) / y.size
+    u, v = (float(part.var(ddof=1)) / part.size if np.ptp(part) else 0.0 for part in (x, y))
     error = math.sqrt(u + v)
     df = (u + v) ** 2 / (u**2 / (x.size - 1) + v**2 / (y.size - 1)) if error > 0 else 1.0
-    return float(x.mean() - y.mean()), error, df
+    delta = float(x.mean() - y.mean()) if error > 0 else float(x[0] - y[0])  # the mean of equal values rounds
+    return delta, error, df
 
 
 def _skew_between(x: np.ndarray, y: np.ndarray) -> float:

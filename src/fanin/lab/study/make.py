@@ -43,7 +43,8 @@ def make_study(
         variables: name → values, of further axes. A factory gets those that it has parameters for.
         seeds: how many, or which.
         loss: a name, or a function of (output, targets).
-        metrics: names, or a mapping name → function of (outputs, targets).
+        metrics: names, or a mapping name → function of (outputs, targets); larger is better unless the function has the
+            attribute `higher_is_better = False`.
         training: the rest of how runs are trained.
         options: further fields of `Study`: question, answer, expectations, references, patience, stacking.
 
