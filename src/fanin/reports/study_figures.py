@@ -259,12 +259,13 @@ def _signal(d: Drawing, place: int, field: str, title: str, log: bool) -> str:
         if not runs or len({len(layers) for layers in runs}) > 1:
             continue
         columns = [[getattr(layer, field) for layer in layers] for layers in zip(*runs, strict=True)]
-        values = [_median(column) for column in columns]
+        measured = [i for i, column in enumerate(columns) if None not in column]  # ranks: of what the next layer sees
+        values = [_median(columns[i]) for i in measured]
         if len(values) < 2 or not any(math.isfinite(v) for v in values):
             continue
         if names and len(names) != len(values):
             continue
-        names = [layer.name for layer in runs[0]]
+        names = [runs[0][i].name for i in measured]
         series.append(Series(cell.plan, d.style(cell.plan), values))
     if not series:
         return ""
