@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
+from fanin.imports import summary
 from fanin.lab.data import DataSet
 from fanin.lab.losses_torch import Loss, check_output, find_loss
 from fanin.lab.torch.single import scalar
@@ -106,7 +107,8 @@ def fit(factory: Callable[..., Any], data: DataSet, loss: str | Loss | None, see
         words = f"{type(model).__name__} ({parameters:,} parameters)"
         return Fit(shaped, words, f"torch {torch.__version__}", str(device))
     forms = " or ".join(str(("batch", *form)) for form in data.forms)
-    detail = str(first) if isinstance(first, FaninError) else f"{type(first).__name__}: {str(first).splitlines()[0]}"
+    assert first is not None
+    detail = str(first) if isinstance(first, FaninError) else summary(first)
     raise FaninValueError(f"the model does not take data={data.name!r} in the form {forms}: {detail}") from first
 
 
