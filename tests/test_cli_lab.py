@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from fanin.cli import main
+from fanin.lab.store.study_file import write_study
 from fanin.lab.studies import names, shipped
 from fanin.lab.study.grid import configs
 
@@ -123,6 +124,14 @@ def test_one_study_from_its_file_to_its_report(lab, tmp_path: Path) -> None:
     more = lab("run", "tiny.toml", "--executor", "serial", "--seeds", "3")
     assert "tiny: 4 runs, " in more.err
     assert "12 of 12 done" in lab("status", "tiny").out
+
+
+def test_what_a_driver_leaves_that_is_killed_while_it_makes_a_study_is_in_nobodys_way(lab, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny-small"
+    folder.mkdir()
+    for name in ("lock", ".study.json.abc.tmp"):
+        (folder / name).write_text("")
+    assert lab("run", "tiny.toml", "--small", "--executor", "serial").status == 0
 
 
 def test_the_small_size_has_a_folder_of_its_own(lab, tmp_path: Path) -> None:
@@ -291,6 +300,9 @@ def test_the_whole_suite_says_what_came_out_and_what_was_skipped(lab, monkeypatc
     monkeypatch.setattr(commands_textbook, "shipped", suite.__getitem__)
     monkeypatch.setenv("FANIN_DATA", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "textbook" / "tiny").mkdir(parents=True)
+    assert suite["tiny"].small is not None
+    write_study(tmp_path / "textbook" / "tiny", suite["tiny"].small)  # by a driver that was killed then
     run = lab("run", "textbook", "--executor", "serial")
     assert run.status == 0
     assert "absent-small is skipped" in run.err

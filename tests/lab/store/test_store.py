@@ -217,6 +217,16 @@ def test_files_that_no_row_names_are_removed_on_opening(tmp_path: Path) -> None:
     assert [p.name for p in checkpoints.iterdir()] == ["abc.1.0.pt"]
 
 
+def test_a_folder_among_the_files_of_runs_is_left_alone(tmp_path: Path) -> None:
+    """A notebook server makes one wherever it shows a folder."""
+    finished(tmp_path / "s")
+    for name in ("curves", "checkpoints"):
+        (tmp_path / "s" / name / ".ipynb_checkpoints").mkdir()
+    with Store.open(tmp_path / "s") as store:
+        assert store.counts()["done"] == 4
+    assert (tmp_path / "s" / "checkpoints" / ".ipynb_checkpoints").is_dir()
+
+
 def test_growing_keeps_what_is_done(tmp_path: Path) -> None:
     rows = finished(tmp_path / "s")
     grown = study_of(seeds=6)

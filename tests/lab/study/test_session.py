@@ -10,6 +10,7 @@ from fanin.errors import FaninError, FaninValueError
 from fanin.lab.results import StudyResults
 from fanin.lab.store import Store
 from fanin.lab.store.schema import FILE
+from fanin.lab.store.study_file import write_study
 from fanin.lab.study import session
 from fanin.lab.study.records import Expectation, Study, TrainingSettings
 
@@ -120,6 +121,13 @@ def test_what_cannot_be_read_is_mended_before_it_is_gone_on_with(tmp_path: Path,
     assert session.source_of(folder) == ""
     assert session.resume(folder, "serial").pending == 0
     assert keys(folder) == before
+
+
+def test_a_study_whose_driver_was_killed_while_it_was_made_is_run(tmp_path: Path) -> None:
+    """With the definition written and no database yet, also by those who do not resume it."""
+    (tmp_path / "s").mkdir()
+    write_study(tmp_path / "s", TINY)
+    assert session.run(TINY, tmp_path / "s", "serial").done == 4
 
 
 def test_a_sound_study_is_not_touched(tmp_path: Path) -> None:

@@ -107,5 +107,5 @@ def _remove_leftovers(db: sqlite3.Connection, folder: Path) -> None:
             path.unlink(missing_ok=True)
     for path in (folder / "checkpoints").iterdir():
         match = CHECKPOINT.fullmatch(path.name)
-        if not match or match["key"] in named:
+        if (not match or match["key"] in named) and not path.is_dir():  # a folder is none of ours (.ipynb_checkpoints)
             path.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from fanin.lab.store.curves import Extent
 from fanin.lab.store.environment import changes, environment
 from fanin.lab.store.lock import Lock
 from fanin.lab.store.schema import connect, one_sentence, transaction
-from fanin.lab.store.study_file import NAME, read_study, write_study
+from fanin.lab.store.study_file import NAME, other_files, read_study, write_study
 from fanin.lab.study.records import RunConfig, Study
 from fanin.lab.study.rows import CurvePoint, RunRow
 
@@ -67,12 +67,9 @@ class Store:
             FaninError: it cannot be written.
         """
         folder = Path(folder)
-        others = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
-        if NAME in others:
+        if (folder / NAME).exists():
             raise FaninValueError(f"folder={str(folder)!r} holds a study already")
-        if others := [
-            name for name in others if name != "lock" and not name.startswith(f".{NAME}.")
-        ]:  # of a driver that ended
+        if others := other_files(folder):
             raise FaninValueError(
                 f"folder={str(folder)!r} holds other files ({others[0]}, …); name an empty or a new folder"
             )

@@ -12,6 +12,12 @@ from fanin.lab.study.records import Study
 NAME = "study.json"
 
 
+def other_files(folder: Path) -> list[str]:
+    """Names of what is in a folder, beside what a driver leaves there that was killed before it had made its study."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return [name for name in names if name not in (NAME, "lock") and not name.startswith(f".{NAME}.")]
+
+
 def write_study(folder: Path, study: Study) -> None:
     """Writes the definition, whole or not at all."""
     content = {"fanin": metadata.version("fanin"), "schema": SCHEMA, "study": study.to_dict()}

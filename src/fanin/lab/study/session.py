@@ -135,8 +135,12 @@ def run(
         >>> run(study, tempfile.mkdtemp(), "serial").done
         1
     """
-    prepared = study if isinstance(study, Prepared) else prepare(study, bindings, folder)
     folder = Path(folder)
+    if isinstance(study, Prepared):
+        prepared = study
+    else:
+        mended(folder)
+        prepared = prepare(study, bindings, folder)
     summary = run_study(
         prepared.study,
         folder,
