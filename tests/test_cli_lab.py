@@ -287,6 +287,25 @@ def test_failed_runs_end_with_one_and_are_told_of(lab, tmp_path: Path) -> None:
     assert "seed 1 is broken" in lab("status", "fails").out
 
 
+def test_an_exception_that_cannot_say_what_it_is_fails_its_runs_alone(lab, tmp_path: Path) -> None:
+    (tmp_path / "mute.py").write_text(
+        "from torch import nn\n"
+        "from fanin.lab.study.records import Study\n"
+        "class Mute(Exception):\n"
+        "    def __str__(self): raise RuntimeError('no words')\n"
+        "class Net(nn.Linear):\n"
+        "    def __init__(self): super().__init__(13, 3)\n"
+        "    def forward(self, x):\n"
+        "        if self.training: raise Mute\n"
+        "        return super().forward(x)\n"
+        "study = Study('mute', models=('mute.py:Net',), plans=('default',), data=('wine',), lrs=(0.1,), seeds=(0,))\n"
+    )
+    run = lab("run", "mute.py:study", "--executor", "serial")
+    assert run.status == 1
+    assert "what they take cannot be said (Mute)" in run.err
+    assert "Mute: no message" in lab("status", "mute").out
+
+
 def test_the_whole_suite_says_what_came_out_and_what_was_skipped(lab, monkeypatch, tmp_path: Path) -> None:
     """The real `textbook` with two studies of its own, so that it takes seconds."""
     from fanin import commands_textbook

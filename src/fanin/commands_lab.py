@@ -6,6 +6,7 @@ from typing import Any
 
 from fanin.commands import busy, say, show, terminal, user_output, writable, written
 from fanin.errors import FaninError, FaninValueError
+from fanin.imports import summary
 from fanin.lab.driver import RunSummary
 from fanin.lab.executors import make_executor, payload_of
 from fanin.lab.results import StudyResults
@@ -103,7 +104,7 @@ def _cost(prepared: session.Prepared, done: frozenset[str], left: int, how: How)
     except (
         Exception
     ) as error:  # a model of the user's that fails where it trains: its runs will say so, and the others go on
-        return f"{left:,} runs; what they take cannot be said ({error})"
+        return f"{left:,} runs; what they take cannot be said ({summary(error)})"
 
 
 def told(summary: RunSummary) -> int:

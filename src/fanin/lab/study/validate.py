@@ -15,6 +15,7 @@ SCHEDULES = ("constant", "cosine", "linear")
 KINDS: tuple[str, ...] = get_args(get_type_hints(Expectation)["kind"])
 RESERVED = ("model", "plan", "data", "optimizer", "lr", "batch_size", "seed", "seeds")
 LONGEST_NAME = 64
+LIMIT = 2**63  # of whole numbers: what a database holds
 
 
 def check_study(study: Study) -> Study:
@@ -213,6 +214,8 @@ def _whole(name: str, value: Any, least: int = 1) -> int:
         raise FaninTypeError(f"{name}={value!r} must be a whole number")
     if value < least:
         raise FaninValueError(f"{name}={value} must be at least {least}")
+    if value >= LIMIT:
+        raise FaninValueError(f"{name}={value} must be below 2**63")
     return value
 
 
