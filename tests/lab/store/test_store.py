@@ -205,6 +205,31 @@ def test_a_database_that_is_gone_means_that_all_is_run_again(tmp_path: Path) -> 
         assert "damaged" in store.log()[0]
 
 
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_database_that_is_lost_is_said_to_readers_and_in_the_log(tmp_path: Path, left: bytes | None) -> None:
+    finished(tmp_path / "s")
+    for file in (tmp_path / "s").glob("study.sqlite*"):
+        file.unlink()
+    if left is not None:
+        (tmp_path / "s" / "study.sqlite").write_bytes(left)
+    with pytest.raises(FaninError, match=r"has lost its study.sqlite; resuming the study makes it anew$"):
+        Store.open(tmp_path / "s", readonly=True)
+    for _ in range(2):
+        with Store.open(tmp_path / "s") as store:
+            assert store.log() == ("the database was gone, and all that it held is run again",)
+
+
+def test_what_cannot_be_removed_is_in_nobodys_way(tmp_path: Path) -> None:
+    """A folder stands for a file that is somebody else's, or open on a file system that keeps it then."""
+    with begun(tmp_path / "s") as store:
+        carried_out(store, KEYS[0])
+        curve_file(store.folder, KEYS[0], 0).unlink()
+        curve_file(store.folder, KEYS[0], 0).mkdir()
+        store.commit(carried_out(store, KEYS[0]))
+        assert store.counts()["done"] == 1
+    Store.open(tmp_path / "s").close()
+
+
 def test_files_that_no_row_names_are_removed_on_opening(tmp_path: Path) -> None:
     rows = finished(tmp_path / "s")
     curves, checkpoints = tmp_path / "s" / "curves", tmp_path / "s" / "checkpoints"

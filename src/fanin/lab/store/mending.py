@@ -1,5 +1,6 @@
 """What a crash or a bad disk left is found before anything is run: damaged rows, short curves, files that nobody names."""
 
+import contextlib
 import re
 import sqlite3
 from dataclasses import replace
@@ -89,7 +90,7 @@ def remove_other_curves(folder: Path, row: RunRow) -> None:
     for attempt in range(row.attempts):
         name = f"curves/{row.key}.{attempt}.jsonl"
         if name != row.curve:
-            (folder / name).unlink(missing_ok=True)
+            _remove(folder / name)
 
 
 def newest_curve(folder: Path, key: str) -> Path | None:
@@ -104,8 +105,14 @@ def _remove_leftovers(db: sqlite3.Connection, folder: Path) -> None:
     for path in (folder / "curves").iterdir():
         match = CURVE.fullmatch(path.name)
         if match and match["key"] in named and f"curves/{path.name}" != named[match["key"]]:
-            path.unlink(missing_ok=True)
+            _remove(path)
     for path in (folder / "checkpoints").iterdir():
         match = CHECKPOINT.fullmatch(path.name)
-        if (not match or match["key"] in named) and not path.is_dir():  # a folder is none of ours (.ipynb_checkpoints)
-            path.unlink(missing_ok=True)
+        if not match or match["key"] in named:
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Removes a file that nobody needs; one that cannot be removed is in nobody's way, and a folder (.ipynb_checkpoints) none of ours."""
+    with contextlib.suppress(OSError):
+        path.unlink()

@@ -47,12 +47,15 @@ def connect(folder: Path, readonly: bool, name: str = FILE) -> sqlite3.Connectio
     """A connection to the database in `folder`; without `readonly`, tables that are missing are made.
 
     Raises:
-        FaninValueError: it is of a newer schema, or no database.
+        FaninValueError: it is of a newer schema.
+        FaninError: there is none to be read.
     """
     path = folder / name
     if (found := _version(path)) > SCHEMA:
         raise FaninValueError(newer(folder, found))
     if readonly:
+        if is_missing(folder):
+            raise FaninError(f"folder={str(folder)!r} has lost its {FILE}; resuming the study makes it anew")
         return _read(path)
     connection = sqlite3.connect(path, timeout=10, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -64,6 +67,14 @@ def connect(folder: Path, readonly: bool, name: str = FILE) -> sqlite3.Connectio
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={SCHEMA}")
     return connection
+
+
+def is_missing(folder: Path) -> bool:
+    """Whether there is no database, or one without a page."""
+    try:
+        return (folder / FILE).stat().st_size == 0
+    except FileNotFoundError:
+        return True
 
 
 def newer(folder: Path, found: object) -> str:

@@ -17,7 +17,7 @@ from fanin.lab.store import curves, mending, texts
 from fanin.lab.store.curves import Extent
 from fanin.lab.store.environment import changes, environment
 from fanin.lab.store.lock import Lock
-from fanin.lab.store.schema import connect, one_sentence, transaction
+from fanin.lab.store.schema import connect, is_missing, one_sentence, transaction
 from fanin.lab.store.study_file import NAME, other_files, read_study, write_study
 from fanin.lab.study.records import RunConfig, Study
 from fanin.lab.study.rows import CurvePoint, RunRow
@@ -111,8 +111,11 @@ class Store:
     def _writable(cls, folder: Path, study: Study, lock: Lock) -> Self:
         for name in ("curves", "checkpoints"):
             (folder / name).mkdir(exist_ok=True)
+        lost = is_missing(folder) and any((folder / "curves").iterdir())
         store = cls(folder, study, mending.sound_connection(folder), lock)
         store._begin_session()
+        if lost:
+            store.note("the database was gone, and all that it held is run again")
         mending.mend(store._connection, folder)
         return store
 
