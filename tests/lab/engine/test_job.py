@@ -267,6 +267,11 @@ def test_a_stack_that_cannot_be_trained_raises_and_one_run_gets_a_row(monkeypatc
     assert [r.state for r in rows([some[0], some[2]])] == ["done", "done"]
 
 
+def test_a_study_whose_folder_was_removed_is_not_brought_back(tmp_path: Path) -> None:
+    assert "No such file" in row(config(), tmp_path / "gone").error
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_evaluation_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     from fanin.lab.torch import single
     from fanin.lab.torch import train as loop

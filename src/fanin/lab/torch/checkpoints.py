@@ -35,7 +35,7 @@ class Checkpoints:
         """Writes the state; a file that was there is replaced in one step."""
         if self.file is None:
             return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.parent.mkdir(exist_ok=True)
         new = self.file.with_name(f"{self.file.name}.{os.getpid()}")
         try:
             with open(new, "wb") as stream:
