@@ -180,6 +180,7 @@ def test_the_list_names_every_study_with_its_sizes(lab) -> None:
         (("run", "missing.py:x"), "the file missing.py does not exist"),
         (("run", "tiny.toml", "--out", "tiny.toml"), "--out tiny.toml is a file"),
         (("run", "tiny.toml", "--out", "."), "holds other files"),
+        (("run", "tiny.toml", "--out", "long" * 100), "cannot be read (File name too long)"),
         (("run", "tiny.toml", "--workers", "0"), "--workers"),
         (("run", "tiny.toml", "--executor", "cloud"), "--executor"),
         (("resume", "nowhere"), "holds no study"),

@@ -221,9 +221,11 @@ def show_study(text: str, small: bool, toml: bool) -> int:
 
 def check_folder(folder: Path) -> None:
     """Refuses early a folder that cannot become, or is not, the folder of a study."""
-    from fanin.lab.store.study_file import NAME, other_files
+    from fanin.lab.store.study_file import holds_study, other_files
 
+    if holds_study(folder):
+        return
     if folder.is_file():
         raise FaninValueError(f"--out {folder} is a file; name a folder")
-    if not (folder / NAME).exists() and (others := other_files(folder)):
+    if others := other_files(folder):
         raise FaninValueError(f"--out {folder} holds other files ({others[0]}, …); name an empty or a new folder")

@@ -56,6 +56,11 @@ def test_expectations_are_not_edited_after_the_run(tmp_path: Path) -> None:
         session.run(replace(TINY, expectations=()), tmp_path / "s", "serial")
 
 
+def test_a_folder_that_cannot_be_looked_into_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FaninValueError, match=r"cannot be read \(File name too long\)"):
+        session.run(TINY, tmp_path / ("long" * 100), "serial")
+
+
 def test_a_study_that_cannot_be_run_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(FaninError):
         session.run(replace(TINY, models=("resnet",)), tmp_path / "s", "serial")

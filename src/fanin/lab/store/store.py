@@ -18,7 +18,7 @@ from fanin.lab.store.curves import Extent
 from fanin.lab.store.environment import changes, environment
 from fanin.lab.store.lock import Lock
 from fanin.lab.store.schema import connect, is_missing, one_sentence, transaction
-from fanin.lab.store.study_file import NAME, other_files, read_study, write_study
+from fanin.lab.store.study_file import holds_study, other_files, read_study, write_study
 from fanin.lab.study.records import RunConfig, Study
 from fanin.lab.study.rows import CurvePoint, RunRow
 
@@ -67,7 +67,7 @@ class Store:
             FaninError: it cannot be written.
         """
         folder = Path(folder)
-        if (folder / NAME).exists():
+        if holds_study(folder):
             raise FaninValueError(f"folder={str(folder)!r} holds a study already")
         if others := other_files(folder):
             raise FaninValueError(
