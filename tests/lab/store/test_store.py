@@ -1,5 +1,6 @@
 """The folder of a study: what is committed stays whatever happens, and what is damaged is never believed."""
 
+import contextlib
 import json
 import math
 import os
@@ -328,6 +329,16 @@ def test_a_second_driver_is_refused_and_a_reader_is_not(tmp_path: Path) -> None:
                 reader.choose("a", 1)
     assert not is_locked(tmp_path / "s")
     Store.open(tmp_path / "s").close()
+
+
+def test_a_database_that_another_program_holds_is_said_with_what_to_do(tmp_path: Path) -> None:
+    with begun(tmp_path / "s") as store:
+        store._connection.execute("PRAGMA busy_timeout=10")
+        with contextlib.closing(sqlite3.connect(tmp_path / "s" / "study.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(FaninError, match=r"another program holds it: end that, then resume the study$"):
+                store.note("anything")
+        store.note("anything")
 
 
 def test_the_lock_of_a_killed_driver_locks_nobody_out(tmp_path: Path) -> None:

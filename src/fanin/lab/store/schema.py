@@ -145,7 +145,9 @@ def one_sentence(folder: Path) -> Iterator[None]:
         if is_full(error):
             raise full(folder) from error
         if isinstance(error, sqlite3.OperationalError):
-            raise FaninError(f"folder={str(folder)!r}: its {FILE} cannot be used ({error})") from error
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            held = "; another program holds it: end that, then resume the study" if busy else ""
+            raise FaninError(f"folder={str(folder)!r}: its {FILE} cannot be used ({error}){held}") from error
         raise FaninError(
             f"folder={str(folder)!r}: its {FILE} is damaged ({error}); resuming the study mends it"
         ) from error
