@@ -238,7 +238,9 @@ def test_files_that_no_row_names_are_removed_on_opening(tmp_path: Path) -> None:
     (checkpoints / f"{KEYS[0]}.4.pt").write_text("old")
     (checkpoints / "abc.1.0.pt.123").write_text("half")
     (checkpoints / "abc.1.0.pt").write_text("of a run that is not done")
+    (tmp_path / "s" / ".study.json.abc.tmp").write_text("{")
     Store.open(tmp_path / "s").close()
+    assert not list((tmp_path / "s").glob(".*"))
     assert sorted(p.name for p in curves.iterdir()) == sorted(Path(r.curve).name for r in rows)
     assert [p.name for p in checkpoints.iterdir()] == ["abc.1.0.pt"]
 

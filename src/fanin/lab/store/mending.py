@@ -9,6 +9,7 @@ from pathlib import Path
 from fanin.lab.store.curves import Extent, is_whole
 from fanin.lab.store.salvage import finish, salvage
 from fanin.lab.store.schema import connect, transaction
+from fanin.lab.store.study_file import NAME
 from fanin.lab.store.texts import checksum, config_of, config_text
 from fanin.lab.study.records import RunConfig
 from fanin.lab.study.rows import RunRow
@@ -110,6 +111,10 @@ def _remove_leftovers(db: sqlite3.Connection, folder: Path) -> None:
         match = CHECKPOINT.fullmatch(path.name)
         if not match or match["key"] in named:
             _remove(path)
+
+
+    for path in folder.glob(f".{NAME}.*"):  # of a definition that was being written
+        _remove(path)
 
 
 def _remove(path: Path) -> None:
