@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from fanin.cli import main
+from fanin.lab.store.study_file import write_study
 from fanin.lab.studies import names, shipped
 from fanin.lab.study.grid import configs
 
@@ -132,6 +133,14 @@ def test_one_study_from_its_file_to_its_report(lab, tmp_path: Path) -> None:
     assert "12 of 12 done" in lab("status", "tiny").out
 
 
+def test_what_a_driver_leaves_that_is_killed_while_it_makes_a_study_is_in_nobodys_way(lab, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny-small"
+    folder.mkdir()
+    for name in ("lock", ".study.json.abc.tmp"):
+        (folder / name).write_text("")
+    assert lab("run", "tiny.toml", "--small", "--executor", "serial").status == 0
+
+
 def test_the_small_size_has_a_folder_of_its_own(lab, tmp_path: Path) -> None:
     assert lab("run", "tiny.toml", "--small", "--executor", "serial").status == 0
     assert (tmp_path / "tiny-small" / "study.json").is_file()
@@ -183,6 +192,7 @@ def test_the_list_names_every_study_with_its_sizes(lab) -> None:
         (("run", "tiny.toml", "--out", "tiny.toml"), "--out tiny.toml is a file"),
         (("run", "textbook", "--out", "tiny.toml"), "--out tiny.toml is a file"),
         (("run", "tiny.toml", "--out", "."), "holds other files"),
+        (("run", "tiny.toml", "--out", "long" * 100), "cannot be read (File name too long)"),
         (("run", "tiny.toml", "--workers", "0"), "--workers"),
         (("run", "tiny.toml", "--executor", "cloud"), "--executor"),
         (("resume", "nowhere"), "holds no study"),
@@ -290,6 +300,25 @@ def test_failed_runs_end_with_one_and_are_told_of(lab, tmp_path: Path) -> None:
     assert "seed 1 is broken" in lab("status", "fails").out
 
 
+def test_an_exception_that_cannot_say_what_it_is_fails_its_runs_alone(lab, tmp_path: Path) -> None:
+    (tmp_path / "mute.py").write_text(
+        "from torch import nn\n"
+        "from fanin.lab.study.records import Study\n"
+        "class Mute(Exception):\n"
+        "    def __str__(self): raise RuntimeError('no words')\n"
+        "class Net(nn.Linear):\n"
+        "    def __init__(self): super().__init__(13, 3)\n"
+        "    def forward(self, x):\n"
+        "        if self.training: raise Mute\n"
+        "        return super().forward(x)\n"
+        "study = Study('mute', models=('mute.py:Net',), plans=('default',), data=('wine',), lrs=(0.1,), seeds=(0,))\n"
+    )
+    run = lab("run", "mute.py:study", "--executor", "serial")
+    assert run.status == 1
+    assert "what they take cannot be said (Mute)" in run.err
+    assert "Mute: no message" in lab("status", "mute").out
+
+
 def test_the_whole_suite_says_what_came_out_and_what_was_skipped(lab, monkeypatch, tmp_path: Path) -> None:
     """The real `textbook` with two studies of its own, so that it takes seconds."""
     from fanin import commands_textbook
@@ -303,6 +332,9 @@ def test_the_whole_suite_says_what_came_out_and_what_was_skipped(lab, monkeypatc
     monkeypatch.setattr(commands_textbook, "shipped", suite.__getitem__)
     monkeypatch.setenv("FANIN_DATA", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "textbook" / "tiny").mkdir(parents=True)
+    assert suite["tiny"].small is not None
+    write_study(tmp_path / "textbook" / "tiny", suite["tiny"].small)  # by a driver that was killed then
     run = lab("run", "textbook", "--executor", "serial")
     assert run.status == 0
     assert "absent-small is skipped" in run.err

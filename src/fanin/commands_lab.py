@@ -6,6 +6,7 @@ from typing import Any
 
 from fanin.commands import busy, say, show, terminal, user_output, writable, written
 from fanin.errors import FaninError, FaninValueError
+from fanin.imports import summary
 from fanin.lab.driver import RunSummary
 from fanin.lab.executors import make_executor, payload_of
 from fanin.lab.results import StudyResults
@@ -103,7 +104,7 @@ def _cost(prepared: session.Prepared, done: frozenset[str], left: int, how: How)
     except (
         Exception
     ) as error:  # a model of the user's that fails where it trains: its runs will say so, and the others go on
-        return f"{left:,} runs; what they take cannot be said ({error})"
+        return f"{left:,} runs; what they take cannot be said ({summary(error)})"
 
 
 def told(summary: RunSummary) -> int:
@@ -232,9 +233,11 @@ def show_study(text: str, small: bool, toml: bool) -> int:
 
 def check_folder(folder: Path) -> None:
     """Refuses early a folder that cannot become, or is not, the folder of a study."""
-    from fanin.lab.store.study_file import NAME
+    from fanin.lab.store.study_file import holds_study, other_files
 
+    if holds_study(folder):
+        return
     if folder.is_file():
         raise FaninValueError(f"--out {folder} is a file; name a folder")
-    if folder.is_dir() and not (folder / NAME).exists() and (others := sorted(p.name for p in folder.iterdir())):
+    if others := other_files(folder):
         raise FaninValueError(f"--out {folder} holds other files ({others[0]}, …); name an empty or a new folder")

@@ -63,6 +63,7 @@ def _prepared(studies: dict[str, Study], out: Path) -> tuple[dict[str, session.P
             say(f"{study.name} is skipped: {error}")
             continue
         with busy(f"checking {study.name}"), user_output():
+            session.mended(out / name)
             prepared[name] = session.prepare(study, folder=out / name)
     return prepared, skipped
 

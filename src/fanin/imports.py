@@ -151,8 +151,25 @@ def own_traceback(error: BaseException) -> str:
 
 def summary(error: BaseException) -> str:
     """ "ValueError: no such size": the kind and first line of an error."""
-    first = str(error).strip().splitlines()
+    first = lines_of(error)
     return f"{type(error).__name__}: {first[0]}" if first else type(error).__name__
+
+
+def lines_of(error: BaseException) -> list[str]:
+    """What an error says, line by line, empty ones left out.
+
+    One of the user's own may not be able to say anything, and names of files may hold what is no letter (PEP 383), which
+    no database and no UTF-8 file takes.
+
+    Example:
+        >>> lines_of(ValueError("no such size\\n\\n  of 3")), lines_of(OSError("caf\\udce9.txt"))
+        (['no such size', 'of 3'], ['caf\\\\udce9.txt'])
+    """
+    try:
+        said = str(error).encode(errors="backslashreplace").decode()
+    except Exception:
+        return []
+    return [line.strip() for line in said.splitlines() if line.strip()]
 
 
 def described(value: Any) -> str:

@@ -58,6 +58,8 @@ def _run(job: Job, place: int, report: Callable[[float], None]) -> RunRow:
     numbers = random.Random(key)
     path = curve_file(Path(job.folder), key, job.attempt)
     path.write_text("")
+    if word == "late":
+        time.sleep(float(amount))
     for step in range(POINTS):
         point = CurvePoint(step, float(step), numbers.random(), numbers.random(), numbers.random())
         with open(path, "a") as file:
@@ -73,6 +75,13 @@ def _run(job: Job, place: int, report: Callable[[float], None]) -> RunRow:
     )  # fmt: skip
 
 
+class Mute(Exception):
+    """Cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
 def _happen(word: str, amount: float, job: Job, step: int) -> None:
     if word == "slow":
         time.sleep(amount)
@@ -80,6 +89,14 @@ def _happen(word: str, amount: float, job: Job, step: int) -> None:
         time.sleep(3600)
     elif word == "raise":
         raise RuntimeError("no such layer\nand more")
+    elif word == "letters":  # as the name of a file that is no UTF-8 has them
+        raise FileNotFoundError("no file caf\udce9.txt")
+    elif word == "mute":
+        raise Mute
+    elif word == "files":
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    elif word == "print":
+        print("the model says so", flush=True)
     elif word == "exit":
         sys.exit(3)
     elif word == "gone":

@@ -141,6 +141,13 @@ def test_what_a_model_does_ends_in_a_clear_row_and_the_study_goes_on(tmp_path: P
     assert (got.done, got.failed, got.diverged, got.pending) == (3, 3, 1, 0)
 
 
+def test_an_exception_that_cannot_be_written_down_fails_its_run_alone(tmp_path: Path) -> None:
+    got = run(study_of(("ok", "letters", "mute"), 1), tmp_path / "s")
+    assert (got.done, got.failed, got.pending) == (1, 2, 0)
+    errors = [row.error for row in rows_of(tmp_path / "s")]
+    assert errors == ["", "FileNotFoundError: no file caf\\udce9.txt", "Mute: no message"]
+
+
 def died(why: str = "its process was killed by signal 9 (out of memory?)", **facts: Any) -> Any:
     return lambda job: Died(job, why, **facts)
 

@@ -20,7 +20,7 @@ from fanin.lab.worker import carry_out
 
 
 def outcome(folder: Path, factory: Any, seeds: int = 1, stacked: bool = False) -> Finished | Died:
-    (folder / "curves").mkdir()
+    (folder / "curves").mkdir(parents=True)
     (folder / "checkpoints").mkdir()
     training = TrainingSettings(steps=6, evaluations=2)
     configs = tuple(
@@ -90,3 +90,35 @@ def test_errors_of_the_machine_are_known_by_what_they_are_or_were_raised_from() 
     assert is_of_the_machine(beside)
     beside.__suppress_context__ = True
     assert not is_of_the_machine(beside)
+
+
+class Leaking(nn.Module):
+    """Opens a file at each pass, and never closes one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.drop = nn.Linear(64, 10), nn.Dropout(0.1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        LEFT_OPEN.append(os.open(os.devnull, os.O_RDONLY))
+        return self.layer(self.drop(x))
+
+
+LEFT_OPEN: list[int] = []
+
+
+def test_a_run_that_may_open_no_more_files_is_tried_again(tmp_path: Path) -> None:
+    """Those before it in this process may have left theirs open: a fresh one goes on."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    outcome(tmp_path / "warm", models.small)  # what is imported and read for the first time needs files, too
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 8, before[1]))
+    try:
+        found = outcome(tmp_path / "s", Leaking)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        while LEFT_OPEN:
+            os.close(LEFT_OPEN.pop())
+    assert isinstance(found, Died)
+    assert not found.raised
+    assert "Too many open files" in found.why

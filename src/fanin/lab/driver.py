@@ -17,7 +17,7 @@ from fanin.lab.jobs import Died, Executor, Finished, Job, Stepped, checkpoint_fi
 from fanin.lab.own_code import keep_directions, note_changed
 from fanin.lab.store import CurveMissing, Store
 from fanin.lab.store.schema import full
-from fanin.lab.store.study_file import NAME, read_study
+from fanin.lab.store.study_file import holds_study, read_study
 from fanin.lab.study.records import RunConfig, Study
 from fanin.lab.study.rows import RunRow
 from fanin.lab.worker import grouping
@@ -173,7 +173,7 @@ def _noted_interrupt(wanted: bool) -> Iterator[threading.Event]:
 
 
 def _store_of(study: Study, folder: Path, configs: Mapping[str, RunConfig], source: str, replace: bool) -> Store:
-    if not (folder / NAME).exists():
+    if not holds_study(folder):
         store = Store.create(folder, study)
     else:
         store = Store.open(folder)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fanin.errors import FaninError, FaninValueError
+from fanin.errors import FaninError
 from fanin.lab.data import DataSet, load
 from fanin.lab.estimate import Kind, kind_of
 from fanin.lab.inits import Init, parse_init, parse_inits
@@ -189,7 +189,13 @@ def members_together(config: RunConfig, bindings: Bindings) -> int:
     try:
         with within():
             return members_of(parts_of(config, bindings), config)
-    except (FaninValueError, Overdue):  # a model that cannot be built is a failed run, and no reason to stop here
+    except Overdue:
+        return 0
+    except (
+        Exception
+    ) as error:  # a model that cannot be built, or raises where it trains, is a failed run and no reason to stop here
+        if is_of_the_machine(error):
+            raise
         return 0
 
 

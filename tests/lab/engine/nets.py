@@ -37,6 +37,44 @@ def dropping() -> nn.Module:
     return nn.Sequential(nn.Linear(64, 12), nn.ReLU(), nn.Dropout(0.5), nn.Linear(12, 10))
 
 
+class Shifting(nn.Module):
+    """Changes its inputs, in place or not; random while it trains, so that it is never stacked."""
+
+    def __init__(self, in_place: bool = True) -> None:
+        super().__init__()
+        self.in_place, self.rest = in_place, dropping()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.rest(x.add_(0.5) if self.in_place else x + 0.5)
+
+
+def shifted() -> nn.Module:
+    return Shifting(in_place=False)
+
+
+class Counting(nn.Module):
+    """Keeps a count and a mean that its `state_dict` does not hold."""
+
+    mean: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rest, self.count = dropping(), 0
+        self.register_buffer("mean", torch.zeros(64), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.count += 1
+            self.mean.mul_(0.9).add_(x.detach().mean(0), alpha=0.1)
+        return self.rest((x - self.mean) * (1 + 0.01 * self.count))
+
+
+def grasping(outputs: np.ndarray, targets: np.ndarray) -> float:
+    """A metric that changes what it is given."""
+    outputs[:], targets[:] = 0, 0
+    return 1.0
+
+
 def exploding(model: nn.Module) -> None:
     """An init that diverges at once."""
     with torch.no_grad():
@@ -67,6 +105,10 @@ BINDINGS: dict[str, Any] = {
     "chain": chain,
     "skip": Skip,
     "dropping": dropping,
+    "shifting": Shifting,
+    "shifted": shifted,
+    "counting": Counting,
+    "grasping": grasping,
     "exploding": exploding,
     "raising": raising,
     "choosy": choosy,

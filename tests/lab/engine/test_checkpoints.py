@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lab.engine.nets import config, job_of, rows
+from tests.lab.engine.nets import BINDINGS, chain, config, job_of, rows
 
+from fanin.lab import worker
 from fanin.lab.jobs import checkpoint_files
 from fanin.lab.study import RunConfig
 from fanin.lab.torch import train as loop
@@ -39,12 +40,12 @@ def interrupted(configs: list[RunConfig], folder: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("optimizer", ["sgd(momentum=0.9)", "adam"])
-@pytest.mark.parametrize("kind", ["dropping", "stack", "skip stack"])
+@pytest.mark.parametrize("kind", ["dropping", "counting", "stack", "skip stack"])
 def test_a_run_goes_on_as_if_nothing_had_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, kind: str
 ) -> None:
-    if kind == "dropping":
-        some = [config("dropping", optimizer=optimizer, schedule="cosine")]
+    if "stack" not in kind:
+        some = [config(kind, optimizer=optimizer, schedule="cosine")]
     else:
         model = "skip" if kind.startswith("skip") else "chain"
         some = [config(model, optimizer=optimizer, seed=s, lr=lr, stacked=True) for s in (0, 1) for lr in (0.01, 0.1)]
@@ -86,6 +87,25 @@ def test_a_damaged_checkpoint_is_work_lost_and_nothing_worse(tmp_path: Path) -> 
     (tmp_path / "c.pt").write_bytes(data[: len(data) // 2])
     assert kept.load() is None
     assert [f.name for f in tmp_path.iterdir()] == ["c.pt"]
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_checkpoint_of_other_code_is_work_lost_and_nothing_worse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stacked: bool
+) -> None:
+    """The user has changed the model under its name before the study is resumed."""
+    some = [config("skip", stacked=stacked)]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    worker._last.clear()
+    with monkeypatch.context() as patch:
+        patch.setitem(BINDINGS, "skip", chain)
+        interrupted(some, tmp_path / "b", monkeypatch, after=8)
+    worker._last.clear()
+    assert checkpoint_files(tmp_path / "b", job_of(some))
+    whole, again = rows(some, tmp_path / "a"), rows(some, tmp_path / "b", attempt=1)
+    assert [row.state for row in again] == ["done"]
+    assert whole[0].metrics == again[0].metrics
 
 
 def test_random_states_come_back(tmp_path: Path) -> None:

@@ -30,6 +30,17 @@ def test_a_run_is_repeatable_whatever_ran_before() -> None:
     assert numbers(row(config("dropping", seed=1))) != numbers(first)
 
 
+def test_a_model_that_changes_its_inputs_changes_nothing_of_the_data() -> None:
+    first, again, apart = row(config("shifting")), row(config("shifting")), row(config("shifted"))
+    assert numbers(first) == numbers(again) == numbers(apart)
+
+
+def test_a_metric_that_changes_what_it_is_given_changes_no_other_number() -> None:
+    plain, watched = row(config()), row(config(metrics=("grasping",)))
+    assert watched.metrics.pop("grasping") == 1.0
+    assert numbers(plain) == numbers(watched) == numbers(row(config()))
+
+
 def test_the_curve_is_in_its_file_line_by_line(tmp_path: Path) -> None:
     found = row(config(), tmp_path)
     lines = [CurvePoint.from_dict(json.loads(line)) for line in (tmp_path / found.curve).read_text().splitlines()]
@@ -254,6 +265,11 @@ def test_a_stack_that_cannot_be_trained_raises_and_one_run_gets_a_row(monkeypatc
         rows(some)
     assert rows(some[1:2])[0].state == "failed"
     assert [r.state for r in rows([some[0], some[2]])] == ["done", "done"]
+
+
+def test_a_study_whose_folder_was_removed_is_not_brought_back(tmp_path: Path) -> None:
+    assert "No such file" in row(config(), tmp_path / "gone").error
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_evaluation_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,7 @@ def test_processes_and_this_process_give_equal_rows(pool: Processes, tmp_path: P
         ("gone", "its process ended with exit status 4", False),
         ("memory", "it ran out of memory", False),
         ("raise", "RuntimeError: no such layer", True),
+        ("files", "OSError: [Errno 24] Too many open files", False),
         ("exit", "SystemExit: 3", True),
     ],
 )
@@ -80,6 +81,23 @@ def test_a_job_that_ends_badly_ends_alone(pool: Processes, tmp_path: Path, model
     assert (died.why, died.raised, died.hung, died.full) == (why, raised, False, False)
     assert isinstance(ends[0], Finished)
     assert isinstance(ends[2], Finished)
+
+
+def test_what_a_model_prints_is_not_what_the_driver_prints(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with contextlib.closing(Processes(1, carry_out=CARRY_OUT)) as pool:
+        events_of(pool, jobs_of(tmp_path, "print"))
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "the model says so\n")
+
+
+def test_the_first_job_of_a_worker_has_time_for_its_imports(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, "late:1.5", patience=0.5)
+    with contextlib.closing(Processes(1, carry_out=CARRY_OUT)) as pool:
+        (end,) = [e for e in events_of(pool, jobs) if not isinstance(e, Stepped)]
+        assert isinstance(end, Finished)
+        (end,) = [e for e in events_of(pool, jobs) if not isinstance(e, Stepped)]
+        assert isinstance(end, Died)
+        assert end.why == "it made no step in 0.5 s"
 
 
 def test_a_full_disk_is_told_from_other_errors(pool: Processes, tmp_path: Path) -> None:

@@ -168,3 +168,13 @@ def test_a_job_that_is_gone_did_not_hang(slurm: Path, tmp_path: Path) -> None:
         Sign(sign_file(tmp_path / "study", session, job))(0.25)
         ended = [event for _ in range(3) for event in executor.events(2.0) if isinstance(event, Died)]
     assert ended == [Died(job, "its job is gone from Slurm's queue", share=0.25)]
+
+
+def test_what_a_killed_driver_has_left_is_cleared(slurm: Path, tmp_path: Path) -> None:
+    left = tmp_path / "study" / "slurm" / "31_0_result.pkl"
+    left.parent.mkdir(parents=True)
+    left.write_text("rows that nobody will fetch")
+    [(key, config)] = fake_runs.configs_of(fake_runs.study_of(("ok",), 1)).items()
+    with contextlib.closing(make_executor("slurm", 2)) as executor:
+        executor.submit(Job(1, (key,), (config,), 0, str(tmp_path / "study")))
+    assert not left.exists()

@@ -1,12 +1,13 @@
 """What is seen of a study's folder while it is run: rows when they are committed, curves as they grow."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fanin.errors import FaninValueError
+from fanin.errors import FaninError, FaninValueError
 from fanin.lab.jobs import Job, curve_file
 from fanin.lab.live import Watched, overview
 from fanin.lab.live.folder import counts_of
@@ -119,6 +120,35 @@ def test_failed_runs_that_are_tried_again_and_studies_that_grow(store: Store) ->
     watched.look()
     assert len(watched.runs) == 24
     assert [run.number for run in watched.runs.values()] == list(range(24))
+
+
+def test_a_study_that_grows_brings_its_new_definition(store: Store) -> None:
+    watched = Watched(store.folder)
+    store.define(replace(study(), question="And now?"), configs())
+    assert watched.look()
+    assert overview(watched)["question"] == "And now?"
+    assert not watched.look()
+
+
+def test_a_folder_that_is_removed_is_said_and_one_that_is_begun_anew_is_shown(store: Store) -> None:
+    watched = Watched(store.folder)
+    begin(store, "fanin-3-0.01-0", 3)
+    store.commit([RunRow("fanin-3-0.01-1", configs()["fanin-3-0.01-1"], "failed", error="no such layer")])
+    watched.look()
+    store.close()
+    shutil.rmtree(store.folder)
+    for _ in range(2):
+        with pytest.raises(FaninError, match=r"holds no study any more \(its study.json is gone\)"):
+            watched.look()
+    overview(watched)  # still what was there
+    with Store.create(store.folder, study()) as again:
+        again.define(study(), configs())
+        begin(again, "fanin-3-0.01-0", 1)
+        assert watched.look()
+        run = watched.runs["fanin-3-0.01-0"]
+        assert (len(run.points), run.epoch, run.state) == (1, 2, "running")
+        assert counts_of(watched.runs.values())["failed"] == 0
+    watched.close()
 
 
 def test_overview_is_by_context_and_never_of_the_test_part(store: Store) -> None:

@@ -21,3 +21,7 @@ def test_lines_are_read_back_equal(tmp_path: Path) -> None:
     points = (CurvePoint(0, held_loss=math.inf, held_score=1 / 3), CurvePoint(7, 0.1, 1e-300, 2.5, 0.25, 1e300, 0.0))
     (tmp_path / "a").write_bytes(lines_of(points))
     assert str(read_curve(tmp_path / "a")) == str(points)  # as text: NaN is not equal to itself
+
+
+def test_what_is_no_file_has_no_points(tmp_path: Path) -> None:
+    assert read_curve(tmp_path / "nothing") == read_curve(tmp_path) == ()

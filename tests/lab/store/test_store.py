@@ -1,5 +1,6 @@
 """The folder of a study: what is committed stays whatever happens, and what is damaged is never believed."""
 
+import contextlib
 import json
 import math
 import os
@@ -205,6 +206,31 @@ def test_a_database_that_is_gone_means_that_all_is_run_again(tmp_path: Path) -> 
         assert "damaged" in store.log()[0]
 
 
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_database_that_is_lost_is_said_to_readers_and_in_the_log(tmp_path: Path, left: bytes | None) -> None:
+    finished(tmp_path / "s")
+    for file in (tmp_path / "s").glob("study.sqlite*"):
+        file.unlink()
+    if left is not None:
+        (tmp_path / "s" / "study.sqlite").write_bytes(left)
+    with pytest.raises(FaninError, match=r"has lost its study.sqlite; resuming the study makes it anew$"):
+        Store.open(tmp_path / "s", readonly=True)
+    for _ in range(2):
+        with Store.open(tmp_path / "s") as store:
+            assert store.log() == ("the database was gone, and all that it held is run again",)
+
+
+def test_what_cannot_be_removed_is_in_nobodys_way(tmp_path: Path) -> None:
+    """A folder stands for a file that is somebody else's, or open on a file system that keeps it then."""
+    with begun(tmp_path / "s") as store:
+        carried_out(store, KEYS[0])
+        curve_file(store.folder, KEYS[0], 0).unlink()
+        curve_file(store.folder, KEYS[0], 0).mkdir()
+        store.commit(carried_out(store, KEYS[0]))
+        assert store.counts()["done"] == 1
+    Store.open(tmp_path / "s").close()
+
+
 def test_files_that_no_row_names_are_removed_on_opening(tmp_path: Path) -> None:
     rows = finished(tmp_path / "s")
     curves, checkpoints = tmp_path / "s" / "curves", tmp_path / "s" / "checkpoints"
@@ -212,9 +238,21 @@ def test_files_that_no_row_names_are_removed_on_opening(tmp_path: Path) -> None:
     (checkpoints / f"{KEYS[0]}.4.pt").write_text("old")
     (checkpoints / "abc.1.0.pt.123").write_text("half")
     (checkpoints / "abc.1.0.pt").write_text("of a run that is not done")
+    (tmp_path / "s" / ".study.json.abc.tmp").write_text("{")
     Store.open(tmp_path / "s").close()
+    assert not list((tmp_path / "s").glob(".*"))
     assert sorted(p.name for p in curves.iterdir()) == sorted(Path(r.curve).name for r in rows)
     assert [p.name for p in checkpoints.iterdir()] == ["abc.1.0.pt"]
+
+
+def test_a_folder_among_the_files_of_runs_is_left_alone(tmp_path: Path) -> None:
+    """A notebook server makes one wherever it shows a folder."""
+    finished(tmp_path / "s")
+    for name in ("curves", "checkpoints"):
+        (tmp_path / "s" / name / ".ipynb_checkpoints").mkdir()
+    with Store.open(tmp_path / "s") as store:
+        assert store.counts()["done"] == 4
+    assert (tmp_path / "s" / "checkpoints" / ".ipynb_checkpoints").is_dir()
 
 
 def test_growing_keeps_what_is_done(tmp_path: Path) -> None:
@@ -293,6 +331,16 @@ def test_a_second_driver_is_refused_and_a_reader_is_not(tmp_path: Path) -> None:
                 reader.choose("a", 1)
     assert not is_locked(tmp_path / "s")
     Store.open(tmp_path / "s").close()
+
+
+def test_a_database_that_another_program_holds_is_said_with_what_to_do(tmp_path: Path) -> None:
+    with begun(tmp_path / "s") as store:
+        store._connection.execute("PRAGMA busy_timeout=10")
+        with contextlib.closing(sqlite3.connect(tmp_path / "s" / "study.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(FaninError, match=r"another program holds it: end that, then resume the study$"):
+                store.note("anything")
+        store.note("anything")
 
 
 def test_the_lock_of_a_killed_driver_locks_nobody_out(tmp_path: Path) -> None:

@@ -73,6 +73,23 @@ def refusing() -> torch.nn.Module:
     return torch.nn.Linear(3, 2)
 
 
+class Silent(torch.nn.Linear):
+    """Its pass raises without a word, as `assert` does."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+
+def silent() -> torch.nn.Module:
+    return Silent(64, 10)
+
+
+def test_a_model_that_raises_without_a_word_is_said() -> None:
+    study, bindings = make_study("own", models={"silent": silent}, data="digits", seeds=1)
+    with pytest.raises(FaninValueError, match=r"in the form .*: NotImplementedError$"):
+        check_grid(study, bindings)
+
+
 def test_own_models_and_plans_are_tried_too() -> None:
     study, bindings = make_study("own", models={"three": refusing}, data="digits", seeds=1)
     with pytest.raises(FaninValueError, match="model='three': the model does not take data='digits'"):

@@ -10,7 +10,6 @@ from torch import nn
 from fanin import rules
 from fanin.errors import FaninError
 from fanin.lab.analysis import judge
-from fanin.lab.analysis import judge
 from fanin.lab.data import load
 from fanin.lab.results import StudyResults
 from fanin.lab.study import session

@@ -5,12 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from fanin.errors import FaninError, FaninValueError
 from fanin.lab.results import StudyResults
 from fanin.lab.store import Store
 from fanin.lab.store.schema import FILE
+from fanin.lab.store.study_file import write_study
 from fanin.lab.study import session
+from fanin.lab.study.make import make_study
 from fanin.lab.study.records import Expectation, Study, TrainingSettings
 
 TINY = Study(
@@ -51,6 +54,11 @@ def test_expectations_are_not_edited_after_the_run(tmp_path: Path) -> None:
     session.run(written, tmp_path / "s", "serial")
     with pytest.raises(FaninValueError, match="written before the run"):
         session.run(replace(TINY, expectations=()), tmp_path / "s", "serial")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FaninValueError, match=r"cannot be read \(File name too long\)"):
+        session.run(TINY, tmp_path / ("long" * 100), "serial")
 
 
 def test_a_study_that_cannot_be_run_leaves_no_folder(tmp_path: Path) -> None:
@@ -120,6 +128,33 @@ def test_what_cannot_be_read_is_mended_before_it_is_gone_on_with(tmp_path: Path,
     assert session.source_of(folder) == ""
     assert session.resume(folder, "serial").pending == 0
     assert keys(folder) == before
+
+
+class Untrainable(torch.nn.Linear):
+    """Raises in training mode alone, which no check of the grid sees."""
+
+    def __init__(self) -> None:
+        super().__init__(13, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            raise ValueError("not while it trains")
+        return super().forward(x)
+
+
+def test_a_model_that_raises_where_it_trains_is_a_failed_run(tmp_path: Path) -> None:
+    study, bindings = make_study(
+        "own", models={"raising": Untrainable}, data="wine", plans="default", lrs=0.1, seeds=1, training=TINY.training
+    )
+    assert session.run(study, tmp_path / "s", "serial", bindings=bindings).failed == 1
+    assert StudyResults.load(tmp_path / "s").rows[0].error == "ValueError: not while it trains"
+
+
+def test_a_study_whose_driver_was_killed_while_it_was_made_is_run(tmp_path: Path) -> None:
+    """With the definition written and no database yet, also by those who do not resume it."""
+    (tmp_path / "s").mkdir()
+    write_study(tmp_path / "s", TINY)
+    assert session.run(TINY, tmp_path / "s", "serial").done == 4
 
 
 def test_a_sound_study_is_not_touched(tmp_path: Path) -> None:

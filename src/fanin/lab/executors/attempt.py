@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from fanin.errors import FaninError
+from fanin.imports import lines_of
 from fanin.lab.jobs import Died, Finished, Job, Payload
-from fanin.lab.machine import is_full, is_out_of_memory
+from fanin.lab.machine import is_full, is_out_of_memory, is_worn_out
 from fanin.lab.study.rows import RunRow
 
 CARRY_OUT = "fanin.lab.worker:carry_out"
@@ -29,7 +30,8 @@ def attempt(
 ) -> tuple[Finished | Died, BaseException | None]:
     """The outcome of a job and the exception behind it: what a job does, it never does to the study.
 
-    Memory and disk are the machine's: such an end says nothing about the run. Whatever else is raised will be again.
+    Memory, disk and open files are the machine's or the process's: such an end says nothing about the run. Whatever else is
+    raised will be again.
     """
     shares = [0.0]
 
@@ -46,10 +48,10 @@ def attempt(
             return Died(job, "it ran out of memory", share=shares[0]), error
         if is_full(error):
             return Died(job, f"the disk is full ({error})", share=shares[0], full=True), error
-        return Died(job, words_of(error), share=shares[0], raised=True), error
+        return Died(job, words_of(error), share=shares[0], raised=not is_worn_out(error)), error
 
 
 def words_of(error: BaseException) -> str:
     """An exception in one line."""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    first = next(iter(lines_of(error)), "no message")
     return first if isinstance(error, FaninError) else f"{type(error).__name__}: {first}"

@@ -25,6 +25,8 @@ def main(pipe: Connection, payload: Payload, carry_out: str, driver: int) -> Non
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     die_with(driver)
+    with contextlib.suppress(OSError):
+        os.dup2(2, 1)  # what the user's code prints: the standard output is what the driver's caller reads
     unpack_environment(payload)
     function = find(carry_out)
     pipe.send("ready")

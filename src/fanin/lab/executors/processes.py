@@ -34,7 +34,7 @@ class _Worker:
             self.process.start()
         theirs.close()  # else its end would not be seen
         self.job: Job | None = None
-        self.ready, self.share, self.heard = False, 0.0, time.monotonic()
+        self.ready, self.began, self.share, self.heard = False, False, 0.0, time.monotonic()
 
     def begin(self, job: Job) -> None:
         self.job, self.share, self.heard = job, 0.0, time.monotonic()
@@ -47,7 +47,8 @@ class _Worker:
 
     @property
     def patience(self) -> float:
-        return max(self.job.patience if self.job else 0.0, 0.0 if self.ready else START)
+        """Its first job has a framework to import before it can take a step."""
+        return max(self.job.patience if self.job else 0.0, 0.0 if self.began else START)
 
     def kill(self) -> None:
         self.process.kill()
@@ -133,10 +134,11 @@ class Processes:
             if ended or worker.pipe.closed:
                 yield from self._bury(worker)
             elif worker.job and worker.silence > worker.patience:
+                why = f"it made no step in {worker.patience:g} s"
                 job, worker.job = worker.job, None
                 self._pool.remove(worker)
                 worker.kill()
-                yield Died(job, f"it made no step in {job.patience:g} s", hung=True, share=worker.share)
+                yield Died(job, why, hung=True, share=worker.share)
         self._hand_out()
 
     def _messages(self, worker: _Worker) -> Iterator[Event]:
@@ -152,9 +154,11 @@ class Processes:
             worker.heard = time.monotonic()
             if said == "ready":
                 worker.ready, self._stillborn = True, 0
-            elif worker.job is None:
                 continue
-            elif isinstance(said, Finished | Died):
+            worker.began = True
+            if worker.job is None:
+                continue
+            if isinstance(said, Finished | Died):
                 worker.job = None
                 if isinstance(said, Died) and not said.raised:  # it ends itself
                     self._pool.remove(worker)

@@ -151,6 +151,9 @@ class Slurm:
         name = f"fanin-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:10]}"
         logs = folder / "slurm"
         logs.mkdir(exist_ok=True)
+        for left in logs.glob("*.pkl"):  # by a driver that was killed; there is one at a time
+            with contextlib.suppress(OSError):
+                left.unlink()
         if self.cluster == "local":
             submitter = submitit.LocalExecutor(logs)
             submitter._throttling = 0.0  # made for schedulers: five processes a second here

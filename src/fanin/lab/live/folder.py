@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from fanin.errors import FaninError
 from fanin.lab.estimate import Kind, kind_of
 from fanin.lab.store import Store, is_locked
+from fanin.lab.store.schema import FILE
+from fanin.lab.store.study_file import NAME
 from fanin.lab.study.records import RunConfig
 from fanin.lab.study.rows import RunRow
 
@@ -53,11 +56,11 @@ class LiveRun:
 
     def read(self, path: Path) -> bool:
         """Reads what was added to its curve, or another file from its start; whether there was something."""
-        if path.name != self._file:
-            self._file, self._read, self.points = path.name, 0, []
-            self.epoch += 1
         try:
             with open(path, "rb") as file:
+                if path.name != self._file or os.fstat(file.fileno()).st_size < self._read:
+                    self._file, self._read, self.points = path.name, 0, []
+                    self.epoch += 1
                 file.seek(self._read)
                 new = file.read()
         except OSError:
@@ -87,6 +90,8 @@ class Watched:
     def __init__(self, folder: str | Path) -> None:
         self.store = Store.open(folder, readonly=True)
         self.folder = self.store.folder
+        self._files = self._stamps()
+        self._log: tuple[str, ...] = ()
         self.runs: dict[str, LiveRun] = {}
         self.version, self.locked = 0, False
         self._newest, self._total = -1, -1
@@ -101,22 +106,49 @@ class Watched:
 
     def log(self) -> tuple[str, ...]:
         """What the study's log says, the newest last."""
-        with self._looking:  # one connection, and pages are served by several threads
-            return self.store.log()
+        return self._log
 
     def look(self) -> bool:
-        """Reads what is new; whether there was something."""
-        with self._looking:
+        """Reads what is new; whether there was something.
+
+        Raises:
+            FaninError: the folder is gone, or cannot be read now.
+        """
+        with self._looking:  # one connection, and pages are served by several threads
             locked = is_locked(self.folder)
             changed, self.locked = locked != self.locked, locked
+            changed = self._reopened() or changed
             changed = self._rows() or changed
             changed = self._curves() or changed
             now = time.monotonic()
             self._pace.append((now, self._work()))
             while now - self._pace[0][0] > WINDOW:
                 self._pace.popleft()
+            self._log = self.store.log()
             self.version += changed
             return changed
+
+    def _reopened(self) -> bool:
+        """Whether the files were replaced since they were opened: the study has grown, was mended, or was begun anew."""
+        found = self._stamps()
+        if found == self._files:
+            return False
+        opened = Store.open(self.folder, readonly=True)
+        self.store.close()
+        self.store, self._files = opened, found
+        self._newest, self._total = -1, -1
+        return True
+
+    def _stamps(self) -> list[tuple[int, int]]:
+        """Others once a file has another one's place; a database is written in place."""
+        found = []
+        for name in (NAME, FILE):
+            try:
+                stat = (self.folder / name).stat()
+            except OSError:
+                raise FaninError(f"folder={str(self.folder)!r} holds no study any more (its {name} is gone)") from None
+            found.append((stat.st_dev, stat.st_ino))
+        return found
 
     def _rows(self) -> bool:
         newest, counts = self.store.newest(), self.store.counts()

@@ -16,12 +16,12 @@ def read_curve(path: Path, length: int | None = None) -> tuple[CurvePoint, ...]:
     """The points of a file, or of its first `length` bytes; a last line that is still being written is left out.
 
     Returns:
-        () where there is no such file.
+        () where there is no such file, or none that can be read.
     """
     try:
         with open(path, "rb") as file:
             content = file.read() if length is None else file.read(length)
-    except FileNotFoundError:
+    except OSError:
         return ()
     points = []
     for line in content.split(b"\n")[:-1]:  # what stands behind the last line's end is no whole line

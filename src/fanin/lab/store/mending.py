@@ -1,5 +1,6 @@
 """What a crash or a bad disk left is found before anything is run: damaged rows, short curves, files that nobody names."""
 
+import contextlib
 import re
 import sqlite3
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from fanin.lab.store.curves import Extent, is_whole
 from fanin.lab.store.salvage import finish, salvage
 from fanin.lab.store.schema import connect, transaction
+from fanin.lab.store.study_file import NAME
 from fanin.lab.store.texts import checksum, config_of, config_text
 from fanin.lab.study.records import RunConfig
 from fanin.lab.study.rows import RunRow
@@ -89,7 +91,7 @@ def remove_other_curves(folder: Path, row: RunRow) -> None:
     for attempt in range(row.attempts):
         name = f"curves/{row.key}.{attempt}.jsonl"
         if name != row.curve:
-            (folder / name).unlink(missing_ok=True)
+            _remove(folder / name)
 
 
 def newest_curve(folder: Path, key: str) -> Path | None:
@@ -104,8 +106,17 @@ def _remove_leftovers(db: sqlite3.Connection, folder: Path) -> None:
     for path in (folder / "curves").iterdir():
         match = CURVE.fullmatch(path.name)
         if match and match["key"] in named and f"curves/{path.name}" != named[match["key"]]:
-            path.unlink(missing_ok=True)
+            _remove(path)
     for path in (folder / "checkpoints").iterdir():
         match = CHECKPOINT.fullmatch(path.name)
         if not match or match["key"] in named:
-            path.unlink(missing_ok=True)
+            _remove(path)
+
+    for path in folder.glob(f".{NAME}.*"):  # of a definition that was being written
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Removes a file that nobody needs; one that cannot be removed is in nobody's way, and a folder (.ipynb_checkpoints) none of ours."""
+    with contextlib.suppress(OSError):
+        path.unlink()

@@ -47,12 +47,15 @@ def connect(folder: Path, readonly: bool, name: str = FILE) -> sqlite3.Connectio
     """A connection to the database in `folder`; without `readonly`, tables that are missing are made.
 
     Raises:
-        FaninValueError: it is of a newer schema, or no database.
+        FaninValueError: it is of a newer schema.
+        FaninError: there is none to be read.
     """
     path = folder / name
     if (found := _version(path)) > SCHEMA:
         raise FaninValueError(newer(folder, found))
     if readonly:
+        if is_missing(folder):
+            raise FaninError(f"folder={str(folder)!r} has lost its {FILE}; resuming the study makes it anew")
         return _read(path)
     connection = sqlite3.connect(path, timeout=10, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -64,6 +67,14 @@ def connect(folder: Path, readonly: bool, name: str = FILE) -> sqlite3.Connectio
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={SCHEMA}")
     return connection
+
+
+def is_missing(folder: Path) -> bool:
+    """Whether there is no database, or one without a page."""
+    try:
+        return (folder / FILE).stat().st_size == 0
+    except FileNotFoundError:
+        return True
 
 
 def newer(folder: Path, found: object) -> str:
@@ -134,7 +145,9 @@ def one_sentence(folder: Path) -> Iterator[None]:
         if is_full(error):
             raise full(folder) from error
         if isinstance(error, sqlite3.OperationalError):
-            raise FaninError(f"folder={str(folder)!r}: its {FILE} cannot be used ({error})") from error
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            held = "; another program holds it: end that, then resume the study" if busy else ""
+            raise FaninError(f"folder={str(folder)!r}: its {FILE} cannot be used ({error}){held}") from error
         raise FaninError(
             f"folder={str(folder)!r}: its {FILE} is damaged ({error}); resuming the study mends it"
         ) from error

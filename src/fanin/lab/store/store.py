@@ -17,8 +17,8 @@ from fanin.lab.store import curves, mending, texts
 from fanin.lab.store.curves import Extent
 from fanin.lab.store.environment import changes, environment
 from fanin.lab.store.lock import Lock
-from fanin.lab.store.schema import connect, one_sentence, transaction
-from fanin.lab.store.study_file import NAME, read_study, write_study
+from fanin.lab.store.schema import connect, is_missing, one_sentence, transaction
+from fanin.lab.store.study_file import holds_study, other_files, read_study, write_study
 from fanin.lab.study.records import RunConfig, Study
 from fanin.lab.study.rows import CurvePoint, RunRow
 
@@ -67,12 +67,9 @@ class Store:
             FaninError: it cannot be written.
         """
         folder = Path(folder)
-        others = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
-        if NAME in others:
+        if holds_study(folder):
             raise FaninValueError(f"folder={str(folder)!r} holds a study already")
-        if others := [
-            name for name in others if name != "lock" and not name.startswith(f".{NAME}.")
-        ]:  # of a driver that ended
+        if others := other_files(folder):
             raise FaninValueError(
                 f"folder={str(folder)!r} holds other files ({others[0]}, …); name an empty or a new folder"
             )
@@ -114,8 +111,11 @@ class Store:
     def _writable(cls, folder: Path, study: Study, lock: Lock) -> Self:
         for name in ("curves", "checkpoints"):
             (folder / name).mkdir(exist_ok=True)
+        lost = is_missing(folder) and any((folder / "curves").iterdir())
         store = cls(folder, study, mending.sound_connection(folder), lock)
         store._begin_session()
+        if lost:
+            store.note("the database was gone, and all that it held is run again")
         mending.mend(store._connection, folder)
         return store
 

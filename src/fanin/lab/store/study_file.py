@@ -1,6 +1,8 @@
 """study.json: the definition of a study as it is run, for people and for whoever opens the folder."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -10,6 +12,31 @@ from fanin.lab.store.schema import SCHEMA, newer
 from fanin.lab.study.records import Study
 
 NAME = "study.json"
+
+
+def holds_study(folder: Path) -> bool:
+    """Whether there is a definition in `folder`, or what may be one; raises `FaninValueError` where nobody may look."""
+    with _looked_into(folder):
+        return (folder / NAME).exists()
+
+
+def other_files(folder: Path) -> list[str]:
+    """Names of what is in a folder, beside what a driver leaves there that was killed before it had made its study.
+
+    Raises:
+        FaninValueError: nobody may look into it.
+    """
+    with _looked_into(folder):
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return [name for name in names if name not in (NAME, "lock") and not name.startswith(f".{NAME}.")]
+
+
+@contextlib.contextmanager
+def _looked_into(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FaninValueError(f"folder={str(folder)!r} cannot be read ({error.strerror})") from None
 
 
 def write_study(folder: Path, study: Study) -> None:

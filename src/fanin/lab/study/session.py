@@ -10,7 +10,7 @@ from fanin.lab.driver import RunSummary, StudyProgress, run_study
 from fanin.lab.estimate import Kind, kind_of
 from fanin.lab.jobs import Executor
 from fanin.lab.store import Store
-from fanin.lab.store.study_file import NAME, read_study
+from fanin.lab.store.study_file import holds_study, read_study
 from fanin.lab.study import grid
 from fanin.lab.study.fits import check_grid
 from fanin.lab.study.records import Bindings, RunConfig, Study
@@ -79,7 +79,7 @@ def mended(folder: str | Path) -> None:
     Raises:
         FaninError: a driver is at work on it, or it cannot be written.
     """
-    if not (Path(folder) / NAME).exists():
+    if not holds_study(Path(folder)):
         return
     try:
         with Store.open(folder, readonly=True) as store:
@@ -93,7 +93,7 @@ def mended(folder: str | Path) -> None:
 
 def finished(folder: str | Path) -> frozenset[str]:
     """Keys of the runs that have a result in `folder`; none where there is no study."""
-    if not (Path(folder) / NAME).exists():
+    if not holds_study(Path(folder)):
         return frozenset()
     with Store.open(folder, readonly=True) as store:
         return frozenset(store.finished())
@@ -135,8 +135,12 @@ def run(
         >>> run(study, tempfile.mkdtemp(), "serial").done
         1
     """
-    prepared = study if isinstance(study, Prepared) else prepare(study, bindings, folder)
     folder = Path(folder)
+    if isinstance(study, Prepared):
+        prepared = study
+    else:
+        mended(folder)
+        prepared = prepare(study, bindings, folder)
     summary = run_study(
         prepared.study,
         folder,
@@ -169,7 +173,7 @@ def resume(folder: str | Path, executor: str | Executor = "processes", **options
 
 def _earlier(folder: str | Path) -> tuple[RunConfig, ...]:
     """The runs that `folder` holds, () where there is no study."""
-    if not (Path(folder) / NAME).exists():
+    if not holds_study(Path(folder)):
         return ()
     with Store.open(folder, readonly=True) as store:
         return store.configs()

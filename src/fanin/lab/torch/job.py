@@ -84,7 +84,7 @@ def _train(
     steps = steps_of(configs[0].training, len(data.train_x), configs[0].batch_size)
     files = None
     if folder is not None:
-        (folder / "curves").mkdir(parents=True, exist_ok=True)
+        (folder / "curves").mkdir(exist_ok=True)  # not the study's folder: whoever has removed it does not want it back
         files = [curve_file(folder, key, job.attempt) for key in keys]
     recorder = Recorder(configs, files, parts.data.task, steps, score=parts.data.score)
     trainee = trainee_of(configs, [m.model for m in group], [m.given.lr_scales for m in group], parts)

@@ -241,7 +241,8 @@ def score_member(
     if not math.isfinite(loss) or not bool(torch.isfinite(outputs).all()):
         return None
     values = outputs.float().cpu().numpy()
-    own = {name: float(function(values, targets)) for name, function in (extra or {}).items()}
+    # copies: one that changes what it is given must change neither the other metrics nor the data of the runs that follow
+    own = {name: float(function(values.copy(), targets.copy())) for name, function in (extra or {}).items()}
     score = score or metrics.SCORE[task]
     found = metrics.score(task, values, targets, (score, *names))
     return {score: found[score], **found, **own, "loss": loss}

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from fanin.errors import FaninValueError
 from fanin.lab.losses_torch import output_tensor
 from fanin.lab.study.rows import LayerSignal
+from fanin.lab.torch.checkpoints import numbers_of, put_numbers
 from fanin.lab.torch.optimizers import Rule, Updates
-from fanin.lab.torch.signals import measure
+from fanin.lab.torch.signals import EXAMPLES, measure
 from fanin.lab.torch.state import random_state
 from fanin.names import canonical_names
 
@@ -93,7 +94,8 @@ class Single:
             with random_state(self.seed), torch.no_grad():
                 for start in range(0, len(x), EVAL_BATCH):
                     self.alive()
-                    part, targets = x[start : start + EVAL_BATCH], y[start : start + EVAL_BATCH]
+                    # copies: a model of the user's that changes its inputs must not change the data of the runs that follow
+                    part, targets = (t[start : start + EVAL_BATCH].clone() for t in (x, y))
                     out = self.model(part)
                     total += float(self.loss(out, targets)) * len(part)
                     outputs.append(output_tensor(out))
@@ -116,17 +118,29 @@ class Single:
         self.model.eval()
         try:
             with random_state(self.seed), torch.no_grad():
-                return [measure(self.model, self.model, x)]
+                return [measure(self.model, self.model, x[:EXAMPLES].clone())]
         finally:
             self.model.train()
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state(), "start": self.start}
+        model = self.model.state_dict()
+        return {
+            "model": model,
+            "buffers": {name: b for name, b in self.model.named_buffers() if name not in model},  # not persistent
+            "numbers": numbers_of(self.model),
+            "optimizer": self.optimizer.state(),
+            "start": self.start,
+        }
 
+    @torch.no_grad()
     def restore(self, state: dict[str, Any]) -> None:
         """Puts what `state` gave back."""
         self.model.load_state_dict(state["model"])
+        for name, buffer in self.model.named_buffers():
+            if name in state["buffers"]:
+                buffer.copy_(state["buffers"][name])
+        put_numbers(self.model, state["numbers"])
         self.optimizer.restore(state["optimizer"])
         self._set_start(state["start"])
 

@@ -24,6 +24,7 @@ from fanin.lab.torch.chain import (
     laid_out,
     stacked_cross_entropy,
 )
+from fanin.lab.torch.checkpoints import numbers_of, put_numbers
 from fanin.lab.torch.optimizers import ColumnSGD, Rule, Updates
 from fanin.lab.torch.products import of_members
 from fanin.lab.torch.signals import EXAMPLES, Seen, outputs_of, passes_on, signals_of, watched
@@ -215,7 +216,13 @@ class Stack:
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
         weights = {n: w.detach() for n, w in self.weights.items()}
-        return {"weights": weights, "buffers": self.buffers, "optimizer": self.optimizer.state(), "start": self.start}
+        return {
+            "weights": weights,
+            "buffers": self.buffers,
+            "numbers": numbers_of(self.skeleton),
+            "optimizer": self.optimizer.state(),
+            "start": self.start,
+        }
 
     @torch.no_grad()
     def restore(self, state: dict[str, Any]) -> None:
@@ -224,6 +231,7 @@ class Stack:
             weight.copy_(state["weights"][name])
         for name, buffer in self.buffers.items():
             buffer.copy_(state["buffers"][name])
+        put_numbers(self.skeleton, state["numbers"])
         self.optimizer.restore(state["optimizer"])
         self._set_start(state["start"])
         self.begun = True

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fanin.errors import FaninError
+from fanin.imports import lines_of
 from fanin.lab.data import DataSet
 from fanin.lab.inits import Init
 from fanin.lab.inits_torch import Initialised, apply_plan, initialise, plan_of
@@ -117,7 +118,7 @@ def _for_all(
 
 def failure(job: Job, place: int, error: BaseException) -> RunRow:
     """The row of a run that raised."""
-    words = " ".join(line.strip() for line in str(error).splitlines()[:4] if line.strip()) or "no message"
+    words = " ".join(lines_of(error)[:4]) or "no message"
     said = words if isinstance(error, FaninError) else f"{type(error).__name__}: {words}"
     return RunRow(job.keys[place], job.configs[place], "failed", attempts=job.attempt + 1, error=said)
 

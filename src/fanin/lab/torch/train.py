@@ -65,7 +65,7 @@ def train(
     settings, steps, heart = recorder.configs[0].training, recorder.planned, Heart(report)
     trainee.alive = heart.beat  # an evaluation may take longer than a worker is waited for
     at = evaluation_steps(steps, settings.evaluations)
-    begun = checkpoints.load()
+    begun = checkpoints.load(trainee.state)
     with random_state(derived_seed(seeds[0], "training")), torch.enable_grad():
         if begun is None:
             trainee.remember_start()
