@@ -128,7 +128,8 @@ def diverged_text(cell: Cell | InitSummary) -> str:
 
 def doubted(result: Comparison) -> bool:
     """Whether an interval that is shown is not to be trusted."""
-    return any(not e.trusted and math.isfinite(e.low) for s in result.summaries for e in s.metrics.values())
+    shown = [e for s in result.summaries for e in s.metrics.values()] + [d.interval for d in result.differences]
+    return any(not e.trusted and math.isfinite(e.low) for e in shown)
 
 
 def steps_text(steps: StepsToTarget | None) -> str:
@@ -144,7 +145,8 @@ def steps_text(steps: StepsToTarget | None) -> str:
 def difference_text(difference: Difference) -> str:
     """A paired difference with its interval, the seeds on which it is better, and p after Holm's correction."""
     i = difference.interval
-    between = f" ({signed(i.low)} to {signed(i.high)})" if math.isfinite(i.low) else ""
+    mark = "" if i.trusted else DOUBTED
+    between = f" ({signed(i.low)} to {signed(i.high)}){mark}" if math.isfinite(i.low) else ""
     n = difference.wins + difference.ties + difference.losses
     p = f", p {number(difference.p_adjusted, 2)}" if math.isfinite(difference.p_adjusted) else ""
     return f"{signed(i.value)}{between}, better on {difference.wins} of {count(n, 'seed')}{p}"

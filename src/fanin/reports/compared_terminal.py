@@ -48,7 +48,9 @@ def comparison_parts(result: Comparison, width: int = 80) -> list[RenderableType
             labelled(rows),
             Text(),
         ]
-    doubted = any(not s.metrics[result.score].trusted for s in result.summaries if result.score in s.metrics)
+    shown = [s.metrics[result.score] for s in result.summaries if result.score in s.metrics]
+    shown += [d.interval for d in result.differences if d.metric == result.score]
+    doubted = any(not e.trusted for e in shown)
     learned = curves_table(result)
     if learned is not None:
         larger = metrics.higher_is_better(result.score)

@@ -144,6 +144,7 @@ def differences_table(result: Comparison) -> str:
     if not rows:
         return ""
     note = "Over all seeds, diverged runs with what the constant prediction scores; p after Holm's correction."
+    note += f" {DOUBTED_WORDS}" if any(compared.DOUBTED in text for row in rows for text in row) else ""
     head = ["init", "metric", "difference, seed by seed"]
     return _table(f"Paired differences against {result.inits[0]}", head, rows, note)
 
