@@ -11,7 +11,7 @@ from fanin.lab.analysis.records import Cell, ContextAnalysis, LrPoint
 from fanin.lab.records import ReferenceLine
 from fanin.lab.results import StudyResults
 from fanin.lab.statistics import Estimate
-from fanin.lab.study.rows import CurvePoint, RunRow
+from fanin.lab.study.rows import CurvePoint, LayerSignal, RunRow
 from fanin.reports.compared import share_text
 from fanin.reports.curves import ENDED, endings, grid_of, mean_band
 from fanin.reports.figures import DotRow, Series, dot_figure, line_figure
@@ -247,9 +247,9 @@ def confusion_figures(d: Drawing) -> str:
 
 
 def signal_figures(d: Drawing) -> str:
-    """Signal through depth before training and after it: rms, dead units, effective rank."""
+    """Signal through depth before training, half way and after it: rms, dead units, effective rank."""
     shown = (("rms", "Rms of the outputs", True), ("dead", "Dead units", False), ("rank", "Effective rank", False))
-    when = ((0, "at the start"), (-1, "after training"))
+    when = ((0, "at the start"), (1, "half way"), (2, "after training"))
     return "".join(
         _signal(d, place, field, f"{title} {words}", log) for field, title, log in shown for place, words in when
     )
@@ -258,7 +258,7 @@ def signal_figures(d: Drawing) -> str:
 def _signal(d: Drawing, place: int, field: str, title: str, log: bool) -> str:
     series, names, at = [], [], []
     for cell in d.context.done:
-        runs = [row.signals[place].layers for row in d.runs(cell) if row.signals and (place == 0 or not row.diverged)]
+        runs = [layers for row in d.runs(cell) if (layers := _layers(row, place))]
         if not runs or len({len(layers) for layers in runs}) > 1:
             continue
         columns = [[getattr(layer, field) for layer in layers] for layers in zip(*runs, strict=True)]
@@ -277,6 +277,13 @@ def _signal(d: Drawing, place: int, field: str, title: str, log: bool) -> str:
             "rank": "Effective rank over the most that it could be"}[field]  # fmt: skip
     caption = f"{what}, median over the seeds."
     return line_figure(title, caption, at, series, labels=names, x_name="layer", log=log)
+
+
+def _layers(row: RunRow, place: int) -> tuple[LayerSignal, ...]:
+    """Its layers at the start, half way (where that was looked at) or after training; a run that diverged has those of the start alone."""
+    if not row.signals or (place and row.diverged) or (place == 1 and len(row.signals) < 3):
+        return ()
+    return row.signals[-1 if place == 2 else place].layers
 
 
 def _median(values: Sequence[float | None]) -> float:

@@ -146,6 +146,11 @@ def test_summary_figures() -> None:
     assert "rank" not in row(config(watch=False)).summary
 
 
+@pytest.mark.parametrize(("evaluations", "looked"), [(4, [0, 10, 20]), (3, [0, 7, 20]), (1, [0, 20])])
+def test_signals_are_of_the_start_the_end_and_the_look_next_to_half_way(evaluations: int, looked: list[int]) -> None:
+    assert [signals.step for signals in row(config(steps=20, evaluations=evaluations)).signals] == looked
+
+
 def test_schedules_and_clipping_change_the_run() -> None:
     plain = row(config()).metrics["loss"]
     for settings in ({"schedule": "cosine"}, {"schedule": "linear"}, {"warmup": 0.5}, {"clip": 0.01}):

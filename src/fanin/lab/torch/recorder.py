@@ -16,6 +16,7 @@ from fanin.lab.study.records import RunConfig
 from fanin.lab.study.rows import CurvePoint, LayerSignal, Signals
 from fanin.lab.tasks import Task
 from fanin.lab.torch.tensors import Tensors
+from fanin.lab.training import evaluation_steps
 
 TRACED = 500  # losses that are kept step by step
 WRITE_EVERY = 1.0  # seconds between two writes of curve points, for those who watch
@@ -86,7 +87,10 @@ class Recorder:
         self.traced: list[tuple[int, float]] = []  # (step, loss)
         self.points: list[list[CurvePoint]] = [[] for _ in configs]
         self.signals: list[list[Signals]] = [[] for _ in configs]
-        self.looks = frozenset({0, steps // 2, steps}) if self.watch else frozenset()
+        half = min(
+            evaluation_steps(steps, configs[0].training.evaluations), key=lambda step: (abs(2 * step - steps), step)
+        )
+        self.looks = frozenset({0, half, steps}) if self.watch else frozenset()  # at which signals are recorded
         self.written = 0
         self.wrote = time.monotonic()
 
