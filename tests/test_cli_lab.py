@@ -177,6 +177,10 @@ def test_the_list_names_every_study_with_its_sizes(lab) -> None:
         (("run", "own.py:number"), "is an int, but must be a Study"),
         (("run", "own.py:plain", "--small"), "--small: own.py:plain has no small size"),
         (("run", "own.py:broken"), "this is the user's own mistake"),
+        (
+            ("run", "own.py:raising"),
+            "own.py:raising raised ValueError: this is the user's own mistake when it was called",
+        ),
         (("run", "missing.py:x"), "the file missing.py does not exist"),
         (("run", "tiny.toml", "--out", "tiny.toml"), "--out tiny.toml is a file"),
         (("run", "tiny.toml", "--out", "."), "holds other files"),

@@ -112,7 +112,6 @@ def _remove_leftovers(db: sqlite3.Connection, folder: Path) -> None:
         if not match or match["key"] in named:
             _remove(path)
 
-
     for path in folder.glob(f".{NAME}.*"):  # of a definition that was being written
         _remove(path)
 

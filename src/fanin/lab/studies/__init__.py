@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
-from fanin.imports import described, find_attribute, load_module
+from fanin.imports import TargetError, described, find_attribute, load_module, own_traceback, summary
 from fanin.lab.store.study_file import NAME, read_study
 from fanin.lab.study.parse import StudyFile, parse_study, read_study_file
 from fanin.lab.study.records import Bindings, Study
@@ -119,7 +119,7 @@ def _of_python(text: str) -> Found:
         raise FaninValueError(f"STUDY={text!r} does not parse; write file.py:name or module:name")
     value: Any = find_attribute(load_module(place, text, "STUDY"), name, text, "STUDY")
     if not isinstance(value, Study | tuple) and callable(value):
-        value = value()
+        value = _called(value, text)
     if isinstance(value, Study):
         return Found(value)
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], Study) and isinstance(value[1], dict):
@@ -127,6 +127,15 @@ def _of_python(text: str) -> Found:
     raise FaninTypeError(
         f"STUDY={text!r} is {described(value)}, but must be a Study, what make_study gives, or a function that returns one"
     )
+
+
+def _called(function: Any, text: str) -> Any:
+    try:
+        return function()
+    except FaninError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"{text} raised {summary(error)} when it was called", own_traceback(error)) from error
 
 
 def _anchored(place: str, name: str) -> str:
