@@ -280,6 +280,16 @@ def test_a_metric_of_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
             metrics.check([name], "classification")
 
 
+def test_a_metric_that_changes_what_it_is_given_changes_nothing_of_ours() -> None:
+    def grasping(outputs: np.ndarray, targets: np.ndarray) -> float:
+        outputs[:], targets[:] = 0, 0
+        return 1.0
+
+    outputs, targets = np.eye(3), np.arange(3)
+    got = metrics.score("classification", outputs, targets, ["grasping"], {"grasping": grasping})
+    assert (got["grasping"], outputs.tolist(), targets.tolist()) == (1.0, np.eye(3).tolist(), [0, 1, 2])
+
+
 @pytest.mark.parametrize(
     ("name", "task", "message"),
     [

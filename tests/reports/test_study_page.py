@@ -84,7 +84,8 @@ def test_the_page_has_every_part() -> None:
     text = study_html(one())
     for part in (
         "Final accuracy", "Accuracy through training", "Learning-rate sensitivity", "Time to target", "Confusion of fanin",
-        "Rms of the outputs at the start", "Rms of the outputs half way", "Rms of the outputs after training", "Dead units after training", "Gradient norm",
+        "Rms of the outputs at the start", "Rms of the outputs half way",
+        "Rms of the outputs after training", "Dead units after training", "Gradient norm",
         "Paired differences", "logistic regression", "best constant prediction", "Inputs", "Configuration",
         "Versions and hardware", "torch", "fanin lab run sample.toml", "As He et al. (2015) say.", "Which init trains best?",
     ):  # fmt: skip

@@ -3,6 +3,8 @@
 import os
 import pickle
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from tests.lab import fake_runs
 from fanin.errors import FaninError
 from fanin.lab.executors import remote
 from fanin.lab.jobs import Finished, Job, Payload
+from fanin.lab.study import RunRow
 
 
 def job_in(folder: Path) -> Job:
@@ -41,6 +44,25 @@ def test_signs_are_heard_once_and_silence_is_counted_from_the_first(
     assert list(tmp_path.iterdir()) == [tmp_path / "curves"]
     now[0] += 10.0
     sign(0.9)  # its folder is gone: no reason to fail
+
+
+def test_a_job_that_has_only_begun_has_time_for_its_imports(tmp_path: Path) -> None:
+    session, job = remote.Session(tmp_path), replace(job_in(tmp_path), patience=5.0)
+    listener, heard = session.listen(job), []
+
+    def slow(job: Job, payload: Payload, report: Callable[[float], None]) -> tuple[RunRow, ...]:
+        for _ in range(2):
+            listener.look()
+            heard.append(listener.patience(job))
+            report(0.0)
+        return ()
+
+    fake_runs.slow = slow  # type: ignore[attr-defined]
+    try:
+        remote.carry(job, Payload(), "tests.lab.fake_runs:slow", session.name)
+    finally:
+        del fake_runs.slow  # type: ignore[attr-defined]
+    assert heard == [120.0, 5.0]
 
 
 def test_a_worker_carries_its_job_out(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What is seen of a study's folder while it is run: rows when they are committed, curves as they grow."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +107,18 @@ def test_another_attempt_begins_the_curve_anew(store: Store) -> None:
     begin(store, key, 1)
     watched.look()
     assert (watched.runs[key].epoch, len(watched.runs[key].points)) == (2, 1)
+
+
+def test_a_run_that_grows_is_at_work_whatever_the_clock_says(store: Store) -> None:
+    """The clock was set back after the driver had begun."""
+    watched, key = Watched(store.folder), "fanin-3-0.01-0"
+    path = begin(store, key, 2)
+    for points, state in ((2, "waiting"), (3, "running"), (3, "running")):
+        with open(path, "a") as file:
+            file.write('{"step":2,"held_score":0.25}\n' * (points - len(path.read_text().splitlines())))
+        os.utime(path, (1e9, 1e9))
+        watched.look()
+        assert (len(watched.runs[key].points), watched.runs[key].state) == (points, state)
 
 
 def test_failed_runs_that_are_tried_again_and_studies_that_grow(store: Store) -> None:

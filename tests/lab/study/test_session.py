@@ -74,6 +74,21 @@ def test_ordinary_learners_and_inputs_are_kept_with_the_study(tmp_path: Path) ->
     assert {line.name for line in results.references["wine"]} >= {"logistic regression", "constant"}
 
 
+def test_a_driver_that_comes_right_after_this_one_takes_nothing_from_it(tmp_path: Path, monkeypatch) -> None:
+    """It has waited for the lock, and has it before what holds for the whole study is kept."""
+    held: list[Store] = []
+    run_study = session.run_study
+
+    def and_another(*arguments, **options):
+        summary = run_study(*arguments, **options)
+        held.append(Store.open(tmp_path / "s"))
+        return summary
+
+    monkeypatch.setattr(session, "run_study", and_another)
+    assert session.run(TINY, tmp_path / "s", "serial").done == 4
+    held[0].close()
+
+
 def test_a_session_goes_on_with_the_choice_of_stacks_that_was_made(tmp_path: Path) -> None:
     session.run(replace(TINY, stacking="never", seeds=(0,)), tmp_path / "s", "serial")
     again = session.prepare(replace(TINY, stacking="auto"), folder=tmp_path / "s")

@@ -11,6 +11,7 @@ from fanin.lab.machine import is_full, is_out_of_memory, is_worn_out
 from fanin.lab.study.rows import RunRow
 
 CARRY_OUT = "fanin.lab.worker:carry_out"
+START = 120.0  # seconds that a worker may take to start: it imports a framework, on a busy machine
 
 
 class CarryOut(Protocol):

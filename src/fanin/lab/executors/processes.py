@@ -11,12 +11,11 @@ from multiprocessing import connection, resource_tracker
 
 from fanin.errors import FaninError
 from fanin.lab.executors import child
-from fanin.lab.executors.attempt import CARRY_OUT
+from fanin.lab.executors.attempt import CARRY_OUT, START
 from fanin.lab.executors.payload import ONE_THREAD
 from fanin.lab.jobs import Died, Event, Finished, Job, Payload, Stepped
 
 GAP = 5.0  # seconds between two looks after which it is the driver that was stopped (Ctrl-Z), and its workers with it
-START = 120.0  # seconds that a worker may take to start: it imports a framework, on a busy machine
 STILLBORN = 3  # workers in a row that end before they are ready: something is wrong with all of them
 SHOT = 30  # the same of workers that were killed: whoever kills may go on to kill others, or stop
 

@@ -154,12 +154,12 @@ class Ray:
             job, listener = running.job, running.listener
             if listener.look():
                 yield Stepped(job, listener.share)
-            elif listener.silent() > job.patience:
+            elif listener.silent() > listener.patience(job):
                 del self._running[reference]
                 listener.forget()
                 with contextlib.suppress(self._ray.exceptions.RayError):
                     self._ray.cancel(reference, force=True)
-                yield Died(job, f"it made no step in {job.patience:g} s", hung=True, share=listener.share)
+                yield Died(job, f"it made no step in {listener.patience(job):g} s", hung=True, share=listener.share)
 
 
 def _check_address(address: Any) -> None:

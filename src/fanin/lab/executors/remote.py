@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fanin.errors import FaninError
-from fanin.lab.executors.attempt import attempt, find
+from fanin.lab.executors.attempt import START, attempt, find
 from fanin.lab.executors.payload import ONE_THREAD, unpack_environment
 from fanin.lab.jobs import Died, Finished, Job, Payload
 
@@ -27,6 +27,9 @@ OF_A_MACHINE = (
     "CUDA_VISIBLE_DEVICES",
 )  # the driver's own say nothing on another; a cluster gives devices out
 PULSE = 1.0  # seconds between two signs of life: a shared file system takes no more from hundreds of workers
+
+
+FIRST = "1 0.0"  # of a job's signs
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ def carry(job: Job, payload: Payload, carry_out: str, session: str) -> Finished 
         return NotShared(socket.gethostname(), job.folder)
     sign = Sign(sign_file(folder, session, job))
     sign(0.0)
+    sign.last = -PULSE  # so that the first step is told of at once: until then there is a framework to import
     os.environ.update(ONE_THREAD)
     unpack_environment(reachable(payload, folder))
     outcome, _ = attempt(find(carry_out), job, payload, sign)
@@ -101,6 +105,10 @@ class Listener:
     def silent(self) -> float:
         """Seconds since the last news; 0 before the first."""
         return time.monotonic() - self._since if self.begun else 0.0
+
+    def patience(self, job: Job) -> float:
+        """Seconds of silence after which it counts as hung; more before it has told of anything but its beginning."""
+        return max(job.patience, START) if self._text == FIRST else job.patience
 
     def forget(self) -> None:
         """Removes the file."""

@@ -187,10 +187,10 @@ class Slurm:
         if outcome is None and self._over(running):
             why = f"Slurm ended it ({_state(running.slurm)})" if self.cluster == "slurm" else "its process was killed"
             outcome = Died(job, why, share=listener.share)
-        if outcome is None and listener.silent() > job.patience:
+        if outcome is None and listener.silent() > listener.patience(job):
             gone = self.cluster == "slurm" and _left_the_queue(running.slurm.job_id)
             self._cancel(running)
-            why = "its job is gone from Slurm's queue" if gone else f"it made no step in {job.patience:g} s"
+            why = "its job is gone from Slurm's queue" if gone else f"it made no step in {listener.patience(job):g} s"
             outcome = Died(job, why, hung=not gone, share=listener.share)
         if outcome is not None:
             listener.forget()

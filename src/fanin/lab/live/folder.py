@@ -48,6 +48,7 @@ class LiveRun:
     epoch: int = 0
     _file: str = ""
     _read: int = 0
+    _grew: float = -1.0  # when the driver began under which it was seen to grow
 
     @property
     def config(self) -> RunConfig:
@@ -200,7 +201,12 @@ class Watched:
                 seen = entry.stat()
             except OSError:
                 continue
-            state: State = "running" if self.locked and seen.st_mtime >= began - 1 else "waiting"
+            if (
+                entry.name == run._file and seen.st_size > run._read
+            ):  # seen to grow: true also where the clock was set back
+                run._grew = began
+            at_work = self.locked and (seen.st_mtime >= began - 1 or run._grew == began)
+            state: State = "running" if at_work else "waiting"
             if seen.st_size != run._read or entry.name != run._file:
                 changed = run.read(Path(entry.path)) or changed
             if state != run.state:

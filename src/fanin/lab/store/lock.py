@@ -12,6 +12,10 @@ from fanin.errors import FaninError
 PAUSES = (0.02, 0.05, 0.1, 0.0)  # seconds between tries: `is_locked` of a reader holds the lock for an instant
 
 
+class Busy(FaninError):
+    """Another driver is at work on the study."""
+
+
 class Lock:
     """The lock of a study's folder, held until `release` or the end of the process.
 
@@ -19,7 +23,7 @@ class Lock:
     What the file says (process and host) is for the sentence that the second driver is refused with.
 
     Raises:
-        FaninError: another process holds it.
+        Busy: another process holds it.
     """
 
     def __init__(self, folder: Path):
@@ -29,7 +33,7 @@ class Lock:
             holder = _holder(self.path)
             self._file.close()
             self._file = None
-            raise FaninError(f"folder={str(folder)!r} is being run by {holder}; wait until that is over, or end it")
+            raise Busy(f"folder={str(folder)!r} is being run by {holder}; wait until that is over, or end it")
         self._file.truncate(0)
         self._file.write(json.dumps({"process": os.getpid(), "host": socket.gethostname()}))
         self._file.flush()

@@ -123,12 +123,7 @@ def _of_python(text: str) -> Found:
         raise FaninValueError(f"STUDY={text!r} does not parse; write file.py:name or module:name")
     value: Any = find_attribute(load_module(place, text, "STUDY"), name, text, "STUDY")
     if not isinstance(value, Study | tuple) and callable(value):
-        try:
-            value = value()
-        except FaninError:
-            raise
-        except Exception as error:
-            raise TargetError(f"{text} raised {summary(error)} when it was called", own_traceback(error)) from error
+        value = _called(value, text)
     if isinstance(value, Study):
         return Found(value)
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], Study) and isinstance(value[1], dict):
@@ -136,6 +131,15 @@ def _of_python(text: str) -> Found:
     raise FaninTypeError(
         f"STUDY={text!r} is {described(value)}, but must be a Study, what make_study gives, or a function that returns one"
     )
+
+
+def _called(function: Any, text: str) -> Any:
+    try:
+        return function()
+    except FaninError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"{text} raised {summary(error)} when it was called", own_traceback(error)) from error
 
 
 def _anchored(place: str, name: str) -> str:

@@ -1,5 +1,6 @@
 """A session of a study: everything checked, its runs made, what is missing run, and what holds for the whole kept."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from fanin.lab.driver import RunSummary, StudyProgress, run_study
 from fanin.lab.estimate import Kind, kind_of
 from fanin.lab.jobs import Executor
 from fanin.lab.store import Store
+from fanin.lab.store.lock import Busy
 from fanin.lab.store.study_file import holds_study, read_study
 from fanin.lab.study import grid
 from fanin.lab.study.fits import check_grid
@@ -155,7 +157,8 @@ def run(
         on_event=on_event,
     )
     if not summary.interrupted:
-        _keep_whole(prepared, folder)
+        with contextlib.suppress(Busy):  # a driver that has waited for this one to end keeps it
+            _keep_whole(prepared, folder)
     return summary
 
 
