@@ -126,7 +126,7 @@ def test_data_with_a_score_that_does_not_exist() -> None:
 def test_ids_without_a_vocabulary_are_refused_before_the_runs() -> None:
     ids, y = np.arange(60).reshape(20, 3), np.arange(20) % 2
     study, bindings = make_study("own", models="text_embedding", data={"mine": (ids, y, ids, y)}, seeds=1)
-    with pytest.raises(FaninError, match="needs ids of a known number, but data='arrays'"):
+    with pytest.raises(FaninError, match="needs ids of a known number, but data='mine'"):
         check_grid(study, bindings)
 
 
