@@ -142,6 +142,16 @@ def test_a_model_that_refuses_without_a_word() -> None:
         check_grid(study, bindings)
 
 
+def leaves() -> torch.nn.Module:
+    raise SystemExit(3)
+
+
+def test_a_factory_that_ends_the_process_is_refused() -> None:
+    study, bindings = make_study("own", models={"net": leaves}, data="wine", seeds=1)
+    with pytest.raises(FaninValueError, match=r"model='net': factory raised SystemExit \(3\)"):
+        check_grid(study, bindings)
+
+
 def test_absent_data_is_said_before_anything_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("FANIN_DATA", str(tmp_path))
     assert "cifar10" in said(data=("cifar10",), models=("resnet",), variables={}, expectations=())

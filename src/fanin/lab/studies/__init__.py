@@ -127,7 +127,7 @@ def _of_python(text: str) -> Found:
             value = value()
         except FaninError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise TargetError(f"{text} raised {summary(error)} when it was called", own_traceback(error)) from error
     if isinstance(value, Study):
         return Found(value)
