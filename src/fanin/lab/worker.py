@@ -192,6 +192,10 @@ def members_together(config: RunConfig, bindings: Bindings) -> int:
             return members_of(parts_of(config, bindings), config)
     except (FaninValueError, Overdue):  # a model that cannot be built is a failed run, and no reason to stop here
         return 0
+    except Exception as error:  # nor is one that raises while it trains
+        if is_of_the_machine(error):
+            raise
+        return 0
 
 
 @dataclass(frozen=True)
