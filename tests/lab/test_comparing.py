@@ -311,6 +311,15 @@ def test_what_is_to_be_known_of_a_learner_is_among_the_notes(monkeypatch: pytest
     assert [note for note in got.notes if note.startswith("tree: fitted on 50 of ")]
 
 
+def test_runs_are_not_lost_where_the_learners_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(data):
+        raise FaninValueError("no")
+
+    monkeypatch.setattr("fanin.lab.reference.reference_lines", failing)
+    got = compare(models.small, ["default"], seeds=1, references=True, **QUICK)
+    assert (len(got.results), got.notes[-1]) == (1, "Ordinary learners could not be fitted: no.")
+
+
 def test_regression_has_references_too() -> None:
     got = compare(lambda: nn.Linear(10, 1), ["default"], data="diabetes", seeds=1, steps=5, references=True)
     assert {line.name for line in got.references} >= {"linear regression", "ridge", "forest"}

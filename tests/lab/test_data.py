@@ -271,6 +271,26 @@ def test_a_damaged_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         load("imdb")
 
 
+@pytest.mark.parametrize(
+    ("name", "columns", "message"),
+    [
+        ("imdb", {"text": ["good", None], "label": [1, 0]}, "has empty cells in its column 'text'"),
+        ("cifar10", {"img": [{"bytes": b"no image"}] * 2, "label": [1, 0]}, "row 0 of the train part is no image"),
+    ],
+)
+def test_files_of_ones_own_making_with_cells_that_cannot_be_read(
+    name: str, columns: dict, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    (tmp_path / name).mkdir()
+    for part in ("train", "test"):
+        parquet.write_table(pyarrow.table(columns), tmp_path / name / f"{part}.parquet")
+    monkeypatch.setenv("FANIN_DATA", str(tmp_path))
+    monkeypatch.setenv("FANIN_DATA_UNCHECKED", "1")
+    with pytest.raises(FaninValueError, match=message):
+        load(name)
+
+
 def test_the_table_says_what_each_set_is() -> None:
     assert all(entry.about and entry.source and entry.terms for entry in table().values())
     data = load("digits")

@@ -107,6 +107,8 @@ def test_finished_runs_do_not_drop_out_unasked(tmp_path: Path) -> None:
         with pytest.raises(FaninValueError, match=words):
             run(changed, folder)
     assert (folder / "study.json").read_text() == before
+    with Store.open(folder, readonly=True) as store:
+        assert len(store.began()) == 1  # sessions: what was refused is none
     assert len(rows_of(folder)) == 3
     got = run(fake_runs.changed_training(study, epochs=30.0), folder, replace=True)
     assert (got.total, got.ran) == (3, 3)

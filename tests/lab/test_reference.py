@@ -121,6 +121,19 @@ def test_a_label_that_was_always_there_is_always_expected() -> None:
     assert lines[0].metrics["log_loss"] == pytest.approx(by_half, abs=0.3)
 
 
+def test_one_label_is_a_task_of_labels_too() -> None:
+    x, y, test_x, test_y = ones_to_three(2)
+    of_classes, of_labels = (
+        {line.name: line.metrics for line in reference_lines((x, a, test_x, b), measures=["auc", "log_loss"])}
+        for a, b in ((y - 1, test_y - 1), ((y > 1)[:, None], (test_y > 1)[:, None]))
+    )
+    for name in ("logistic regression", "rbf svm", "nearest neighbours", "forest"):
+        assert of_labels[name]["subset_accuracy"] == of_classes[name]["accuracy"]
+        assert of_labels[name]["auc"] == pytest.approx(of_classes[name]["auc"], abs=1e-3)
+        if "log_loss" in of_classes[name]:
+            assert of_labels[name]["log_loss"] == pytest.approx(of_classes[name]["log_loss"], abs=1e-4)
+
+
 def test_a_learner_that_cannot_be_fitted_says_why_and_the_others_go_on() -> None:
     x, _, test_x, test_y = ones_to_three()
     got = {line.name: line for line in reference_lines((x[:4], np.array([1, 2, 1, 2]), test_x, test_y))}

@@ -151,7 +151,10 @@ def _with_references(comparison: Comparison, data: DataSet) -> Comparison:
         lines = reference_lines(data)
         told = tuple(f"{line.name}: {line.note}." for line in lines if line.note)
         return replace(comparison, references=lines, notes=(*comparison.notes, *told))
-    except KeyboardInterrupt:  # all runs are done; they must not be lost
+    except FaninError as error:  # all runs are done; they must not be lost
+        told = f"Ordinary learners could not be fitted: {error}."
+        return replace(comparison, notes=(*comparison.notes, told))
+    except KeyboardInterrupt:
         return replace(comparison, notes=(*comparison.notes, "Interrupted before the ordinary learners were fitted."))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fanin.errors import FaninValueError
+from fanin.errors import FaninError, FaninValueError
 from fanin.lab.estimate import Estimate
 from fanin.lab.executors import Serial, make_executor, payload_of
 from fanin.lab.jobs import Died, Executor, Finished, Job, Stepped, checkpoint_files
@@ -176,6 +176,7 @@ def _store_of(study: Study, folder: Path, configs: Mapping[str, RunConfig], sour
     if not holds_study(folder):
         store = Store.create(folder, study)
     else:
+        _check_unchanged(folder, study, configs, replace)
         store = Store.open(folder)
     try:
         _check_growth(store, study, configs, replace)
@@ -186,6 +187,17 @@ def _store_of(study: Study, folder: Path, configs: Mapping[str, RunConfig], sour
         store.close()
         raise
     return store
+
+
+def _check_unchanged(folder: Path, study: Study, configs: Mapping[str, RunConfig], replace: bool) -> None:
+    """Refuses before a session begins, which would be on record; what is damaged is looked at when it is mended."""
+    try:
+        with Store.open(folder, readonly=True) as store:
+            _check_growth(store, study, configs, replace)
+    except FaninValueError:
+        raise
+    except FaninError:
+        return
 
 
 def _check_growth(store: Store, study: Study, configs: Mapping[str, RunConfig], replace: bool) -> None:
@@ -209,6 +221,8 @@ def _check_growth(store: Store, study: Study, configs: Mapping[str, RunConfig], 
             f"folder={str(store.folder)!r} holds this study with other {', '.join(fields)}: {what}; "
             "run the changed one in a folder of its own, or say replace=True (--replace)"
         )
+    if store.readonly:
+        return
     if edited:
         store.note(f"{edited} expectations were edited or withdrawn after {len(finished)} runs were finished")
     if answer:

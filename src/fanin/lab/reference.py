@@ -118,7 +118,7 @@ def _scores(
         return metrics.score("language", learner.log_chances(test_x), targets, wanted)
     by_order, by_chances = ([m for m in wanted if m.startswith(kinds)] for kinds in (_OF_ORDER, _OF_CHANCES))
     rest = [m for m in wanted if not m.startswith((*_OF_ORDER, *_OF_CHANCES))]
-    sure = np.eye(data.classes)[predicted] if data.task == "classification" else predicted - 0.5
+    sure = np.eye(data.classes)[predicted] if data.task == "classification" else predicted.reshape(targets.shape) - 0.5
     found = metrics.score(data.task, sure, targets, rest)
     outputs, chances = _outputs(learner, test_x, data) if by_order or by_chances else (None, None)
     if outputs is not None:
@@ -141,6 +141,8 @@ def _outputs(learner: Any, x: Any, data: DataSet) -> tuple[np.ndarray | None, np
             chances = np.stack([_for_all(c, seen, 2, 0.0)[:, 1] for c, seen in labels], 1)
         elif data.task == "classification":
             chances = _for_all(chances, learner.classes_, data.classes, 0.0)
+        elif data.classes == 1:  # one label is two classes to scikit-learn
+            chances = _for_all(chances, learner.classes_, 2, 0.0)[:, 1:]
         cut = np.clip(chances, 1e-7, 1 - 1e-7)
         return (np.log(cut) if data.task == "classification" else np.log(cut / (1 - cut))), chances
     if hasattr(learner, "decision_function"):
@@ -148,7 +150,7 @@ def _outputs(learner: Any, x: Any, data: DataSet) -> tuple[np.ndarray | None, np
         if data.task == "classification" and len(learner.classes_) < data.classes:
             found = np.stack([-found, found], 1) if found.ndim == 1 else found
             found = _for_all(found, learner.classes_, data.classes, NEVER)
-        return found, None
+        return found if data.task == "classification" else found.reshape(data.test_targets.shape), None
     return None, None
 
 

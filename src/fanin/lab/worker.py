@@ -83,7 +83,8 @@ def _parts(config: RunConfig, bindings: Bindings) -> Any:
 
 def data_of(name: str, training: TrainingSettings, bindings: Bindings) -> DataSet:
     """The data set with its validation part split off; one that has a part of its own keeps that."""
-    data = load(bindings.get(name, name))
+    own = bindings.get(name, name)
+    data = load(own) if isinstance(own, str | DataSet) else replace(load(own), name=name)  # as errors are to call it
     return data if data.held_inputs is not None else data.with_validation(training.validation)
 
 
@@ -194,6 +195,10 @@ def members_together(config: RunConfig, bindings: Bindings) -> int:
     except (
         Exception
     ) as error:  # a model that cannot be built, or raises where it trains, is a failed run and no reason to stop here
+        if is_of_the_machine(error):
+            raise
+        return 0
+    except Exception as error:  # nor is one that raises while it trains
         if is_of_the_machine(error):
             raise
         return 0

@@ -30,6 +30,8 @@ def headline(result: Tuning) -> tuple[str, str]:
         f"{result.score} {metric_text(result.winner_score)} against {metric_text(result.baseline_score)} "
         f"of {candidate_text(result.baseline)}, {signed(result.confirmed.difference.value)} over {seeds}"
     )
+    if all(row.diverged for row in result.rows):
+        return "warning", "Recommend nothing: every run on the fresh seeds diverged; try smaller learning rates"
     if result.winner.start == result.baseline.start:
         return "info", f"Keep the model's own weights, at a learning rate of {number(result.winner.lr)}"
     if result.in_disguise:

@@ -143,7 +143,7 @@ def test_data_with_a_score_that_does_not_exist() -> None:
 def test_ids_without_a_vocabulary_are_refused_before_the_runs() -> None:
     ids, y = np.arange(60).reshape(20, 3), np.arange(20) % 2
     study, bindings = make_study("own", models="text_embedding", data={"mine": (ids, y, ids, y)}, seeds=1)
-    with pytest.raises(FaninError, match="needs ids of a known number, but data='arrays'"):
+    with pytest.raises(FaninError, match="needs ids of a known number, but data='mine'"):
         check_grid(study, bindings)
 
 
@@ -156,6 +156,16 @@ class Wordless(torch.nn.Module):
 def test_a_model_that_refuses_without_a_word() -> None:
     study, bindings = make_study("own", models={"net": Wordless}, data="wine", seeds=1)
     with pytest.raises(FaninValueError, match="does not take data='wine' in the form .*: AssertionError"):
+        check_grid(study, bindings)
+
+
+def leaves() -> torch.nn.Module:
+    raise SystemExit(3)
+
+
+def test_a_factory_that_ends_the_process_is_refused() -> None:
+    study, bindings = make_study("own", models={"net": leaves}, data="wine", seeds=1)
+    with pytest.raises(FaninValueError, match=r"model='net': factory raised SystemExit \(3\)"):
         check_grid(study, bindings)
 
 

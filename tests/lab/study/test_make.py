@@ -1,5 +1,6 @@
 """Studies made in Python, with objects of the caller's own."""
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -118,3 +119,19 @@ def test_inputs_that_a_study_has_grown_by_are_measured(tmp_path) -> None:
         session.run(study, tmp_path / "own", "serial", bindings=bindings)
     inputs = StudyResults.load(tmp_path / "own").inputs
     assert inputs["more"]["std"] == pytest.approx(2 * inputs["signs"]["std"], rel=1e-5)
+
+
+class OnlyEvaluates(nn.Linear):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            raise RuntimeError("it is not for training")
+        return super().forward(input)
+
+
+def test_a_model_that_raises_while_it_trains_makes_failed_runs(tmp_path) -> None:
+    models = {"net": net, "bad": functools.partial(OnlyEvaluates, 4, 2)}
+    study, bindings = make_study("own", models=models, plans="default", data={"signs": DATA}, lrs=[0.1], seeds=2)
+    summary = session.run(study, tmp_path / "own", "serial", bindings=bindings)
+    assert (summary.done, summary.failed) == (2, 2)
+    rows = StudyResults.load(tmp_path / "own").rows
+    assert {row.error for row in rows} == {"", "RuntimeError: it is not for training"}

@@ -195,6 +195,11 @@ def test_starts_that_are_nearly_alike_are_told_apart() -> None:
     assert Adjustment("he_normal", 1.41, 0.5, 2.0).name == "he_normal × 1.41, bias 0.5, residual × 2"
 
 
+def test_where_everything_diverges_nothing_is_recommended() -> None:
+    got = tune(deep, inits=["default"], budget=6, **{**QUICK, "lrs": [1e38]})
+    assert str(got).splitlines()[0].startswith("! Recommend nothing: every run on the fresh seeds diverged")
+
+
 def test_an_init_that_cannot_be_run_is_told_of() -> None:
     got = tune(shallow, inits=["default", "forget_bias"], gains=[1.0], budget=6, **QUICK)
     assert [note for note in got.notes if note.startswith("forget_bias could not be run: ")]

@@ -185,6 +185,9 @@ def columns(spec: str, name: str, examples: int | None, wanted: tuple[str, ...],
     path = find(f"{name}.parquet", found)
     table = _read_parquet(path, wanted)
     rows = table.take(sample(spec, name.rpartition("/")[2], examples, table.num_rows))
+    for column in wanted:
+        if rows.column(column).null_count:
+            raise FaninValueError(f"data: {path} has empty cells in its column {column!r}")
     return [rows.column(column).to_pylist() for column in wanted]
 
 

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 
+from fanin.errors import FaninValueError
 from fanin.lab.data import DataSet
 from fanin.lab.datasets.files import Found, columns
 from fanin.lab.datasets.parts import enough_to_test
@@ -41,7 +42,10 @@ def _images(spec: str, part: str, examples: int | None, edge: int, found: Found)
     encoded, labels = columns(spec, f"cifar10/{part}", examples, ("img", "label"), found)
     images = np.empty((len(labels), 3, edge, edge), dtype=np.uint8)
     for i, file in enumerate(encoded):
-        image = Image.open(io.BytesIO(file["bytes"])).convert("RGB")
+        try:
+            image = Image.open(io.BytesIO(file["bytes"])).convert("RGB")
+        except (OSError, KeyError, TypeError):
+            raise FaninValueError(f"data={spec!r}: row {i} of the {part} part is no image that can be read") from None
         if image.size != (edge, edge):
             image = image.resize((edge, edge), Image.Resampling.BOX)
         images[i] = np.asarray(image).transpose(2, 0, 1)

@@ -46,7 +46,7 @@ def construct(factory: Callable[..., Any], seed: int) -> nn.Module:
             model = factory(seed=seed) if takes_seed(factory) else factory()
         except FaninError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a script's main part may end in sys.exit
             words = str(error).strip().partition("\n")[0] or "no message"
             raise FaninValueError(
                 f"factory raised {type(error).__name__} ({words}); it must give a fresh model when called without arguments"
@@ -87,7 +87,7 @@ def fit(factory: Callable[..., Any], data: DataSet, loss: str | Loss | None, see
         raise FaninTypeError("factory is a model, but must be a function that gives a fresh one at each call")
     if not callable(factory):
         raise FaninTypeError(f"factory={factory!r} is a {type(factory).__name__}, but must be a function")
-    first: Exception | None = None
+    first: BaseException | None = None
     function = find_loss(loss, data.task)[1]
     for form in data.forms:
         model = construct(factory, seed)
@@ -100,7 +100,7 @@ def fit(factory: Callable[..., Any], data: DataSet, loss: str | Loss | None, see
                 out = model(x)
                 check_output(out, y, data.task, data.classes)
                 scalar(function(out, y))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             first = first or error
             continue
         parameters = sum(p.numel() for p in model.parameters())
