@@ -194,11 +194,7 @@ def members_together(config: RunConfig, bindings: Bindings) -> int:
         return 0
     except (
         Exception
-    ) as error:  # a model that cannot be built, or raises where it trains, is a failed run and no reason to stop here
-        if is_of_the_machine(error):
-            raise
-        return 0
-    except Exception as error:  # nor is one that raises while it trains
+    ) as error:  # a model that cannot be built, or trained, makes failed runs, and is no reason to stop here
         if is_of_the_machine(error):
             raise
         return 0
