@@ -282,6 +282,7 @@ def test_files_that_cannot_be_read_or_written_are_said(result: Comparison, tmp_p
         ({"inits": ["default", "default"]}, FaninValueError, "default more than once"),
         ({"inits": 3}, FaninTypeError, "must be a list of names"),
         ({"epochs": 0}, FaninValueError, "epochs=0 must be large enough for one step"),
+        ({"epochs": float("inf")}, FaninValueError, "epochs=inf must be large enough for one step, and finite"),
         ({"validation": 1.0}, FaninValueError, "validation=1.0 must be a share"),
         ({"workers": 0}, FaninValueError, "workers=0 must be at least 1"),
         ({"optimizer": "lion"}, FaninValueError, "accepted are sgd, adam, adamw"),

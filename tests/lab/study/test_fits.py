@@ -149,7 +149,8 @@ def test_ids_without_a_vocabulary_are_refused_before_the_runs() -> None:
 
 class Wordless(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        assert x.shape[1] == 3
+        if x.shape[1] != 3:
+            raise AssertionError  # as of an `assert` without words
         return x
 
 
