@@ -89,6 +89,29 @@ def test_reentrant_checkpointing_falls_back_to_forward():
     assert any("backward pass could not run" in note for note in seen.notes)
 
 
+def test_a_backward_pass_that_fails_without_a_word_is_told_of():
+    class Mute(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, *gradients):
+            raise RuntimeError
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(4, 4)
+
+        def forward(self, x):
+            return Mute.apply(self.a(x))
+
+    seen = trace(Net(), X)
+    assert seen.backward == "none"
+    assert any("could not run (RuntimeError)" in note for note in seen.notes)
+
+
 def test_models_of_other_threads_hooks_and_no_grad_work():
     with torch.no_grad():
         assert trace(MODEL, X).backward == "probe"

@@ -9,6 +9,7 @@ import numpy as np
 from fanin.errors import FaninValueError
 from fanin.fingerprints.hashing import UNSIGNED, Bits, as_bits
 from fanin.fingerprints.records import Held
+from fanin.imports import summary
 from fanin.names import plain_names
 from fanin.plans.parts import Part
 from fanin.plans.safetensors import TYPES, Stored, checkpoint_files, read_header
@@ -65,7 +66,7 @@ def npz(path: Path) -> list[Held]:
             names = plain_names(list(file.files))
             shapes = {n: (file[n].shape, file[n].dtype.name) for n in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise FaninValueError(f"{path} cannot be read as .npz: {str(error).splitlines()[0]}") from None
+        raise FaninValueError(f"{path} cannot be read as .npz: {summary(error)}") from None
 
     def reader(name: str) -> "_Member":
         return _Member(path, name)

@@ -135,3 +135,16 @@ def test_a_model_that_raises_while_it_trains_makes_failed_runs(tmp_path) -> None
     assert (summary.done, summary.failed) == (2, 2)
     rows = StudyResults.load(tmp_path / "own").rows
     assert {row.error for row in rows} == {"", "RuntimeError: it is not for training"}
+
+
+def test_axes_may_be_arrays() -> None:
+    study, _ = make_study(
+        "arrays", models="mlp(depth={depth})", lrs=np.logspace(-3, -1, 3), batch_sizes=np.int64(32),
+        variables={"depth": np.array([2, 3])}, seeds=np.arange(1, 4),
+    )  # fmt: skip
+    assert (study.seeds, study.batch_sizes, study.variables) == ((1, 2, 3), (32,), {"depth": (2, 3)})
+    assert [type(lr) for lr in study.lrs] == [float] * 3
+    assert study.lrs == pytest.approx((0.001, 0.01, 0.1))
+    assert make_study("few", models="mlp", seeds=np.int64(3))[0].seeds == (0, 1, 2)
+    with pytest.raises(FaninError, match="seeds"):
+        make_study("none", models="mlp", seeds="three")

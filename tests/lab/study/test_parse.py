@@ -134,6 +134,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(FaninValueError, match="cannot be read"):
         read_study_file(tmp_path)
     assert read_study_file(tmp_path / "mine.toml").full.name == "he-xavier-depth"
+    (tmp_path / "marked.toml").write_text(TEXT, encoding="utf-8-sig")  # as some editors of Windows begin a file
+    assert read_study_file(tmp_path / "marked.toml").full.name == "he-xavier-depth"
 
 
 def test_both_sizes_can_be_written_and_read_again() -> None:

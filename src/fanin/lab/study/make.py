@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from fanin.errors import FaninTypeError, FaninValueError
 from fanin.lab.study.grid import filled_bindings
 from fanin.lab.study.optimizers import learning_rates
@@ -39,7 +41,8 @@ def make_study(
         name: of the study.
         models, plans, data: what a study file takes, or a mapping name → object: factories of fresh models; rules, plans,
             presets, functions of a model; data sets or four arrays. Values that are texts stand for themselves.
-        optimizers, lrs, batch_sizes: one value, or several; five rates that suit the optimizers where none are given.
+        optimizers, lrs, batch_sizes: one value, or several (a list, or an array of NumPy's); five rates that suit the
+            optimizers where none are given.
         variables: name → values, of further axes. A factory gets those that it has parameters for.
         seeds: how many, or which.
         loss: a name, or a function of (output, targets).
@@ -90,7 +93,7 @@ def make_study(
             lrs=learning_rates(kinds) if lrs is None else _listed(lrs),
             batch_sizes=_listed(batch_sizes),
             variables={n: _listed(v) for n, v in (variables or {}).items()},
-            seeds=_listed(seeds) if isinstance(seeds, list | tuple | range) else first_seeds(seeds),
+            seeds=_seeds(seeds),
             training=chosen,
             **options,
         )
@@ -106,6 +109,11 @@ def same_as_text(study: Study) -> bool:
         True
     """
     return parse_study(study_text(study)).full == check_study(study)
+
+
+def _seeds(seeds: Any) -> tuple[Any, ...]:
+    several = isinstance(seeds, list | tuple | range) or np.ndim(seeds)
+    return _listed(seeds) if several else first_seeds(_listed(seeds)[0])
 
 
 def _names(axis: str, value: Any, bindings: Bindings) -> tuple[str, ...]:
@@ -140,4 +148,8 @@ def _bind(bindings: Bindings, axis: str, name: str, value: Any) -> str:
 
 
 def _listed(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, list | tuple | range) else (value,)
+    """One value, or several, as a tuple; NumPy's numbers as Python's, which a study can hold."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    values = tuple(value) if isinstance(value, list | tuple | range) else (value,)
+    return tuple(one.item() if isinstance(one, np.generic) else one for one in values)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from fanin.errors import FaninError, FaninTypeError, FaninValueError
+from fanin.imports import summary
 from fanin.names import canonical_names
 from fanin.slots import Slot
 from fanin.traces.records import LossFacts, Trace
@@ -280,9 +281,7 @@ def _backward(
     try:
         found = torch.autograd.grad(start, list(wanted.values()), allow_unused=True)
     except RuntimeError as error:
-        notes.append(
-            f"The backward pass could not run ({str(error).splitlines()[0]}); only the forward signal is known."
-        )
+        notes.append(f"The backward pass could not run ({summary(error)}); only the forward signal is known.")
         watch.gradients.clear()
         return "none", {}, None
     gradients = {n: g for n, g in zip(wanted, found, strict=True) if g is not None}
