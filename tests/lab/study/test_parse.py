@@ -87,6 +87,7 @@ def test_learning_rates_that_are_left_out_suit_the_optimizer() -> None:
     [
         ("references", "refrences", "the study has no key 'refrences'; did you mean 'references'?"),
         ("optimizer =", "optimzer =", "grid has 'optimzer', which is neither an axis nor named in a text; did you mean 'optimizer'?"),
+        ("seeds = 3\n", "seeds = 3\nlearning_rate = 0.1\n", "which is neither an axis nor named in a text; did you mean 'lr'?"),
         ("epochs = 2", "epoch = 2", "training has no key 'epoch'; did you mean 'epochs'?"),
         ("kind = \"trains\"", "knd = \"trains\"", "expect 1 has no key 'knd'; did you mean 'kind'?"),
         ("kind = \"trains\"", "kind = \"train\"", "expect 1: kind='train' must be one of"),

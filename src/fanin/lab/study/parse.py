@@ -29,6 +29,10 @@ SMALL = ("grid", "training", "references", "patience", "stacking")
 SIZES = ("full", "small")
 _TRAINING = tuple(f.name for f in dataclasses.fields(TrainingSettings))
 _EXPECT = tuple(f.name for f in dataclasses.fields(Expectation))
+CALLED = {  # what others call axes
+    "learning_rate": "lr", "learning_rates": "lr", "optim": "optimizer", "dataset": "data", "datasets": "data",
+    "batch": "batch_size", "bs": "batch_size",
+}  # fmt: skip
 LIKE_AN_AXIS = 0.75  # as similar as a variable's name must be to an axis that is missing, to be that axis misspelt
 
 
@@ -176,8 +180,9 @@ def _check_misspelt(grid: Mapping[str, Any]) -> None:
             raise FaninValueError(f"grid.{name} is no name of an axis; use letters, digits and _")
         if name in AXES or any(f"{{{name}}}" in text for text in texts):
             continue
-        near = difflib.get_close_matches(name, [axis for axis in AXES if axis not in grid], 1, LIKE_AN_AXIS)
-        if near:
+        free = [axis for axis in AXES if axis not in grid]
+        meant = [axis for axis in free if axis == CALLED.get(name.lower())]
+        if near := meant or difflib.get_close_matches(name, free, 1, LIKE_AN_AXIS):
             raise FaninValueError(
                 f"grid has {name!r}, which is neither an axis nor named in a text; did you mean {near[0]!r}?"
             )
