@@ -262,20 +262,20 @@ def _signal(d: Drawing, place: int, field: str, title: str, log: bool) -> str:
         if not runs or len({len(layers) for layers in runs}) > 1:
             continue
         columns = [[getattr(layer, field) for layer in layers] for layers in zip(*runs, strict=True)]
-        measured = [any(v is not None for v in column) for column in columns]  # ranks only of what a next layer sees
-        values = [_median(column) for column in itertools.compress(columns, measured)]
+        seen = [any(layer.rank is not None for layer in layers) for layers in zip(*runs, strict=True)]
+        values = [_median(column) for column in itertools.compress(columns, seen)]  # of what a next layer sees
         if len(values) < 2 or not any(math.isfinite(v) for v in values):
             continue
         if names and len(names) != len(values):
             continue
-        names = [layer.name for layer in itertools.compress(runs[0], measured)]
-        at = [float(i) for i in itertools.compress(itertools.count(), measured)]
+        names = [layer.name for layer in itertools.compress(runs[0], seen)]
+        at = [float(i) for i in itertools.compress(itertools.count(), seen)]
         series.append(Series(cell.plan, d.style(cell.plan), values))
     if not series:
         return ""
     what = {"rms": "Root mean square of each layer's outputs", "dead": "Share of units that are constant over a batch",
             "rank": "Effective rank over the most that it could be"}[field]  # fmt: skip
-    caption = f"{what}, median over the seeds."
+    caption = f"{what}, median over the seeds; of layers that go straight into an activation, behind it."
     return line_figure(title, caption, at, series, labels=names, x_name="layer", log=log)
 
 

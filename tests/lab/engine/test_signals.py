@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from fanin.lab.torch.signals import measure
+from fanin.lab.torch.signals import LAYERS, measure, watched
 
 
 class Residual(nn.Module):
@@ -47,3 +47,19 @@ def test_what_is_not_finite_has_no_rank_and_nothing_has_rank_zero() -> None:
     assert ranks(nn.Sequential(layer), torch.randn(8, 4)) == {"0": 0.0}
     nn.init.constant_(layer.weight, np.inf)
     assert np.isnan(ranks(nn.Sequential(layer), torch.ones(8, 4))["0"] or 0.0)
+
+
+@pytest.mark.parametrize("depth", [1, 15, 16, 17, 30, 200])
+def test_of_a_deep_chain_layers_stay_with_their_activations(depth: int) -> None:
+    hidden = [part for _ in range(depth) for part in (nn.Linear(4, 4), nn.ReLU())]
+    net = nn.Sequential(*hidden, nn.Linear(4, 2))
+    kinds = [type(module) for _, module in watched(net)]
+    assert kinds[-1] is nn.Linear
+    assert kinds[:-1] == [nn.Linear, nn.ReLU] * (len(kinds) // 2)
+    assert len(kinds) == min(2 * depth + 1, LAYERS - 1)
+    assert watched(net)[0][0] == "0"
+    assert watched(nn.Sequential(nn.Flatten())) == []
+
+
+def test_of_layers_whose_activations_are_functions_as_many_are_looked_at() -> None:
+    assert len(watched(nn.Sequential(*(nn.Linear(4, 4) for _ in range(100))))) == LAYERS

@@ -1,5 +1,6 @@
 """Signal through depth of a model at work: size, dead units and effective rank of each layer's output."""
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,15 +35,29 @@ class Seen:
 
 
 def watched(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The modules whose outputs are measured: those with weights of their own, and activations; evenly thinned."""
-    found = [
-        (name, module)
-        for name, module in model.named_modules()
-        if module._parameters or (isinstance(module, ACTIVATIONS) and not list(module.children()))
-    ]
-    if len(found) <= LAYERS:
-        return found
-    return [found[round(i * (len(found) - 1) / (LAYERS - 1))] for i in range(LAYERS)]
+    """The modules whose outputs are measured: those with weights of their own, and activations; of a deep model evenly thinned.
+
+    A layer and the activations behind it stay or go together: every other module of a chain would be layers for a while and
+    activations for a while, which looks as if the signal changed.
+    """
+    together: list[list[tuple[str, nn.Module]]] = []
+    for name, module in model.named_modules():
+        activation = isinstance(module, ACTIVATIONS) and not list(module.children())
+        if together and activation and passes_on(module):
+            together[-1].append((name, module))
+        elif module._parameters or activation:
+            together.append([(name, module)])
+    most = min(len(together), max(1, LAYERS // max(map(len, together), default=1)))
+    while most > 1 and sum(len(together[i]) for i in _evenly(len(together), most)) > LAYERS:
+        most -= 1
+    while most < len(together) and sum(len(together[i]) for i in _evenly(len(together), most + 1)) <= LAYERS:
+        most += 1
+    return list(itertools.chain.from_iterable(together[i] for i in _evenly(len(together), most)))
+
+
+def _evenly(count: int, chosen: int) -> list[int]:
+    """So many places among `count`, first and last among them."""
+    return [round(i * (count - 1) / (chosen - 1)) for i in range(chosen)] if chosen > 1 else [0][:count]
 
 
 def measure(model: nn.Module, run: Callable[[Tensor], Any], x: Tensor) -> tuple[LayerSignal, ...]:
