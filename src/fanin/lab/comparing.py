@@ -96,7 +96,7 @@ def compare(
     chosen = parse_inits(inits)
     whole_number("workers", workers)
     dataset = load(data)
-    dataset = dataset if dataset.held_inputs is not None else dataset.with_validation(validation)
+    dataset = dataset.validated(validation)
     training = _training(
         dataset,
         steps,

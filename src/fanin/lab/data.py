@@ -139,6 +139,10 @@ class DataSet:
 
         return hold_out(self, share)
 
+    def validated(self, share: float) -> "DataSet":
+        """The set as it is where it has a validation part of its own, else with a share held out (see `with_validation`)."""
+        return self if self.held_inputs is not None else self.with_validation(share)
+
     @functools.cached_property
     def statistics(self) -> Statistics:
         """What is measured on the training inputs.

@@ -85,7 +85,7 @@ def data_of(name: str, training: TrainingSettings, bindings: Bindings) -> DataSe
     """The data set with its validation part split off; one that has a part of its own keeps that."""
     own = bindings.get(name, name)
     data = load(own) if isinstance(own, str | DataSet) else replace(load(own), name=name)  # as errors are to call it
-    return data if data.held_inputs is not None else data.with_validation(training.validation)
+    return data.validated(training.validation)
 
 
 def factory_of(model: str, data: DataSet, bindings: Bindings) -> Callable[..., Any]:
@@ -192,9 +192,7 @@ def members_together(config: RunConfig, bindings: Bindings) -> int:
             return members_of(parts_of(config, bindings), config)
     except Overdue:
         return 0
-    except (
-        Exception
-    ) as error:  # a model that cannot be built, or trained, makes failed runs, and is no reason to stop here
+    except Exception as error:  # such a model makes failed runs, and is no reason to stop here
         if is_of_the_machine(error):
             raise
         return 0

@@ -260,8 +260,7 @@ class _Search:
         from fanin.lab.losses_torch import find_loss
         from fanin.lab.torch.construct import fit
 
-        own = self.data.held_inputs is not None
-        split = self.data if own else self.data.with_validation(self.training.validation)
+        split = self.data.validated(self.training.validation)
         fitted = fit(self.factory, split, self.training.loss, 0)
         self.words, self.loss = fitted.model, find_loss(self.training.loss, self.data.task)[1]
         rows = slice(min(self.batch_size, len(split.train_inputs)))
